@@ -1,0 +1,235 @@
+// Package agent runs turns: it gives a model what was said, streams what the
+// model answers, calls tools, and returns what to send and what to remember.
+//
+// It never sees the bus and owns no state. Everything that must survive goes
+// out through the [Port] or in the [Result], and the gateway commits it.
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+)
+
+// Runner runs one turn. It may be called concurrently for different turns.
+type Runner interface {
+	// Run blocks until the turn has ended. A model that fails is not an error:
+	// Result.Failed says so and Result.Replies holds an honest answer. An error
+	// means that the turn must not be settled: the port failed, or ctx ended
+	// for another reason than [ErrStopped]. A turn that was stopped returns
+	// what it had so far and no error.
+	Run(ctx context.Context, t Turn, p Port) (Result, error)
+}
+
+// Turn is what one pass of the agent is about.
+type Turn struct {
+	ID           string // stable across reruns
+	Scope        scope.Scope
+	Where        channels.Address
+	Room         channels.Room
+	Events       []channels.Event // what to answer, in order, all of one scope
+	Background   []channels.Event // in a room: what was said before and not meant for the bot
+	History      []Entry          // oldest first
+	Model        string           // the configured name, such as "default"
+	Instructions string
+	Note         string  // what the model should know about the circumstances, such as a gathered backlog
+	Journal      []Step  // steps of an earlier run of this turn, to be replayed
+	Allowance    float64 // USD that may still be spent today; negative means no limit
+	Attempt      int     // from 1; above 1 after a crash
+}
+
+// Port is how a running turn reaches the gateway. Its methods may be called
+// from the goroutine that called Run only, except Draft.
+type Port interface {
+	// Next returns what the same speaker added meanwhile; the turn answers it
+	// too. It never blocks for long and may return nothing.
+	Next(ctx context.Context) ([]channels.Event, error)
+	// Draft shows the answer as it stands. It is lossy and never blocks.
+	Draft(markdown string)
+	// Journal makes a step durable before the turn goes on.
+	Journal(ctx context.Context, s Step) error
+	// Approve asks a person. [ErrSuspended] means that the answer will come
+	// later: return at once, and the decision resumes the turn.
+	Approve(ctx context.Context, a Request) (Decision, error)
+}
+
+// ErrStopped is the cause of a context that a person ended with /stop or by
+// interrupting.
+var ErrStopped = errors.New("stopped")
+
+// ErrSuspended says that a turn waits for a person.
+var ErrSuspended = errors.New("suspended")
+
+// Result is what a turn came to. It is committed in one piece.
+type Result struct {
+	Replies   []Reply
+	Entries   []Entry  // to append to the history, the incoming messages included
+	Answered  []string // keys of every event that the replies answer: Turn.Events and what Next returned
+	Usage     []Usage  // one for each model call
+	Failed    *Error   // why there is no full answer; the replies say it in words
+	Suspended bool
+}
+
+// Reply is one message to the person, before it is split.
+type Reply struct {
+	Markdown string            `json:"markdown,omitempty"`
+	Plain    bool              `json:"plain,omitempty"` // show literally
+	Files    []channels.File   `json:"files,omitempty"`
+	Buttons  []channels.Button `json:"buttons,omitempty"`
+}
+
+// Role says whose words an entry holds. The set is closed.
+type Role string
+
+// The roles of entries.
+const (
+	User      Role = "user"
+	Assistant Role = "assistant"
+	ToolRole  Role = "tool"    // the result of a call
+	Summary   Role = "summary" // stands for everything before it
+)
+
+// Entry is one item of a session's history.
+type Entry struct {
+	At     time.Time  `json:"at"`
+	Role   Role       `json:"role"`
+	Member string     `json:"member,omitempty"` // who spoke
+	Name   string     `json:"name,omitempty"`   // for show to the model in rooms
+	Text   string     `json:"text,omitempty"`
+	Calls  []ToolCall `json:"calls,omitempty"` // Assistant: what it asked for
+	CallID string     `json:"call,omitempty"`  // ToolRole: which call this answers
+	Keys   []string   `json:"keys,omitempty"`  // events that this came from
+	Model  string     `json:"model,omitempty"`
+}
+
+// Usage is what one model call took.
+type Usage struct {
+	At       time.Time `json:"at"`
+	Provider string    `json:"provider"`
+	Model    string    `json:"model"`
+	Input    int       `json:"input"`  // tokens
+	Cached   int       `json:"cached"` // of Input, read from the provider's cache
+	Output   int       `json:"output"`
+	USD      float64   `json:"usd"`               // estimated from the price list; 0 for local models
+	Guessed  bool      `json:"guessed,omitempty"` // the provider gave no figures, or the price is not known
+}
+
+// Step is one entry of a turn's journal.
+type Step struct {
+	Index  int             `json:"index"`
+	Tool   string          `json:"tool"`
+	Hash   string          `json:"hash"`             // SHA-256 of the canonical arguments
+	Result json.RawMessage `json:"result,omitempty"` // nil: the call was begun
+}
+
+// Request asks a person to approve a call.
+type Request struct {
+	Tool    string          `json:"tool"`
+	Args    json.RawMessage `json:"args"`
+	Summary string          `json:"summary"` // one line, escaped for show
+}
+
+// Decision is what the person said.
+type Decision struct {
+	Approved bool
+	By       string // member id
+}
+
+// Provider speaks to a model. It is safe for concurrent use, never retries by
+// itself, and takes its HTTP client from the gateway.
+type Provider interface {
+	// Stream yields deltas until the answer is complete: the last one has
+	// Finish set. An error is an *Error and ends the sequence.
+	Stream(ctx context.Context, r ModelRequest) iter.Seq2[Delta, error]
+}
+
+// Lister is implemented by providers that can name their models.
+type Lister interface {
+	Models(ctx context.Context) ([]string, error)
+}
+
+// ModelRequest is one call of a model.
+type ModelRequest struct {
+	Model     string // the provider's name for it
+	System    string
+	Messages  []Entry
+	Tools     []Spec
+	MaxOutput int // tokens; 0: the provider's default
+}
+
+// Delta is a piece of an answer.
+type Delta struct {
+	Text   string
+	Call   *ToolCall // complete when it is yielded
+	Usage  *Usage
+	Finish Finish // set on the last delta
+}
+
+// Finish says why an answer ended. The set is closed.
+type Finish string
+
+// The reasons.
+const (
+	Complete  Finish = "complete"
+	CallTools Finish = "tools"
+	CutOff    Finish = "length"
+	Refused   Finish = "refused"
+)
+
+// ToolCall is a call that a model asks for.
+type ToolCall struct {
+	ID   string          `json:"id"`
+	Name string          `json:"name"`
+	Args json.RawMessage `json:"args"`
+}
+
+// Tool is something that the model may call.
+type Tool interface {
+	Spec() Spec
+	// Call runs with the scope of the turn. An error is shown to the model.
+	Call(ctx context.Context, t *Turn, args json.RawMessage) (ToolResult, error)
+}
+
+// Spec describes a tool to the model and to the gate.
+type Spec struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Schema      json.RawMessage `json:"schema"`
+	Effect      Effect          `json:"effect"`
+}
+
+// Effect classes a tool by what it can do. The zero Effect counts as
+// Irreversible.
+type Effect string
+
+// The effects, from the most harmless up.
+const (
+	ReadLocal    Effect = "read-local"
+	ReadNet      Effect = "read-net"
+	Reversible   Effect = "write-reversible"
+	External     Effect = "external"
+	Irreversible Effect = "irreversible"
+)
+
+// Label says how far content is to be trusted. The zero Label counts as
+// Untrusted.
+type Label string
+
+// The labels.
+const (
+	Trusted   Label = "trusted"
+	ByMember  Label = "member"
+	Untrusted Label = "untrusted"
+)
+
+// ToolResult is what a call returned.
+type ToolResult struct {
+	Text  string          `json:"text"`
+	Label Label           `json:"label"`
+	Files []channels.File `json:"files,omitempty"`
+}

@@ -1,0 +1,121 @@
+package channels
+
+import (
+	"context"
+	"io"
+	"net/http"
+)
+
+// The optional capabilities. A channel implements those that its platform
+// allows; the gateway finds them with [As]. Each may be called concurrently
+// with Send, and fails with an *Error.
+
+// Editor changes a message that the bot sent. Send with Part.Replaces does the
+// same; a channel that implements Editor honours Replaces.
+type Editor interface {
+	Edit(ctx context.Context, at Address, id MessageID, p Part) error
+}
+
+// Deleter removes a message that the bot sent.
+type Deleter interface {
+	Delete(ctx context.Context, at Address, id MessageID) error
+}
+
+// Reactor sets the bot's reaction on a message; an empty emoji removes it.
+type Reactor interface {
+	React(ctx context.Context, at Address, id MessageID, emoji string) error
+}
+
+// Typer shows once that the bot is at work, for Features.TypingFor.
+type Typer interface {
+	Type(ctx context.Context, at Address) error
+}
+
+// Fetcher opens an attachment of an event. The caller closes it.
+type Fetcher interface {
+	Fetch(ctx context.Context, f File) (io.ReadCloser, error)
+}
+
+// Drafter shows an answer while it grows, other than by Edit: a page that is
+// connected. It is lossy and never blocks for long.
+type Drafter interface {
+	Draft(ctx context.Context, p Part)
+}
+
+// Receiver takes requests that a platform sends to the gateway's public
+// listener, below /hooks/{channel}. The handler verifies before it believes.
+type Receiver interface {
+	Receive(sink Sink) http.Handler
+}
+
+// Answerer ends a button press on the platform's side, so that its spinner
+// stops; text is shown for a moment where the platform can.
+type Answerer interface {
+	Answer(ctx context.Context, p Press, text string) error
+}
+
+// Commander shows the commands natively.
+type Commander interface {
+	Register(ctx context.Context, commands []CommandSpec) error
+}
+
+// CommandSpec describes a command.
+type CommandSpec struct {
+	Name string // lower case, without the slash
+	Help string // one line
+	Args string // such as "<name>"; empty for none
+}
+
+// Reconciler tells whether a part with this key was delivered.
+type Reconciler interface {
+	Sent(ctx context.Context, p Part) (Receipt, bool, error)
+}
+
+// Prober asks the platform whether the channel works, right now.
+type Prober interface {
+	Probe(ctx context.Context) (Identity, error)
+}
+
+// Identity is who the channel is on its platform.
+type Identity struct {
+	Account AccountID `json:"account"`
+	Name    string    `json:"name"`             // for people
+	Handle  string    `json:"handle,omitempty"` // without @
+	Link    string    `json:"link,omitempty"`   // opens a chat with the bot
+	Notes   []string  `json:"notes,omitempty"`  // what is missing or unwise, with the fix
+}
+
+// Linker connects an account by a person's hand. It calls show with each new
+// QR content or code until the account is linked or ctx ends.
+type Linker interface {
+	Link(ctx context.Context, show func(code string)) error
+}
+
+// Starter makes a link that opens a chat with the bot and hands it a code when
+// the person taps Start.
+type Starter interface {
+	StartLink(ctx context.Context, code string) (string, error)
+}
+
+// Reloader takes a changed section without a restart; errors.ErrUnsupported
+// says that the channel must be opened anew.
+type Reloader interface {
+	Reload(ctx context.Context, cfg []byte) error
+}
+
+// As finds a capability of a channel, looking through wrappers that have an
+// Unwrap() Channel method.
+func As[T any](c Channel) (T, bool) {
+	for c != nil {
+		if t, ok := c.(T); ok {
+			return t, true
+		}
+		w, ok := c.(interface{ Unwrap() Channel })
+		if !ok {
+			break
+		}
+		c = w.Unwrap()
+	}
+	var zero T
+	return zero, false
+}
