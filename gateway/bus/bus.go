@@ -49,6 +49,8 @@ var (
 	ErrConflict = kv.ErrConflict
 	// ErrFull: the channel's backlog is at its limit; slow the intake and try again.
 	ErrFull = errors.New("bus: backlog full")
+	// ErrClosed: the engine was closed.
+	ErrClosed = errors.New("bus: closed")
 )
 
 // Bus is the part that the stations use. Its methods may be called concurrently.
