@@ -30,6 +30,7 @@ type Error struct {
 	Kind       ErrorKind
 	Provider   string
 	Model      string
+	Status     int // of HTTP; 0 when there was no answer
 	RetryAfter time.Duration
 	Err        error
 }
