@@ -41,22 +41,26 @@ const (
 // Node is one element of the tree. Leaves (Text, Code, CodeBlock) carry
 // Literal; the others carry Children. The zero Node is an empty text.
 type Node struct {
-	Kind     Kind   `json:"kind"`
-	Literal  string `json:"literal,omitempty"`
-	URL      string `json:"url,omitempty"`
-	Lang     string `json:"lang,omitempty"`  // CodeBlock: the fence's info word
-	Align    string `json:"align,omitempty"` // Cell: left, center, right or ""
-	Level    int    `json:"level,omitempty"`
-	Start    int    `json:"start,omitempty"`
-	Ordered  bool   `json:"ordered,omitempty"`
-	Tight    bool   `json:"tight,omitempty"`
-	Task     bool   `json:"task,omitempty"`
-	Checked  bool   `json:"checked,omitempty"`
-	Children []Node `json:"children,omitempty"`
+	Kind    Kind   `json:"kind"`
+	Literal string `json:"literal,omitempty"`
+	URL     string `json:"url,omitempty"`
+	Lang    string `json:"lang,omitempty"`  // CodeBlock: the fence's info word
+	Align   string `json:"align,omitempty"` // Cell: left, center, right or ""
+	Level   int    `json:"level,omitempty"`
+	Start   int    `json:"start,omitempty"`
+	Ordered bool   `json:"ordered,omitempty"`
+	Tight   bool   `json:"tight,omitempty"`
+	Task    bool   `json:"task,omitempty"`
+	Checked bool   `json:"checked,omitempty"`
+	// Continued marks an Item whose beginning is in an earlier piece: it is
+	// indented like its siblings but shows no marker, and counts as a number.
+	Continued bool   `json:"continued,omitempty"`
+	Children  []Node `json:"children,omitempty"`
 }
 
 // Plain makes a document of one paragraph that shows text literally, line
-// breaks kept, whatever markup it seems to contain.
+// breaks kept, whatever markup it seems to contain. Control characters and
+// invalid UTF-8 are cleaned as in [Parse].
 func Plain(text string) Node {
-	return Node{Kind: Document, Children: []Node{{Kind: Paragraph, Children: []Node{{Kind: Text, Literal: text}}}}}
+	return Node{Kind: Document, Children: []Node{{Kind: Paragraph, Children: []Node{{Kind: Text, Literal: clean(text)}}}}}
 }

@@ -1,0 +1,193 @@
+package markup
+
+import "strings"
+
+// slot numbers the styles that must not be opened twice.
+type slot int
+
+const (
+	slotStrong slot = iota
+	slotEmph
+	slotStrike
+	slotCode
+)
+
+func (c *chat) inlines(nodes []Node) {
+	for i := range nodes {
+		if c.w.over() {
+			return
+		}
+		c.inline(&nodes[i])
+	}
+}
+
+func (c *chat) inline(n *Node) {
+	switch n.Kind {
+	case Text, "":
+		c.lines(n.Literal, c.st.textEscape)
+	case Strong:
+		c.styled(slotStrong, c.st.strong, n.Children)
+	case Emph:
+		c.styled(slotEmph, c.st.emph, n.Children)
+	case Strike:
+		c.styled(slotStrike, c.st.strike, n.Children)
+	case Code:
+		c.code(n.Literal)
+	case Link, Image:
+		c.link(n)
+	case Mention:
+		c.mention(n)
+	case Break:
+		c.newline()
+	default: // a block where inlines are expected
+		c.inlines(n.Children)
+		c.lines(n.Literal, c.st.textEscape)
+	}
+}
+
+func (c *chat) styled(s slot, marks pair, children []Node) {
+	if len(children) == 0 {
+		return
+	}
+	if c.on[s] || marks == (pair{}) {
+		c.inlines(children)
+		return
+	}
+	c.begin(s, marks)
+	c.inlines(children)
+	c.end(s, marks)
+}
+
+func (c *chat) begin(s slot, marks pair) {
+	c.on[s] = true
+	c.w.mark(marks.open)
+	c.open = append(c.open, marks)
+}
+
+func (c *chat) end(s slot, marks pair) {
+	c.on[s] = false
+	c.w.mark(marks.close)
+	c.open = c.open[:len(c.open)-1]
+	if c.st.reapply {
+		c.resume()
+	}
+}
+
+// newline ends a line within inlines. Where marks do not reach across lines,
+// the open ones are closed before it and opened again after it.
+func (c *chat) newline() {
+	if !c.st.perLine || len(c.open) == 0 {
+		c.w.newline()
+		return
+	}
+	for i := len(c.open) - 1; i >= 0; i-- {
+		c.w.mark(c.open[i].close)
+	}
+	c.w.newline()
+	c.resume()
+}
+
+func (c *chat) resume() {
+	for _, p := range c.open {
+		c.w.mark(p.open)
+	}
+}
+
+func (c *chat) code(s string) {
+	if s == "" {
+		return
+	}
+	marks := c.st.code
+	if strings.Contains(s, "`") && strings.Contains(marks.open, "`") {
+		if c.st.doubleTicks && !strings.Contains(s, "``") {
+			marks = pair{"`` ", " ``"}
+		} else {
+			s = strings.ReplaceAll(s, "`", "ˋ") // there is no way to quote it
+		}
+	}
+	if c.on[slotCode] || marks == (pair{}) {
+		c.lines(s, c.st.codeEscape)
+		return
+	}
+	c.begin(slotCode, marks)
+	c.lines(s, c.st.codeEscape)
+	c.end(slotCode, marks)
+}
+
+// link writes a link or an image, which is a link to the picture.
+func (c *chat) link(n *Node) {
+	children := n.Children
+	if len(children) == 0 {
+		children = []Node{{Kind: Text, Literal: shownURL(n.URL)}}
+		if n.Kind == Image && !safeURL(n.URL) {
+			children[0].Literal = "image"
+		}
+	}
+	if c.inLink || !safeURL(n.URL) {
+		c.inlines(children)
+		return
+	}
+	c.inLink = true
+	defer func() { c.inLink = false }()
+	bare := len(children) == 1 && children[0].Kind == Text &&
+		(children[0].Literal == n.URL || children[0].Literal == shownURL(n.URL))
+	switch c.st.link {
+	case linkTag:
+		c.w.mark(`<a href="` + attribute(n.URL) + `">`)
+		c.inlines(children)
+		c.w.mark("</a>")
+	case linkAngle:
+		c.angleLink(n.URL, children, bare)
+	case linkBracket:
+		if bare {
+			c.w.mark(shownURL(n.URL))
+			return
+		}
+		c.w.mark("[")
+		c.inlines(children)
+		c.w.mark("](" + parens.Replace(n.URL) + ")")
+	default:
+		c.begin(slotCode, c.st.underline)
+		c.inlines(children)
+		c.end(slotCode, c.st.underline)
+		if !bare {
+			c.w.text(" (" + n.URL + ")")
+		}
+	}
+}
+
+// angleLink writes a link as Slack takes it, where the text stands within the
+// same brackets as the URL.
+func (c *chat) angleLink(url string, children []Node, bare bool) {
+	url = angleURL.Replace(url)
+	if bare {
+		c.w.mark("<" + url + ">")
+		return
+	}
+	c.w.mark("<" + url + "|")
+	c.inlines(children)
+	c.w.mark(">")
+}
+
+func (c *chat) mention(n *Node) {
+	if mentionable(n.URL) && !c.inLink {
+		switch {
+		case c.st.mention == mentionAngle:
+			c.w.mark("<@" + n.URL + ">")
+			return
+		case c.st.mention == mentionNumber:
+			number, _, _ := strings.Cut(n.URL, "@")
+			c.w.mark("@" + number)
+			return
+		case c.st.mention == mentionTag && allDigits(n.URL):
+			c.w.mark(`<a href="tg://user?id=` + n.URL + `">`)
+			c.inLink = true
+			defer func() { c.inLink = false; c.w.mark("</a>") }()
+		}
+	}
+	if len(n.Children) == 0 {
+		c.lines("@"+n.URL, c.st.textEscape)
+		return
+	}
+	c.inlines(n.Children)
+}

@@ -1,0 +1,188 @@
+package markup
+
+import "unicode/utf8"
+
+// Split cuts n into pieces that each measure at most limit in dialect d, in the
+// order of the text. A limit of zero or less is none. There is always at least
+// one piece; one that fits is n itself. Pieces share what they can with n and
+// must not be written to.
+//
+// Cuts fall between blocks if they can, else between lines, sentences, words or
+// at least grapheme clusters. A code block that is cut keeps its language, a
+// list goes on counting, a table repeats its head, and a style or link that is
+// cut is there on both sides. White space at a cut is dropped. Only where a
+// single cluster is longer than limit is it cut by runes; a rune is never.
+//
+// The time is proportional to the length of n, times the logarithm of limit.
+func Split(n Node, d Dialect, limit int) []Node {
+	if limit <= 0 || d.fits(n, limit) {
+		return []Node{n}
+	}
+	s := newSplitter(n, d, limit)
+	var out []Node
+	for s.at < len(s.flat) {
+		if p, ok := s.next(); ok {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return []Node{{Kind: Document}}
+	}
+	return out
+}
+
+// splitter takes one piece after the other off a tree.
+type splitter struct {
+	*outline
+	d     Dialect
+	limit int
+	at    int  // where the next piece starts
+	heads bool // tables repeat their heads in this piece
+}
+
+func newSplitter(n Node, d Dialect, limit int) *splitter {
+	if n.Kind != Document {
+		n = Node{Kind: Document, Children: []Node{n}}
+	}
+	if d.countsMarks() || d.link() == linkParen {
+		n = inlineURLs(n, limit/2)
+	}
+	return &splitter{outline: newOutline(&n), d: d, limit: limit}
+}
+
+// piece is what lies between two cuts.
+func (s *splitter) piece(from, to int) Node {
+	return s.root.slice(from, to, s.heads)
+}
+
+func (s *splitter) fits(from, to int) bool {
+	return s.d.fits(s.piece(from, to), s.limit)
+}
+
+// next takes the next piece off. It reports false if nothing is left to show.
+func (s *splitter) next() (Node, bool) {
+	s.at = s.skip(s.at)
+	if s.at >= len(s.flat) {
+		return Node{}, false
+	}
+	from := s.at
+	for _, s.heads = range []bool{true, false} {
+		for most := s.furthest(from, len(s.flat)); most > from; {
+			cut := s.breakBefore(from, most)
+			end := s.trim(from, cut)
+			if s.fits(from, end) {
+				s.at = cut
+				return s.piece(from, end), true
+			}
+			// Dropping white space made it longer, which alignment can do.
+			most = s.furthest(from, from+(most-from)/2)
+		}
+	}
+	return s.bare(from)
+}
+
+// furthest is a place up to which a piece from from fits, close to the last
+// such place and at most max; from if there is none. It tries a place, learns
+// from it, and halves what is left.
+func (s *splitter) furthest(from, maxTo int) int {
+	fit, over := from, maxTo+1
+	for guess := from + s.limit; over-fit > 1; {
+		guess = s.runeStart(min(max(guess, fit+1), over-1), fit)
+		if guess <= fit {
+			guess = s.runeEnd(fit + 1)
+			if guess >= over {
+				break
+			}
+		}
+		if s.fits(from, guess) {
+			if guess >= maxTo {
+				return guess
+			}
+			step := guess - fit
+			fit = guess
+			if over > maxTo {
+				guess += 2 * max(step, 1)
+				continue
+			}
+		} else {
+			over = guess
+		}
+		guess = fit + (over-fit)/2
+	}
+	return fit
+}
+
+// runeStart moves i back to the start of a rune, not before low.
+func (s *splitter) runeStart(i, low int) int {
+	for i > low && i < len(s.flat) && !utf8.RuneStart(s.flat[i]) {
+		i--
+	}
+	return i
+}
+
+// runeEnd moves i on to the start of a rune.
+func (s *splitter) runeEnd(i int) int {
+	for i < len(s.flat) && !utf8.RuneStart(s.flat[i]) {
+		i++
+	}
+	return i
+}
+
+// bare is the piece of last resort: where marks, indentation or a single
+// cluster alone exceed the limit, what fits of the next words is a paragraph
+// of its own, but at least one rune.
+func (s *splitter) bare(from int) (Node, bool) {
+	leaf := s.leafAt(from)
+	if s.flat[from] == vacant {
+		s.at = from + 1
+		return Node{}, false
+	}
+	plain := func(to int) Node {
+		return Node{Kind: Document, Children: []Node{{Kind: Paragraph, Children: []Node{
+			{Kind: Text, Literal: string(s.flat[from:to])},
+		}}}}
+	}
+	fit := s.runeEnd(from + 1)
+	for to := s.runeEnd(fit + 1); fit < leaf.end && to <= leaf.end && s.d.fits(plain(to), s.limit); {
+		fit, to = to, s.runeEnd(to+1)
+	}
+	if cut := s.clusterBefore(from, fit); cut > from {
+		fit = cut
+	}
+	s.at = fit
+	return plain(fit), true
+}
+
+// inlineURLs writes the URLs that are longer than limit into the text, where
+// they can be cut. Only dialects that show URLs need it.
+func inlineURLs(n Node, limit int) Node {
+	if !hasLong(&n, limit) {
+		return n
+	}
+	children := make([]Node, 0, len(n.Children)+1)
+	for _, ch := range n.Children {
+		ch = inlineURLs(ch, limit)
+		if (ch.Kind == Link || ch.Kind == Image) && len(ch.URL) > limit {
+			children = append(children, ch.Children...)
+			if safeURL(ch.URL) {
+				children = append(children, Node{Kind: Text, Literal: " (" + ch.URL + ")"})
+			}
+			continue
+		}
+		children = append(children, ch)
+	}
+	n.Children = children
+	return n
+}
+
+func hasLong(n *Node, limit int) bool {
+	if len(n.URL) > limit {
+		return true
+	}
+	for i := range n.Children {
+		if hasLong(&n.Children[i], limit) {
+			return true
+		}
+	}
+	return false
+}
