@@ -1,0 +1,325 @@
+package channeltest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+// Sink is a fake of the gateway's intake. Its disk is its host's: events and
+// state are committed in one step, and a [Snapshot] holds both.
+//
+// The test fails by itself when an adapter accepts an event that cannot be
+// stored or read back, one whose parts contradict each other, one that holds a
+// secret, or events of one conversation out of their order.
+type Sink struct {
+	h *Host
+
+	// guarded by h.board
+	attempts int // Accepts that were begun
+	fail     []error
+	before   *Block
+	after    *Block
+	inflight map[string]map[int]string // keys being accepted, by conversation and attempt
+	latest   map[string]time.Time      // of the newest message, by conversation
+	replies  map[string]*answer        // by event key
+}
+
+var _ channels.Sink = (*Sink)(nil)
+
+// NewSink makes the sink of a host. A host may have several, one after the other.
+func NewSink(h *Host) *Sink {
+	return &Sink{
+		h: h, inflight: map[string]map[int]string{}, latest: map[string]time.Time{},
+		replies: map[string]*answer{},
+	}
+}
+
+// Accept implements channels.Sink.
+func (s *Sink) Accept(ctx context.Context, b channels.Batch) error {
+	for _, e := range b.Events {
+		s.check(e)
+	}
+	for _, w := range b.State {
+		s.h.watch("the state "+w.Key, w.Key+" "+string(w.Value))
+	}
+	n, fail, before := s.begin(b)
+	defer s.end(n)
+	if fail != nil {
+		return fail
+	}
+	if err := before.pass(ctx, s.h.board); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	after, err := s.commit(b)
+	if err != nil {
+		return err
+	}
+	return after.pass(ctx, s.h.board)
+}
+
+// begin counts the attempt, takes what was prepared for it, and looks whether
+// another Accept for the same conversation is under way.
+func (s *Sink) begin(b channels.Batch) (n int, fail error, before *Block) { //nolint:staticcheck // fail is a result to return, not this function's failure
+	var clash string
+	s.h.board.change(func() {
+		s.attempts++
+		n = s.attempts
+		if len(s.fail) > 0 {
+			fail, s.fail = s.fail[0], s.fail[1:]
+		}
+		if fail == nil && s.before != nil {
+			before, s.before = s.before, nil
+		}
+		for _, e := range b.Events {
+			at := e.Where.Order()
+			for other, key := range s.inflight[at] {
+				if other != n && key != e.Key {
+					clash = fmt.Sprintf("%s while %s was not accepted yet", e.Key, key)
+				}
+			}
+			if s.inflight[at] == nil {
+				s.inflight[at] = map[int]string{}
+			}
+			s.inflight[at][n] = e.Key
+		}
+	})
+	if clash != "" {
+		s.h.violate("two Accepts of one conversation at a time, so that their order is left to chance: %s", clash)
+	}
+	return n, fail, before
+}
+
+func (s *Sink) end(n int) {
+	s.h.board.change(func() {
+		for _, keys := range s.inflight {
+			delete(keys, n)
+		}
+	})
+}
+
+// commit stores the batch in one step.
+func (s *Sink) commit(b channels.Batch) (after *Block, err error) {
+	var wrong []string
+	s.h.board.change(func() {
+		if s.h.dead {
+			err = errCrashed
+			return
+		}
+		for _, e := range b.Events {
+			id := [2]string{string(e.Account), e.Key}
+			if s.h.disk.known[id] {
+				continue
+			}
+			s.h.disk.known[id] = true
+			s.h.disk.events = append(s.h.disk.events, stored(e))
+			wrong = append(wrong, s.ordered(e)...)
+		}
+		s.h.disk.write(b.State)
+		after, s.after = s.after, nil
+	})
+	for _, w := range wrong {
+		s.h.violate("%s", w)
+	}
+	return after, err
+}
+
+// stored is what a reader of the disk would get: a copy by way of JSON.
+func stored(e channels.Event) channels.Event {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return e // check has reported it
+	}
+	var out channels.Event
+	if json.Unmarshal(b, &out) != nil {
+		return e
+	}
+	return out
+}
+
+// ordered looks that new messages of a conversation do not go back in time.
+func (s *Sink) ordered(e channels.Event) []string {
+	if _, ok := e.Content.(channels.Message); !ok {
+		return nil
+	}
+	at := e.Where.Order()
+	last := s.latest[at]
+	if e.At.Before(last) {
+		return []string{fmt.Sprintf("event %q of %s comes after one that is %s younger", e.Key, at, last.Sub(e.At))}
+	}
+	s.latest[at] = e.At
+	return nil
+}
+
+// check reports what would make an event useless later.
+func (s *Sink) check(e channels.Event) {
+	bad := func(format string, args ...any) {
+		s.h.violate("event %q: %s", e.Key, fmt.Sprintf(format, args...))
+	}
+	if e.Key == "" {
+		bad("it has no key")
+	}
+	if e.Where.Channel != s.h.id {
+		bad("Where.Channel is %q and not the channel's id %q", e.Where.Channel, s.h.id)
+	}
+	if e.Where.Account != e.Account {
+		bad("Where.Account %q and Account %q differ", e.Where.Account, e.Account)
+	}
+	if _, ok := e.Content.(channels.Installed); !ok && e.Where.Conversation == "" {
+		bad("it has no conversation")
+	}
+	if e.Room.Direct && !e.Addressed {
+		bad("it is in a direct chat and not addressed")
+	}
+	if e.Via != nil && !e.Via.Token.Empty() && bytes.Contains(e.Raw, []byte(e.Via.Token.Reveal())) {
+		bad("Raw holds the token of Via")
+	}
+	b, err := json.Marshal(e)
+	if err != nil {
+		bad("it cannot be stored: %v", err)
+		return
+	}
+	if name := s.h.Leak(string(b)); name != "" {
+		bad("it holds the value of %s", name)
+	}
+	var back channels.Event
+	if err := json.Unmarshal(b, &back); err != nil {
+		bad("it cannot be read back: %v", err)
+	}
+}
+
+// Events are the events that were kept, in the order of their commits.
+func (s *Sink) Events() []channels.Event { return s.h.Snapshot().Events() }
+
+// Attempts is how many Accepts were begun.
+func (s *Sink) Attempts() int {
+	var n int
+	s.h.board.read(func() { n = s.attempts })
+	return n
+}
+
+// WaitEvents returns when at least n events are kept. Events that a restored
+// snapshot brought along count.
+func (s *Sink) WaitEvents(n int) []channels.Event {
+	s.h.t.Helper()
+	var out []channels.Event
+	s.h.board.wait(s.h.t, func() bool {
+		out = slices.Clone(s.h.disk.events)
+		return len(out) >= n
+	}, func() string { return fmt.Sprintf("%d events; there are %d: %s", n, len(out), keys(out)) })
+	return out
+}
+
+// WaitAttempts returns when at least n Accepts were begun, whatever became of them.
+func (s *Sink) WaitAttempts(n int) {
+	s.h.t.Helper()
+	s.h.board.wait(s.h.t, func() bool { return s.attempts >= n },
+		func() string { return fmt.Sprintf("%d Accepts; there were %d", n, s.attempts) })
+}
+
+func keys(es []channels.Event) string {
+	var out []string
+	for _, e := range es {
+		out = append(out, e.Key)
+	}
+	return fmt.Sprint(out)
+}
+
+// FailNext lets the next Accepts fail with these errors, one each, and keep nothing.
+func (s *Sink) FailNext(errs ...error) {
+	s.h.board.change(func() { s.fail = append(s.fail, errs...) })
+}
+
+// Block holds the next Accept open before anything is kept. When its context
+// ends meanwhile, it fails and keeps nothing.
+func (s *Sink) Block() *Block {
+	b := &Block{h: s.h}
+	s.h.board.change(func() { s.before = b })
+	return b
+}
+
+// BlockCommitted holds the next Accept open after its batch was kept and before
+// the adapter learns of it. When its context ends meanwhile it returns an
+// error although everything is kept, as a crash between the two would.
+func (s *Sink) BlockCommitted() *Block {
+	b := &Block{h: s.h}
+	s.h.board.change(func() { s.after = b })
+	return b
+}
+
+// Block is an Accept that is held open.
+type Block struct {
+	h        *Host
+	reached  bool
+	released bool
+}
+
+func (b *Block) pass(ctx context.Context, on *board) error {
+	if b == nil {
+		return nil
+	}
+	on.change(func() { b.reached = true })
+	return on.until(ctx, func() bool { return b.released })
+}
+
+// Wait returns when the Accept is there and held.
+func (b *Block) Wait() {
+	b.h.t.Helper()
+	b.h.board.wait(b.h.t, func() bool { return b.reached }, func() string { return "an Accept to hold" })
+}
+
+// Release lets the Accept go on. It may be called more than once.
+func (b *Block) Release() { b.h.board.change(func() { b.released = true }) }
+
+// answer is what was said to an event.
+type answer struct {
+	parts []channels.Part
+	ended bool
+}
+
+// Reply adds parts to the answer to the event with this key.
+func (s *Sink) Reply(key string, parts ...channels.Part) {
+	s.h.board.change(func() { a := s.answer(key); a.parts = append(a.parts, parts...) })
+}
+
+// EndTurn completes the answer to the event with this key.
+func (s *Sink) EndTurn(key string) { s.h.board.change(func() { s.answer(key).ended = true }) }
+
+func (s *Sink) answer(key string) *answer {
+	if s.replies[key] == nil {
+		s.replies[key] = &answer{}
+	}
+	return s.replies[key]
+}
+
+// Replies implements channels.Sink over what Reply and EndTurn said.
+func (s *Sink) Replies(ctx context.Context, key string) iter.Seq2[channels.Part, error] {
+	return func(yield func(channels.Part, error) bool) {
+		for i := 0; ; i++ {
+			var next *channels.Part
+			err := s.h.board.until(ctx, func() bool {
+				a := s.answer(key)
+				if i < len(a.parts) {
+					next = &a.parts[i]
+				}
+				return next != nil || a.ended
+			})
+			if err != nil {
+				yield(channels.Part{}, err)
+				return
+			}
+			if next == nil || !yield(*next, nil) {
+				return
+			}
+		}
+	}
+}

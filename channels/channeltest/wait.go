@@ -1,0 +1,94 @@
+package channeltest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Deadline is how long the waits of this package last before they fail the
+// test. It is only ever reached by a test that fails.
+const Deadline = 15 * time.Second
+
+// board is a mutex whose changes can be waited for.
+type board struct {
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced with every change
+}
+
+func newBoard() *board { return &board{changed: make(chan struct{})} }
+
+// change runs f under the lock and wakes everyone who waits.
+func (b *board) change(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// read runs f under the lock.
+func (b *board) read(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
+// until blocks until cond, which runs under the lock, holds.
+func (b *board) until(ctx context.Context, cond func() bool) error {
+	for {
+		b.mu.Lock()
+		ok, changed := cond(), b.changed
+		b.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// wait is until with this package's deadline; it ends the test when that passes.
+// say describes what was waited for and how far it came; it runs under the lock.
+func (b *board) wait(t testing.TB, cond func() bool, say func() string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
+	defer cancel()
+	if b.until(ctx, cond) == nil {
+		return
+	}
+	var text string
+	b.read(func() { text = say() })
+	t.Fatalf("waited %s for %s", Deadline, text)
+}
+
+// Eventually polls cond until it holds and ends the test when it does not
+// within [Deadline]. It is for emulators that cannot signal; call it from the
+// test's goroutine.
+func Eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	if !poll(cond) {
+		t.Fatalf("waited %s for %s", Deadline, what)
+	}
+}
+
+func poll(cond func() bool) bool {
+	deadline := time.NewTimer(Deadline)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if cond() {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return cond()
+		}
+	}
+}
