@@ -1,0 +1,150 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+)
+
+// Do says what becomes of an event. The set is closed; the zero Do ignores.
+type Do string
+
+// What may become of an event.
+const (
+	Run        Do = "run"        // it may act, in Judgement.Scope
+	Background Do = "background" // it was not meant for the bot, but is context
+	Park       Do = "park"       // it waits under Judgement.Tag until its sender is approved
+	Answer     Do = "answer"     // it is done with; Judgement.Reply is the answer
+	Ignore     Do = "ignore"     // Judgement.Reason says why
+)
+
+// Judgement is the gate's word on one event. State is to be committed together
+// with the verdict on the event's record.
+type Judgement struct {
+	Do     Do
+	Scope  scope.Scope // Run and Background
+	Reason string      // Ignore
+	Tag    string      // Park
+	Until  time.Time   // Park
+	Reply  string      // Markdown for the sender; may accompany Park
+	State  []kv.Write
+}
+
+func ignore(why string) Judgement { return Judgement{Do: Ignore, Reason: why} }
+
+// Judge decides what an event may do. It is the one gate for messages, edits,
+// reactions, presses, commands and everything else. It reads, and writes
+// nothing itself; judging the same event again is harmless.
+func (d *Directory) Judge(ctx context.Context, e channels.Event, p Policy) (Judgement, error) {
+	switch {
+	case e.Who.Self:
+		return ignore("own message"), nil
+	case e.Who.Bot:
+		return ignore("another bot"), nil
+	case e.Who.ID == "":
+		return ignore("no sender"), nil
+	}
+	if m, ok := e.Content.(channels.Moved); ok {
+		w, err := d.moveRoom(ctx, e.Where, m.To)
+		return Judgement{Do: Ignore, Reason: "conversation moved", State: w}, err
+	}
+	member, err := d.who(ctx, e, p)
+	if err != nil {
+		return Judgement{}, err
+	}
+	if e.Room.Direct {
+		return d.judgeDirect(ctx, e, p, member)
+	}
+	return d.judgeRoom(ctx, e, p, member)
+}
+
+// who finds the member behind the sender; the zero Member when there is none.
+func (d *Directory) who(ctx context.Context, e channels.Event, p Policy) (Member, error) {
+	id := e.Who.ID
+	if !p.Authenticated {
+		l, err := get[Link](ctx, d.store, linkKey(e.Where.Channel, e.Account, e.Who.ID))
+		if errors.Is(err, ErrUnknown) {
+			return Member{}, nil
+		}
+		if err != nil {
+			return Member{}, err
+		}
+		id = l.Member
+	}
+	m, err := d.Member(ctx, id)
+	if errors.Is(err, ErrUnknown) { // linked once, removed since
+		return Member{}, nil
+	}
+	return m, err
+}
+
+func (d *Directory) judgeDirect(ctx context.Context, e channels.Event, p Policy, m Member) (Judgement, error) {
+	if j, ok, err := d.redeem(ctx, e, p, m); ok || err != nil {
+		return j, err
+	}
+	switch {
+	case p.DM == DMDisabled || p.DM == "":
+		return ignore("direct chats are disabled"), nil
+	case m.ID != "":
+		return d.run(e, m.ID, m.Role), nil
+	case p.allows(e.Who.ID):
+		return d.run(e, strangerID(e), scope.Ordinary), nil
+	case p.DM == DMOpen:
+		return d.run(e, strangerID(e), scope.Guest), nil
+	case p.DM == DMPairing:
+		return d.ask(ctx, e)
+	}
+	return ignore("sender is not on the allow-list"), nil
+}
+
+// judgeRoom never looks at how a sender was let into direct chats: a room is
+// admitted by itself, and a pairing counts for nothing in it.
+func (d *Directory) judgeRoom(ctx context.Context, e channels.Event, p Policy, m Member) (Judgement, error) {
+	ok, err := d.admitted(ctx, e.Where, p)
+	if err != nil {
+		return Judgement{}, err
+	}
+	if !ok {
+		return ignore("room is not on the allow-list"), nil
+	}
+	id, role := m.ID, m.Role
+	if id == "" {
+		id, role = strangerID(e), scope.Guest
+	}
+	j := d.run(e, id, role)
+	if p.Mention && !e.Addressed {
+		j.Do = Background
+	}
+	return j, nil
+}
+
+func (d *Directory) admitted(ctx context.Context, at channels.Address, p Policy) (bool, error) {
+	switch p.Groups {
+	case GroupsOpen:
+		return true, nil
+	case GroupsAllowlist:
+		if p.allows(string(at.Conversation)) {
+			return true, nil
+		}
+		e, err := d.store.Get(ctx, space, roomKey(at))
+		return e.Version > 0, err
+	}
+	return false, nil
+}
+
+func (d *Directory) run(e channels.Event, member string, role scope.Role) Judgement {
+	return Judgement{Do: Run, Scope: scope.New(scope.Principal{
+		Workspace: d.workspace, Channel: string(e.Where.Channel), Account: string(e.Account),
+		Conversation: e.Where.Order(), Member: member, Role: role, Direct: e.Room.Direct,
+	})}
+}
+
+// strangerID names somebody who is let in without being a member. The prefix
+// keeps it apart from every member's id.
+func strangerID(e channels.Event) string {
+	return "sender:" + linkKey(e.Where.Channel, e.Account, e.Who.ID)[len("link/"):]
+}

@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
+)
+
+// intake is the Sink of one channel.
+type intake struct {
+	g  *Gateway
+	id channels.ID
+}
+
+var _ channels.Sink = (*intake)(nil)
+
+// How long an adapter waits after a refusal.
+const (
+	fullWait   = 2 * time.Second
+	brokenWait = time.Second
+)
+
+// Accept implements channels.Sink.
+func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
+	batch := bus.Batch{Records: make([]bus.Record, 0, len(b.Events)), State: make([]bus.Write, 0, len(b.State))}
+	for _, e := range b.Events {
+		r, err := i.record(e)
+		if err != nil {
+			return &channels.Error{Op: "accept", Channel: i.id, Kind: channels.Rejected, Err: err}
+		}
+		batch.Records = append(batch.Records, r)
+	}
+	for _, w := range b.State {
+		batch.State = append(batch.State, bus.Write{Space: stateSpace(i.id), Key: w.Key, Value: w.Value})
+	}
+	if err := i.g.bus.Publish(ctx, batch); err != nil {
+		return i.refusal(ctx, err)
+	}
+	failpoint.Hit(failpoint.AcceptAfter)
+	i.g.metrics.accepted(i.id, len(b.Events))
+	return nil
+}
+
+func (i *intake) record(e channels.Event) (bus.Record, error) {
+	e.Where.Channel, e.Where.Account = i.id, e.Account
+	body, err := json.Marshal(e)
+	if err != nil {
+		return bus.Record{}, err
+	}
+	r := bus.Record{
+		Workspace: i.g.dir.Workspace(), Queue: bus.Inbox, Channel: string(i.id), Account: string(e.Account),
+		Key: e.Key, Order: e.Where.Order(), Body: body,
+	}
+	if urgent(e.Content) {
+		r.Queue, r.Order = bus.Urgent, r.Order+bus.UrgentSuffix
+	}
+	return r, nil
+}
+
+// urgent reports whether an event must reach a conversation that is busy.
+func urgent(c channels.Content) bool {
+	switch c := c.(type) {
+	case channels.Press:
+		return true
+	case channels.Command:
+		return commands[c.Name].urgent
+	}
+	return false
+}
+
+func (i *intake) refusal(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, bus.ErrFull):
+		i.g.metrics.refused(i.id, "full")
+		return &channels.Error{Op: "accept", Channel: i.id, Kind: channels.Transient, RetryAfter: fullWait, Err: err}
+	}
+	i.g.metrics.refused(i.id, "store")
+	i.g.log.Error("cannot keep what came in; it is not acknowledged and will be taken up again", "channel", i.id, "err", err)
+	return &channels.Error{Op: "accept", Channel: i.id, Kind: channels.Transient, RetryAfter: brokenWait, Err: err}
+}
+
+// Replies implements channels.Sink.
+func (i *intake) Replies(ctx context.Context, key string) iter.Seq2[channels.Part, error] {
+	return func(yield func(channels.Part, error) bool) {
+		seen := map[string]bool{}
+		for {
+			done, err := i.ended(ctx, key)
+			if err == nil {
+				err = i.unseen(ctx, key, seen, func(p channels.Part) bool { return yield(p, nil) })
+			}
+			switch {
+			case errors.Is(err, errEnough), err == nil && done:
+				return
+			case err != nil:
+				yield(channels.Part{}, err)
+				return
+			}
+			if err := i.g.settled.wait(ctx); err != nil {
+				yield(channels.Part{}, err)
+				return
+			}
+		}
+	}
+}
+
+var errEnough = errors.New("the reader has enough")
+
+// ended reports whether the turn that answers the event is over.
+func (i *intake) ended(ctx context.Context, key string) (bool, error) {
+	turn, err := i.turnOf(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	e, err := i.g.bus.Get(ctx, turnSpace, turn)
+	return e.Version > 0, err
+}
+
+// turnOf names the turn that answers an event: its own, or the one that
+// gathered it.
+func (i *intake) turnOf(ctx context.Context, key string) (string, error) {
+	own := turnID(string(i.id), "", key)
+	e, err := i.g.bus.Get(ctx, gatheredSpace, own)
+	if err != nil || e.Version == 0 {
+		return own, err
+	}
+	return string(e.Value), nil
+}
+
+func (i *intake) unseen(ctx context.Context, key string, seen map[string]bool, each func(channels.Part) bool) error {
+	turn, err := i.turnOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	letters, err := i.g.bus.Replies(ctx, string(i.id), turn+"/r")
+	if err != nil {
+		return err
+	}
+	for _, l := range letters {
+		if seen[l.Key] || l.Body == nil {
+			continue
+		}
+		seen[l.Key] = true
+		var out delivery.Outbound
+		if err := json.Unmarshal(l.Body, &out); err != nil {
+			return fmt.Errorf("reply %s: %w", l.Key, err)
+		}
+		body := markup.Parse(out.Markdown)
+		if out.Plain {
+			body = markup.Plain(out.Markdown)
+		}
+		if !each(channels.Part{Key: l.Key, To: out.To, Body: body, Plain: out.Plain, Files: out.Files, Buttons: out.Buttons}) {
+			return errEnough
+		}
+	}
+	return nil
+}
+
+// stateSpace is where a channel's own state is kept.
+func stateSpace(id channels.ID) string { return "channel/" + string(id) }

@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
+)
+
+// The rhythm of a turn's signs of life.
+const (
+	typingAfter = 300 * time.Millisecond // an instant answer costs no extra call
+	draftAfter  = time.Second
+	keepEvery   = sittingLease / 3
+	firstDraft  = 24 // characters worth showing
+	lastSign    = 5 * time.Second
+)
+
+// port is how a running turn reaches the gateway. Beside the turn run its
+// keeper, which extends the lease, and the signs of life: typing and drafts.
+type port struct {
+	s       *sitting
+	t       *sat
+	head    item
+	mode    QueueMode
+	cancel  context.CancelCauseFunc
+	streams bool // the answer is shown while it grows
+
+	joined  []item // what Next returned
+	steps   []int  // journalled
+	drafted bool   // a first draft was put into the outbox
+
+	mu    sync.Mutex
+	text  string
+	fresh chan struct{} // holds a token when text has changed
+
+	end context.CancelFunc
+	all sync.WaitGroup
+}
+
+var _ agent.Port = (*port)(nil)
+
+func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t *sat, settings AgentSettings, head item) *port {
+	p := &port{s: s, t: t, head: head, mode: settings.Queue, cancel: cancel, fresh: make(chan struct{}, 1)}
+	ctx, p.end = context.WithCancel(ctx)
+	p.all.Go(func() { p.keep(ctx) })
+	l := s.g.line(head.event.Where.Channel)
+	if l == nil {
+		return p
+	}
+	feat := l.ch.Features(head.event.Where)
+	_, live := channels.As[channels.Drafter](l.ch)
+	p.streams = l.config().Stream && feat.Drafts && !live
+	if typer, ok := channels.As[channels.Typer](l.ch); ok && feat.TypingFor > 0 {
+		p.all.Go(func() { p.typing(ctx, typer, feat.TypingFor) })
+	}
+	if p.streams || live {
+		p.all.Go(func() { p.show(ctx, l.courier, max(feat.DraftEvery, 100*time.Millisecond), live) })
+	}
+	return p
+}
+
+// close ends the signs of life and waits until nothing of them is under way,
+// so that no draft can overtake the final.
+func (p *port) close() {
+	p.end()
+	p.all.Wait()
+}
+
+// keep extends the lease while the turn runs, and in the mode interrupt looks
+// for what was added.
+func (p *port) keep(ctx context.Context) {
+	every, before := keepEvery, p.waiting()
+	if p.mode == Interrupt {
+		every = 300 * time.Millisecond
+	}
+	for pause(ctx, every) == nil {
+		var err error
+		if p.mode == Interrupt {
+			err = p.s.join(ctx)
+		} else {
+			err = p.s.hold(ctx, bus.Hold{})
+		}
+		switch {
+		case errors.Is(err, bus.ErrLeaseLost):
+			p.cancel(bus.ErrLeaseLost)
+			return
+		case err != nil && ctx.Err() == nil:
+			p.s.g.log.Warn("extend a lease", "turn", p.t.ID, "err", err)
+		case p.mode == Interrupt && p.waiting() > before:
+			p.cancel(errInterrupted)
+			return
+		}
+	}
+}
+
+// waiting counts what the same speaker has said and is not part of the turn.
+func (p *port) waiting() int {
+	n := 0
+	for _, it := range p.s.items {
+		if joinable(it.event) && it.scope.Scope == p.head.scope.Scope {
+			n++
+		}
+	}
+	return n
+}
+
+// Next implements agent.Port.
+func (p *port) Next(ctx context.Context) ([]channels.Event, error) {
+	if p.mode != Steer || len(p.joined) >= maxGathered {
+		return nil, nil
+	}
+	if err := p.s.join(ctx); err != nil {
+		return nil, err
+	}
+	more := p.s.gather(p.head, p.mode, len(p.joined))
+	p.joined = append(p.joined, more...)
+	return events(more), nil
+}
+
+// Draft implements agent.Port.
+func (p *port) Draft(markdown string) {
+	p.mu.Lock()
+	p.text = markdown
+	p.mu.Unlock()
+	select {
+	case p.fresh <- struct{}{}:
+	default:
+	}
+}
+
+func (p *port) latest() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text
+}
+
+// Journal implements agent.Port.
+func (p *port) Journal(ctx context.Context, st agent.Step) error {
+	v, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	p.steps = append(p.steps, st.Index)
+	return p.s.hold(ctx, bus.Hold{State: []bus.Write{{Space: stepSpace, Key: stepKey(p.t.ID, st.Index), Value: v}}})
+}
+
+func stepKey(turn string, i int) string { return fmt.Sprintf("%s/%06d", turn, i) }
+
+// Approve implements agent.Port. Until somebody can be asked, the answer is no.
+func (p *port) Approve(context.Context, agent.Request) (agent.Decision, error) {
+	return agent.Decision{}, nil
+}
+
+// typing shows that the bot is at work until the turn ends.
+func (p *port) typing(ctx context.Context, t channels.Typer, lasts time.Duration) {
+	wait := typingAfter
+	for pause(ctx, wait) == nil {
+		call, cancel := context.WithTimeout(ctx, lasts)
+		err := t.Type(call, p.head.event.Where)
+		cancel()
+		wait = max(lasts*4/5, channels.RetryAfter(err))
+	}
+}
+
+// show lets the answer be seen while it grows: a first message through the
+// outbox, whose ref the final replaces, and lossy edits of it; or, where the
+// channel can, directly.
+func (p *port) show(ctx context.Context, c courier, every time.Duration, live bool) {
+	if !live {
+		if pause(ctx, draftAfter) != nil {
+			return
+		}
+	}
+	shown := ""
+	for {
+		select {
+		case <-p.fresh:
+		case <-ctx.Done():
+			return
+		}
+		text := p.latest()
+		if text != shown && (live || p.drafted || len(text) >= firstDraft) {
+			if err := p.showOnce(ctx, c, text, live); err != nil && ctx.Err() == nil {
+				p.s.g.log.Debug("draft", "turn", p.t.ID, "err", err)
+			}
+			shown = text
+		}
+		if pause(ctx, every) != nil {
+			return
+		}
+	}
+}
+
+// courier is what shows drafts.
+type courier interface {
+	Update(ctx context.Context, o delivery.Outbound) error
+}
+
+func (p *port) showOnce(ctx context.Context, c courier, text string, live bool) error {
+	head := p.head.event
+	out := delivery.Outbound{
+		To: head.Where, Direct: head.Room.Direct, Markdown: text, ReplyTo: quoted(head), Via: head.Via,
+		Turn: p.t.ID, Stage: delivery.Draft, Made: p.s.g.now(),
+	}
+	if !live && !p.drafted {
+		rec, err := delivery.Record(p.s.g.dir.Workspace(), p.t.ID+"/0", out)
+		if err != nil {
+			return err
+		}
+		if err := p.s.hold(ctx, bus.Hold{Emit: []bus.Record{rec}}); err != nil {
+			return err
+		}
+		p.drafted = true
+		return nil
+	}
+	// The call may outlive the turn by a little: an edit that was cut off on
+	// its way could still arrive, after the final.
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSign)
+	defer cancel()
+	return c.Update(call, out)
+}

@@ -1,0 +1,23 @@
+package gateway
+
+// What the gateway itself says to people, in one place.
+const (
+	textHello          = "Hello! Write to me and I will answer. /help shows what else I can do."
+	textHelp           = "Just write to me. Besides, these commands work everywhere:\n"
+	textUnknownCommand = "I do not know the command `/%s`. /help shows those that I know."
+	textNew            = "A new conversation: I have set aside what we said before."
+	textModelNow       = "The model is %s. To choose another, write `/model` and one of: `%s`."
+	textModelChosen    = "From now on I use %s in this conversation."
+	textNoSuchModel    = "There is no model named `%s`. I have: `%s`."
+	textStaleButton    = "This button no longer does anything."
+	textNoAnswer       = "I came to no answer. Please ask again, perhaps in other words."
+	textSetAside       = "Something about your message made me fail several times, so I have set it aside. The person who runs this bot can see it."
+	textGathered       = "*(This answers your %d messages together.)*\n\n"
+	textGatheredLate   = "*(I was away. This answers the %d messages you sent meanwhile.)*\n\n"
+)
+
+var stopTexts = map[stopped]string{
+	nothingRuns: "There is nothing to stop.",
+	notTheirs:   "I am answering somebody else; only they or an administrator can stop that.",
+	wasStopped:  "Stopped.",
+}
