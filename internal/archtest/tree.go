@@ -161,7 +161,7 @@ func within(dir, parent string) bool {
 // or "": local variables shadow imports.
 func (f *file) packageOf(e ast.Expr) string {
 	id, ok := e.(*ast.Ident)
-	if !ok || id.Obj != nil { //nolint:staticcheck // the object of a name within one file is all that is needed here
+	if !ok || id.Obj != nil {
 		return ""
 	}
 	for _, i := range f.imports {

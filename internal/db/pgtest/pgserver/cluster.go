@@ -64,7 +64,8 @@ type cluster struct {
 	cmd  *exec.Cmd
 	data string // outside the chroot
 	url  string
-	done chan error // gets the server's end
+	done chan struct{} // closed when the server has ended
+	end  error         // how it ended; read it after done
 }
 
 // start runs a server on a copy of the template. The caller must stop it, on
@@ -95,11 +96,14 @@ func start(ctx context.Context, tree string) (*cluster, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
-	c := &cluster{cmd: cmd, data: data, done: make(chan error, 1), url: (&url.URL{
+	c := &cluster{cmd: cmd, data: data, done: make(chan struct{}), url: (&url.URL{
 		Scheme: "postgres", User: url.UserPassword(role, strings.TrimSpace(string(password))),
 		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/postgres",
 	}).String()}
-	go func() { c.done <- cmd.Wait() }()
+	go func() {
+		c.end = cmd.Wait()
+		close(c.done)
+	}()
 	if err := c.ready(ctx); err != nil {
 		c.stop()
 		return nil, err
@@ -121,9 +125,8 @@ func (c *cluster) ready(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("postgres does not answer: %w", err)
-		case end := <-c.done:
-			c.done <- end
-			return fmt.Errorf("postgres ended at its start (%v), see its log", end)
+		case <-c.done:
+			return fmt.Errorf("postgres ended at its start, see its log: %w", c.end)
 		case <-tick.C:
 		}
 	}

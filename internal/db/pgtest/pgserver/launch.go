@@ -47,7 +47,7 @@ func (p places) launch(ctx context.Context) (state, error) {
 	}
 	defer func() { _ = hear.Close() }()
 
-	cmd := exec.Command(program, "supervise") //nolint:noctx // it outlives this call on purpose
+	cmd := exec.Command(program, "supervise") // no context: it outlives this call
 	cmd.Dir = p.dir
 	cmd.Stdout, cmd.Stderr = tell, log
 	cmd.SysProcAttr = detached()

@@ -82,9 +82,8 @@ func (p places) watch(ctx context.Context, c *cluster) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case end := <-c.done:
-			c.done <- end
-			return fmt.Errorf("postgres ended by itself: %v", end)
+		case <-c.done:
+			return fmt.Errorf("postgres ended by itself: %w", c.end)
 		case <-tick.C:
 		}
 		lock, err := tryLock(p.references())

@@ -1,0 +1,99 @@
+# Gatehouse. `make` alone lists what there is.
+
+GO      ?= go
+PKG     ?= ./...
+ARGS    ?=
+FUZZTIME ?= 10s
+
+# Tools run at the versions that internal/toolchain/go.mod pins.
+TOOL     := $(GO) tool -modfile=internal/toolchain/go.mod
+PGSERVER := $(GO) run ./internal/db/pgtest/cmd/pgserver
+NEEDS    := internal/toolchain/needs
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak fuzz clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Building and running need Go alone.
+
+run: build ## build and start the gateway; ARGS="--config FILE" is passed on
+	bin/gatehouse run $(ARGS)
+
+build: bin/gatehouse ## build bin/gatehouse, one static file
+
+bin/gatehouse: FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/gatehouse
+
+## Tests bring their own Postgres; see internal/db/pgtest.
+
+test: needs ## run all tests, after installing what they need; PKG=./vault/... for a part
+	$(PGSERVER) exec -- $(TOOL) gotestsum --format=pkgname --format-hide-empty-pkg -- \
+		-race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
+
+needs:
+	@$(NEEDS)
+
+bench: build ## print the table of speed and size
+	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/...
+
+soak: needs ## run the crash and load tests at full length
+	GATEHOUSE_SOAK=1 $(PGSERVER) exec -- $(TOOL) gotestsum --format=standard-verbose -- \
+		-run=Soak -count=1 -timeout=120m $(TESTFLAGS) ./internal/e2e/...
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" internal/toolchain/fuzz $(PKG)
+
+## What a change has to pass.
+
+verify: check test vuln ## all checks and all tests; what CI runs
+
+check: format vet lint arch tidy generate deadcode ## the checks without the tests
+
+fmt: ## rewrite the sources as gofumpt has them
+	$(TOOL) gofumpt -w .
+
+format:
+	@echo '== format'
+	@bad=$$($(TOOL) gofumpt -l .) || exit 1; \
+	if [ -n "$$bad" ]; then echo "$$bad"; echo 'not formatted; make fmt does it'; exit 1; fi
+
+vet:
+	@echo '== vet'
+	$(GO) vet ./...
+
+lint:
+	@echo '== lint'
+	$(TOOL) golangci-lint run
+
+arch:
+	@echo '== import rules'
+	$(GO) test -count=1 ./internal/archtest
+
+tidy:
+	@echo '== go.mod is tidy'
+	$(GO) mod tidy -diff
+	cd internal/toolchain && $(GO) mod tidy -diff
+
+generate:
+	@echo '== generated files are current'
+	@state() { git status --porcelain; git diff | git hash-object --stdin; }; \
+	before=$$(state) && $(GO) generate ./... && after=$$(state) && \
+	if [ "$$before" != "$$after" ]; then git status --short; echo 'go generate changed files; commit them'; exit 1; fi
+
+deadcode:
+	@echo '== dead code'
+	@dead=$$($(TOOL) deadcode -test ./...) || exit 1; \
+	if [ -n "$$dead" ]; then echo "$$dead"; echo 'nothing reaches these; remove them'; exit 1; fi
+
+# govulncheck exits with 3 when the code calls something that is known to be
+# vulnerable. Any other failure means that its database was out of reach.
+vuln:
+	@echo '== known vulnerabilities'
+	@$(TOOL) govulncheck ./...; code=$$?; \
+	if [ $$code -eq 3 ]; then exit 1; fi; \
+	if [ $$code -ne 0 ]; then echo 'the vulnerability database could not be asked: NOT checked'; fi
+
+clean: ## remove what was built
+	rm -rf bin
