@@ -5,11 +5,22 @@
 // vault/egress holds a value: a caller leases it for a purpose and uses it
 // inside a function, and adapters, providers and tools only ever see a
 // placeholder that the egress replaces on the way out.
+//
+// There are two ways to a lease. A turn leases by its scope, and a [Grant] on
+// the secret decides. The gateway leases for a channel or a model provider,
+// and what the operator's configuration names, as [Store.Configure] told it,
+// decides. Both are looked up; no caller can pass a grant in.
 package vault
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -19,6 +30,18 @@ import (
 var (
 	ErrNotFound = errors.New("vault: no such secret")
 	ErrDenied   = errors.New("vault: not granted to this scope")
+	// ErrExpired: the lease is too old, or the secret was changed or deleted
+	// since; lease again.
+	ErrExpired = errors.New("vault: the lease has ended")
+	// ErrNoKey: the key that unlocks the data is missing.
+	ErrNoKey = errors.New("vault: the key is missing")
+	// ErrWrongKey: the data was locked with another key.
+	ErrWrongKey = errors.New("vault: this key does not unlock the data")
+	// ErrRolledBack: the database is older than the version kept with the key,
+	// or rows of it were exchanged.
+	ErrRolledBack = errors.New("vault: the database is not the newest one")
+	// ErrCorrupt: what is stored cannot be decrypted, or is not what was stored.
+	ErrCorrupt = errors.New("vault: the stored value is damaged or was tampered with")
 )
 
 // Vault lends secrets.
@@ -28,9 +51,55 @@ type Vault interface {
 	Lease(ctx context.Context, s scope.Scope, r Ref, p Purpose) (*Lease, error)
 }
 
+// Limits of what is kept.
+const (
+	MaxName  = 64          // characters of a secret's name
+	MaxValue = 64 << 10    // bytes of a secret's value
+	MinMatch = 12          // a shorter value cannot be recognised safely where it leaks
+	LeaseFor = time.Minute // how long a lease can be used
+)
+
 // Ref names a secret within a workspace, as "secret://name" does in a
 // configuration.
 type Ref string
+
+// refScheme is how a configuration writes a reference.
+const refScheme = "secret://"
+
+// ParseRef reads a reference; ok is false when s is something else, such as a
+// literal value.
+func ParseRef(s string) (r Ref, ok bool) {
+	name, found := strings.CutPrefix(s, refScheme)
+	if !found || CheckName(name) != nil {
+		return "", false
+	}
+	return Ref(refScheme + name), true
+}
+
+// Name is the secret's name: the reference without its scheme.
+func (r Ref) Name() string { return strings.TrimPrefix(string(r), refScheme) }
+
+// CheckName says what is wrong with a secret's name: 1 to [MaxName] lower-case
+// letters, digits, dots, underscores and hyphens, a letter or digit first.
+func CheckName(name string) error {
+	if name == "" || len(name) > MaxName {
+		return fmt.Errorf("a secret's name has 1 to %d characters", MaxName)
+	}
+	for i, c := range []byte(name) {
+		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || !strings.ContainsRune("._-", rune(c))) {
+			return errors.New("a secret's name consists of a-z, 0-9, '.', '_' and '-' and begins with a letter or digit")
+		}
+	}
+	return nil
+}
+
+// The kinds of purpose that only the operator's configuration can grant.
+const (
+	ForChannel  = "channel"
+	ForProvider = "provider"
+	ForWebhook  = "webhook"
+)
 
 // Purpose says who uses a secret and for what.
 type Purpose struct {
@@ -39,11 +108,110 @@ type Purpose struct {
 	Host string // the destination, host:port, or "" when the value does not leave
 }
 
+// configured reports whether the purpose is the configuration's to grant.
+func (p Purpose) configured() bool {
+	return p.Kind == ForChannel || p.Kind == ForProvider || p.Kind == ForWebhook
+}
+
 // Meta describes a secret without its value.
 type Meta struct {
 	Name    string    `json:"name"`
-	Version int       `json:"version"`
+	Version int       `json:"version"` // from 1; grows with each new value
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
-	Hosts   []string  `json:"hosts,omitempty"` // where it may be sent; empty: nowhere until granted
+	Hosts   []string  `json:"hosts,omitempty"`  // host:port where it may be sent; empty: nowhere until granted
+	Grants  []Grant   `json:"grants,omitempty"` // who may lease it by scope; empty: nobody
+}
+
+// Stored is what [Store.Set] did.
+type Stored struct {
+	Meta
+	Short bool // the value has fewer than MinMatch characters
+}
+
+// Warning says in one sentence what a person should know about the value, or
+// "".
+func (s Stored) Warning() string {
+	if !s.Short {
+		return ""
+	}
+	return fmt.Sprintf("the value has fewer than %d characters: it cannot be recognised safely if it leaks", MinMatch)
+}
+
+// Grant lets the turns of some scopes lease a secret for one purpose. Kind and
+// Name are required; an empty Channel, Conversation or Member matches any.
+type Grant struct {
+	Kind         string `json:"kind"`
+	Name         string `json:"name"`
+	Channel      string `json:"channel,omitempty"`
+	Conversation string `json:"conversation,omitempty"`
+	Member       string `json:"member,omitempty"`
+}
+
+// matches reports whether the grant covers the scope and the purpose.
+func (g Grant) matches(s scope.Scope, p Purpose) bool {
+	return g.Kind != "" && g.Name != "" && g.Kind == p.Kind && g.Name == p.Name &&
+		(g.Channel == "" || g.Channel == s.Channel()) &&
+		(g.Conversation == "" || g.Conversation == s.Conversation()) &&
+		(g.Member == "" || g.Member == s.Member())
+}
+
+// Binding is one place of the operator's configuration that names a secret: it
+// grants the secret to that channel or provider, for those hosts.
+type Binding struct {
+	Ref   Ref
+	Kind  string   // ForChannel, ForProvider or ForWebhook
+	Name  string   // the channel's id, the model's name
+	Hosts []string // host:port of the base URL; empty: the value may not leave
+}
+
+// Use is one entry for the audit log: that a lease was given or refused. It
+// never holds a value.
+type Use struct {
+	At        time.Time
+	Workspace string
+	By        scope.Principal // zero when the gateway itself uses the secret
+	Secret    string
+	Version   int // 0 when refused
+	Purpose   Purpose
+	Err       error // nil when the lease was given
+}
+
+// canonicalHosts checks and sorts destinations of the form host:port.
+func canonicalHosts(hosts []string) ([]string, error) {
+	var out []string
+	for _, h := range hosts {
+		c, err := canonicalHost(h)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// canonicalHost lowers the case of host:port. A missing port is 443.
+func canonicalHost(h string) (string, error) {
+	host, port, err := net.SplitHostPort(h)
+	if err != nil {
+		host, port = strings.Trim(h, "[]"), "443"
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || !plainHost(host) {
+		return "", fmt.Errorf("%q is not a destination: write host or host:port, without a scheme or a path", h)
+	}
+	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(n, 10)), nil
+}
+
+// plainHost refuses everything that is neither a name nor an address. Which
+// names and addresses may be dialled is the egress's to decide.
+func plainHost(host string) bool {
+	if strings.Contains(host, ":") {
+		_, err := netip.ParseAddr(host)
+		return err == nil && !strings.Contains(host, "%")
+	}
+	return host != "" && !strings.ContainsFunc(host, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune("/\\@?#*%[]<>\"'", c)
+	})
 }

@@ -1,0 +1,122 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+)
+
+// Configure says which secrets the operator's configuration names, and where.
+// It replaces what was said of the workspace before; a lease already given
+// lasts until it expires. A binding whose hosts cannot be understood is an
+// error, and nothing changes.
+func (s *Store) Configure(workspace string, all ...Binding) error {
+	if err := checkWorkspace(workspace); err != nil {
+		return err
+	}
+	fresh := make([]Binding, 0, len(all))
+	for _, b := range all {
+		if !(Purpose{Kind: b.Kind}).configured() || b.Name == "" {
+			return fmt.Errorf("vault: a configuration cannot grant a secret to %q %q", b.Kind, b.Name)
+		}
+		if err := CheckName(b.Ref.Name()); err != nil {
+			return fmt.Errorf("%s %s: %w", b.Kind, b.Name, err)
+		}
+		hosts, err := canonicalHosts(b.Hosts)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", b.Kind, b.Name, err)
+		}
+		b.Hosts = hosts
+		fresh = append(fresh, b)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := maps.Clone(*s.bindings.Load())
+	next[workspace] = fresh
+	s.bindings.Store(&next)
+	return nil
+}
+
+// Lease lends a secret to a turn: one of the secret's grants must cover the
+// scope and the purpose, and the secret must allow the purpose's host.
+func (s *Store) Lease(ctx context.Context, sc scope.Scope, r Ref, p Purpose) (*Lease, error) {
+	if !sc.Valid() || p.configured() {
+		return s.refuse(ctx, sc.Workspace(), sc.Principal(), r, p, ErrDenied)
+	}
+	sh, rec := s.find(sc.Workspace(), r)
+	if rec == nil {
+		return s.refuse(ctx, sc.Workspace(), sc.Principal(), r, p, ErrNotFound)
+	}
+	granted := slices.ContainsFunc(rec.meta.Grants, func(g Grant) bool { return g.matches(sc, p) })
+	if !granted || !allows(rec.meta.Hosts, p.Host) {
+		return s.refuse(ctx, sc.Workspace(), sc.Principal(), r, p, ErrDenied)
+	}
+	return s.lend(ctx, sh, rec, sc.Principal(), p), nil
+}
+
+// LeaseConfigured lends a secret to the gateway itself, on behalf of a channel,
+// a model provider or a webhook. What [Store.Configure] said of exactly this
+// kind and name is the grant. A host is allowed when the configuration names
+// it and the secret, if it has hosts of its own, does as well.
+func (s *Store) LeaseConfigured(ctx context.Context, workspace string, r Ref, p Purpose) (*Lease, error) {
+	sh, rec := s.find(workspace, r)
+	if rec == nil {
+		return s.refuse(ctx, workspace, scope.Principal{}, r, p, ErrNotFound)
+	}
+	named := func(b Binding) bool {
+		return b.Kind == p.Kind && b.Name == p.Name && b.Ref.Name() == r.Name() && allows(b.Hosts, p.Host)
+	}
+	own := len(rec.meta.Hosts) == 0 || allows(rec.meta.Hosts, p.Host)
+	if !p.configured() || !own || !slices.ContainsFunc((*s.bindings.Load())[workspace], named) {
+		return s.refuse(ctx, workspace, scope.Principal{}, r, p, ErrDenied)
+	}
+	return s.lend(ctx, sh, rec, scope.Principal{}, p), nil
+}
+
+// allows reports whether a value may go to host. One that does not leave may be
+// used anywhere; an empty list allows no host.
+func allows(hosts []string, host string) bool {
+	if host == "" || slices.Contains(hosts, host) {
+		return true
+	}
+	c, err := canonicalHost(host)
+	return err == nil && slices.Contains(hosts, c)
+}
+
+// find looks a secret up as of now.
+func (s *Store) find(workspace string, r Ref) (*shelf, *record) {
+	sh := s.shelf(workspace)
+	if sh == nil {
+		return nil, nil
+	}
+	return sh, sh.records[r.Name()]
+}
+
+// refuse records the refusal. A refusal names the secret only in the audit.
+func (s *Store) refuse(ctx context.Context, workspace string, by scope.Principal, r Ref, p Purpose, err error) (*Lease, error) {
+	s.o.Audit(ctx, Use{At: s.o.Now(), Workspace: workspace, By: by, Secret: r.Name(), Purpose: p, Err: err})
+	return nil, err
+}
+
+// lend makes the lease. It ends with its time, or when the record is replaced.
+func (s *Store) lend(ctx context.Context, sh *shelf, rec *record, by scope.Principal, p Purpose) *Lease {
+	now := s.o.Now()
+	s.o.Audit(ctx, Use{
+		At: now, Workspace: sh.workspace, By: by,
+		Secret: rec.meta.Name, Version: rec.meta.Version, Purpose: p,
+	})
+	return &Lease{
+		purpose: p,
+		version: rec.meta.Version,
+		expires: now.Add(LeaseFor),
+		now:     s.o.Now,
+		stands: func() bool {
+			at := s.shelf(sh.workspace)
+			return at != nil && at.records[rec.meta.Name] == rec
+		},
+		open: func() ([]byte, error) { return rec.open(sh.key, sh.workspace) },
+	}
+}

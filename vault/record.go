@@ -1,0 +1,154 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// level is the part of a workspace that a secret belongs to. So far every
+// secret belongs to the workspace as a whole.
+const level = "workspace"
+
+// record is a stored secret. Its metadata is readable in the database and
+// bound to the ciphertext, so that no host or grant can be added there.
+type record struct {
+	meta   Meta
+	serial int64  // the workspace's counter when it was written; never used twice
+	head   string // meta and serial as stored: bound to the ciphertext
+	blob   []byte
+	row    int64 // version of the row in the database
+}
+
+// head is the readable part of a stored secret.
+type head struct {
+	Meta
+	Serial int64 `json:"serial"`
+}
+
+// row is a secret as it is stored.
+type row struct {
+	Format int             `json:"v"`
+	Head   json.RawMessage `json:"head"`
+	Sealed []byte          `json:"sealed"`
+}
+
+const rowFormat = 1
+
+// sealRecord encrypts a value together with its metadata.
+func sealRecord(k *dataKey, workspace string, meta Meta, serial int64, plain []byte) (*record, error) {
+	text, err := json.Marshal(head{Meta: meta, Serial: serial})
+	if err != nil {
+		return nil, err
+	}
+	r := &record{meta: meta, serial: serial, head: string(text)}
+	r.blob, err = k.seal(domainSecret, plain, r.bound(workspace)...)
+	return r, err
+}
+
+// open decrypts the value; the caller clears it.
+func (r *record) open(k *dataKey, workspace string) ([]byte, error) {
+	return k.open(domainSecret, r.blob, r.bound(workspace)...)
+}
+
+// bound lists what the ciphertext is tied to, beside its domain and key.
+func (r *record) bound(workspace string) []string {
+	return []string{
+		workspace, level, r.meta.Name,
+		strconv.Itoa(r.meta.Version), strconv.FormatInt(r.serial, 10), r.head,
+	}
+}
+
+func (r *record) encode() ([]byte, error) {
+	return json.Marshal(row{Format: rowFormat, Head: json.RawMessage(r.head), Sealed: r.blob})
+}
+
+// decodeRecord reads a stored secret. It does not decrypt: what it returns is
+// to be believed only once open succeeded.
+func decodeRecord(text []byte) (*record, error) {
+	var w row
+	if err := strict(text, &w); err != nil || w.Format != rowFormat {
+		return nil, ErrCorrupt
+	}
+	var h head
+	if err := strict(w.Head, &h); err != nil {
+		return nil, ErrCorrupt
+	}
+	if CheckName(h.Name) != nil || h.Version < 1 || h.Serial < 1 {
+		return nil, ErrCorrupt
+	}
+	return &record{meta: h.Meta, serial: h.Serial, head: string(w.Head), blob: w.Sealed}, nil
+}
+
+// strict decodes JSON that this package wrote.
+func strict(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+// manifest is what a workspace's secrets are, as of one number of its counter:
+// it is sealed, and its counter is compared with the one kept with the key.
+type manifest struct {
+	Serial int64  `json:"serial"`
+	Digest string `json:"digest"` // over the names and serials of all secrets
+}
+
+// digest sums up which secrets there are, and as of when.
+func digest(records map[string]*record) string {
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(records)) {
+		text := binary.BigEndian.AppendUint64(nil, uint64(len(name)))
+		text = append(text, name...)
+		text = binary.BigEndian.AppendUint64(text, uint64(records[name].serial)) //nolint:gosec // never negative
+		sum.Write(text)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func sealManifest(k *dataKey, workspace string, m manifest) ([]byte, error) {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return k.seal(domainManifest, text, workspace)
+}
+
+func openManifest(k *dataKey, workspace string, blob []byte) (manifest, error) {
+	var m manifest
+	text, err := k.open(domainManifest, blob, workspace)
+	if err != nil {
+		return m, fmt.Errorf("the list of secrets: %w", err)
+	}
+	if err := strict(text, &m); err != nil || m.Serial < 0 {
+		return m, fmt.Errorf("the list of secrets: %w", ErrCorrupt)
+	}
+	return m, nil
+}
+
+// keyRow is a workspace's data key as it is stored.
+type keyRow struct {
+	Format  int    `json:"v"`
+	Source  string `json:"source"` // id of the key that locks it
+	ID      string `json:"id"`
+	Wrapped []byte `json:"wrapped"`
+}
+
+// decodeKeyRow reads a stored data key.
+func decodeKeyRow(text []byte) (keyRow, [idSize]byte, error) {
+	var w keyRow
+	var id [idSize]byte
+	if err := strict(text, &w); err != nil || w.Format != rowFormat || len(w.ID) != hex.EncodedLen(idSize) {
+		return w, id, ErrCorrupt
+	}
+	if _, err := hex.Decode(id[:], []byte(w.ID)); err != nil {
+		return w, id, ErrCorrupt
+	}
+	return w, id, nil
+}

@@ -1,0 +1,232 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+)
+
+// tries bounds how often a change is attempted when other processes change the
+// same workspace.
+const tries = 8
+
+// Set stores a value, as the next version of the secret if there is one. hosts
+// are the only destinations (host or host:port) it may ever be sent to; with
+// none, what the operator's configuration names decides, and nil leaves the
+// hosts of an existing secret as they are. Grants stay. When Set returns, the
+// value is durable; a crash leaves the old value or the new one. The caller
+// clears value.
+func (s *Store) Set(ctx context.Context, workspace, name string, value []byte, hosts []string) (Stored, error) {
+	allowed, err := canonicalHosts(hosts)
+	if err != nil {
+		return Stored{}, err
+	}
+	return s.change(ctx, workspace, name, func(old *record, _ *shelf) (Meta, []byte, error) {
+		if old == nil {
+			return Meta{Hosts: allowed}, slices.Clone(value), nil
+		}
+		meta := old.meta
+		if hosts != nil {
+			meta.Hosts = allowed
+		}
+		return meta, slices.Clone(value), nil
+	})
+}
+
+// Rotate replaces a value with what f makes of it. Rotations happen one after
+// the other, and f must not call the vault. f must not keep the old value; both
+// are cleared when Rotate returns.
+func (s *Store) Rotate(ctx context.Context, workspace, name string, f func(old []byte) ([]byte, error)) (Stored, error) {
+	return s.change(ctx, workspace, name, func(old *record, sh *shelf) (Meta, []byte, error) {
+		if old == nil {
+			return Meta{}, nil, ErrNotFound
+		}
+		plain, err := old.open(sh.key, sh.workspace)
+		if err != nil {
+			return Meta{}, nil, err
+		}
+		defer clear(plain)
+		fresh, err := f(plain)
+		// f may have returned a part of what it was given.
+		return old.meta, slices.Clone(fresh), withoutValue(err, plain)
+	})
+}
+
+// Grant lets the turns that g describes lease the secret.
+func (s *Store) Grant(ctx context.Context, workspace, name string, g Grant) error {
+	if g.Kind == "" || g.Name == "" || (Purpose{Kind: g.Kind}).configured() {
+		return errors.New("vault: a grant names the kind and the name of what uses the secret, other than a channel, provider or webhook")
+	}
+	return s.regrant(ctx, workspace, name, func(all []Grant) []Grant {
+		if slices.Contains(all, g) {
+			return all
+		}
+		return append(slices.Clone(all), g)
+	})
+}
+
+// Revoke takes a grant back. Leases given under it end at once.
+func (s *Store) Revoke(ctx context.Context, workspace, name string, g Grant) error {
+	return s.regrant(ctx, workspace, name, func(all []Grant) []Grant {
+		return slices.DeleteFunc(slices.Clone(all), func(x Grant) bool { return x == g })
+	})
+}
+
+// regrant stores the same value under other grants.
+func (s *Store) regrant(ctx context.Context, workspace, name string, f func([]Grant) []Grant) error {
+	_, err := s.change(ctx, workspace, name, func(old *record, sh *shelf) (Meta, []byte, error) {
+		if old == nil {
+			return Meta{}, nil, ErrNotFound
+		}
+		meta := old.meta
+		meta.Grants = f(meta.Grants)
+		meta.Version-- // the value stays, and so does its version
+		plain, err := old.open(sh.key, sh.workspace)
+		return meta, plain, err
+	})
+	return err
+}
+
+// decide makes the next state of a secret from the one that stands, nil for
+// none. The value it returns is cleared after use.
+type decide func(old *record, sh *shelf) (Meta, []byte, error)
+
+// change stores what f decides, and decides anew when another process was
+// faster.
+func (s *Store) change(ctx context.Context, workspace, name string, f decide) (Stored, error) {
+	if err := CheckName(name); err != nil {
+		return Stored{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range tries {
+		stored, err := s.attempt(ctx, workspace, name, f)
+		if !errors.Is(err, kv.ErrConflict) {
+			return stored, wrap(name, err)
+		}
+		if err := s.again(ctx, workspace); err != nil {
+			return Stored{}, wrap(name, err)
+		}
+	}
+	return Stored{}, wrap(name, kv.ErrConflict)
+}
+
+func wrap(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("secret %s: %w", name, err)
+}
+
+// attempt stores one secret in one commit.
+func (s *Store) attempt(ctx context.Context, workspace, name string, f decide) (Stored, error) {
+	sh, err := s.ensureLocked(ctx, workspace)
+	if err != nil {
+		return Stored{}, err
+	}
+	old := sh.records[name]
+	meta, plain, err := f(old, sh)
+	defer clear(plain)
+	if err != nil {
+		return Stored{}, err
+	}
+	if len(plain) == 0 || len(plain) > MaxValue {
+		return Stored{}, fmt.Errorf("a value has 1 to %d bytes", MaxValue)
+	}
+	meta.Name, meta.Changed = name, s.o.Now().UTC()
+	meta.Version++
+	if old == nil {
+		meta.Created = meta.Changed
+	}
+	next, err := sealRecord(sh.key, workspace, meta, sh.serial+1, plain)
+	if err != nil {
+		return Stored{}, err
+	}
+	if err := s.swap(ctx, sh, name, old, next); err != nil {
+		return Stored{}, err
+	}
+	return Stored{Meta: meta, Short: len(plain) < MinMatch}, nil
+}
+
+// swap commits one secret's next record, nil to delete it, and makes it
+// visible.
+func (s *Store) swap(ctx context.Context, sh *shelf, name string, old, next *record) error {
+	w := kv.Write{Space: space, Key: secretPrefix + sh.workspace + "/" + name, If: kv.Absent}
+	if old != nil {
+		w.If = old.row
+	}
+	after := *sh
+	after.serial++
+	after.records = maps.Clone(sh.records)
+	delete(after.records, name)
+	if next != nil {
+		text, err := next.encode()
+		if err != nil {
+			return err
+		}
+		w.Value = text
+		next.row = 1
+		if old != nil {
+			next.row = old.row + 1
+		}
+		after.records[name] = next
+	}
+	row := after.row
+	err := s.commit(ctx, &after, w)
+	if after.row != row { // the commit stands even if what follows it failed
+		s.put(&after)
+	}
+	return err
+}
+
+// again reads a workspace anew. The caller holds s.mu.
+func (s *Store) again(ctx context.Context, workspace string) error {
+	sh, err := s.reload(ctx, workspace)
+	if err == nil {
+		s.put(sh)
+	}
+	return err
+}
+
+// Delete removes a secret; ErrNotFound when there is none. Leases on it end at
+// once.
+func (s *Store) Delete(ctx context.Context, workspace, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range tries {
+		sh := s.shelf(workspace)
+		if sh == nil || sh.records[name] == nil {
+			return wrap(name, ErrNotFound)
+		}
+		err := s.swap(ctx, sh, name, sh.records[name], nil)
+		if !errors.Is(err, kv.ErrConflict) {
+			return wrap(name, err)
+		}
+		if err := s.again(ctx, workspace); err != nil {
+			return wrap(name, err)
+		}
+	}
+	return wrap(name, kv.ErrConflict)
+}
+
+// List describes a workspace's secrets by name, without their values. It does
+// no I/O.
+func (s *Store) List(_ context.Context, workspace string) ([]Meta, error) {
+	sh := s.shelf(workspace)
+	if sh == nil {
+		return nil, nil
+	}
+	var out []Meta
+	for _, r := range sh.records {
+		m := r.meta
+		m.Hosts, m.Grants = slices.Clone(m.Hosts), slices.Clone(m.Grants)
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b Meta) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}

@@ -1,0 +1,323 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+)
+
+var _ Vault = (*Store)(nil)
+
+// Where things lie in the durable state.
+const (
+	space          = "vault"
+	keyPrefix      = "key/"
+	manifestPrefix = "manifest/"
+	secretPrefix   = "secret/"
+)
+
+// Options of a vault. State and Key are required.
+type Options struct {
+	State kv.Store
+	Key   KeySource
+	Now   func() time.Time                 // nil: time.Now
+	Log   *slog.Logger                     // nil: nothing is logged
+	Audit func(ctx context.Context, u Use) // called for every lease given or refused, before Lease returns; nil: none
+	// AcceptOlder opens a database that is older than the version kept with
+	// the key, as after restoring a backup. What was changed or revoked since
+	// stands again as it was. Without it such a database is ErrRolledBack.
+	AcceptOlder bool
+}
+
+// Store is a vault over the durable state. It holds data keys and encrypted
+// values in memory, and plaintext only while a lease is used. Its methods may
+// be called concurrently.
+type Store struct {
+	o        Options
+	bindings atomic.Pointer[map[string][]Binding] // by workspace
+
+	mu      sync.Mutex                        // held by whoever changes shelves
+	shelves atomic.Pointer[map[string]*shelf] // by workspace; replaced, never changed
+}
+
+// shelf is one workspace as of one moment. It is never changed.
+type shelf struct {
+	workspace string
+	key       *dataKey
+	serial    int64 // the workspace's counter
+	row       int64 // version of the manifest's row
+	records   map[string]*record
+}
+
+// Open reads and verifies what is stored: ErrNoKey and ErrWrongKey when the
+// key does not unlock it, ErrRolledBack when the database is not the newest.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.State == nil || o.Key == nil {
+		return nil, errors.New("vault: State and Key are required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Audit == nil {
+		o.Audit = func(context.Context, Use) {}
+	}
+	s := &Store{o: o}
+	s.shelves.Store(&map[string]*shelf{})
+	s.bindings.Store(&map[string][]Binding{})
+	return s, s.Refresh(ctx)
+}
+
+// Refresh reads everything again, for a process that shares its database with
+// others.
+func (s *Store) Refresh(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := map[string]*shelf{}
+	after := ""
+	for {
+		page, err := s.o.State.List(ctx, space, keyPrefix, after, 0)
+		if err != nil {
+			return fmt.Errorf("read the vault: %w", err)
+		}
+		if len(page) == 0 {
+			s.shelves.Store(&fresh)
+			return nil
+		}
+		for _, e := range page {
+			workspace := strings.TrimPrefix(e.Key, keyPrefix)
+			sh, err := s.load(ctx, workspace, e.Value)
+			if err != nil {
+				return fmt.Errorf("open the vault of workspace %s: %w", workspace, err)
+			}
+			fresh[workspace], after = sh, e.Key
+		}
+	}
+}
+
+// load reads one workspace and verifies that it is whole and the newest.
+func (s *Store) load(ctx context.Context, workspace string, text []byte) (*shelf, error) {
+	key, err := s.unlock(ctx, workspace, text)
+	if err != nil {
+		return nil, err
+	}
+	sh := &shelf{workspace: workspace, key: key, records: map[string]*record{}}
+	entry, err := s.o.State.Get(ctx, space, manifestPrefix+workspace)
+	if err != nil {
+		return nil, err
+	}
+	m, err := openManifest(key, workspace, entry.Value)
+	if err != nil {
+		return nil, err
+	}
+	sh.serial, sh.row = m.Serial, entry.Version
+	if err := s.loadRecords(ctx, sh); err != nil {
+		return nil, err
+	}
+	return sh, s.verify(ctx, sh, m)
+}
+
+// unlock decrypts a workspace's data key.
+func (s *Store) unlock(ctx context.Context, workspace string, text []byte) (*dataKey, error) {
+	w, id, err := decodeKeyRow(text)
+	if err != nil {
+		return nil, fmt.Errorf("the workspace's key: %w", err)
+	}
+	have, err := s.o.Key.KeyID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w (the data was locked with key %s)", err, w.Source)
+	}
+	if have != w.Source {
+		return nil, fmt.Errorf("%w: it was locked with key %s, this is key %s", ErrWrongKey, w.Source, have)
+	}
+	plain, err := s.o.Key.Unwrap(ctx, w.Wrapped, bind(domainWrap, workspace, w.ID))
+	if err != nil {
+		return nil, fmt.Errorf("unlock the workspace's key: %w", err)
+	}
+	if len(plain) != keySize {
+		clear(plain)
+		return nil, ErrCorrupt
+	}
+	return &dataKey{id: id, key: plain}, nil
+}
+
+func (s *Store) loadRecords(ctx context.Context, sh *shelf) error {
+	prefix, after := secretPrefix+sh.workspace+"/", ""
+	for {
+		page, err := s.o.State.List(ctx, space, prefix, after, 0)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		for _, e := range page {
+			name := strings.TrimPrefix(e.Key, prefix)
+			r, err := decodeRecord(e.Value)
+			if err != nil || r.meta.Name != name {
+				return fmt.Errorf("secret %q: %w", name, ErrCorrupt)
+			}
+			r.row, sh.records[name], after = e.Version, r, e.Key
+		}
+	}
+}
+
+// verify compares what was read with the sealed list, the list with the number
+// kept with the key, and each value with its own additional data.
+func (s *Store) verify(ctx context.Context, sh *shelf, m manifest) error {
+	if digest(sh.records) != m.Digest {
+		return fmt.Errorf("%w: its secrets do not agree with its own list of them", ErrRolledBack)
+	}
+	for name, r := range sh.records {
+		plain, err := r.open(sh.key, sh.workspace)
+		if err != nil {
+			return fmt.Errorf("secret %q: %w", name, err)
+		}
+		clear(plain)
+	}
+	kept, err := s.o.Key.Highest(ctx, sh.key.name())
+	if err != nil {
+		return err
+	}
+	return s.compare(ctx, sh, kept)
+}
+
+// compare settles a difference between the database's counter and the one kept
+// with the key.
+func (s *Store) compare(ctx context.Context, sh *shelf, kept int64) error {
+	log := s.o.Log.With("workspace", sh.workspace, "stored", sh.serial, "kept", kept)
+	switch {
+	case sh.serial == kept:
+		return nil
+	case sh.serial > kept:
+		// A crash between the commit and the counter, or a key that came
+		// without its counter. Only the holder of the key makes such a list.
+		log.WarnContext(ctx, "the version kept with the key was behind the database")
+		return s.o.Key.Raise(ctx, sh.key.name(), sh.serial)
+	case !s.o.AcceptOlder:
+		return fmt.Errorf("%w: it is at version %d, and version %d was seen (a backup was restored, or somebody put old data back)",
+			ErrRolledBack, sh.serial, kept)
+	}
+	log.WarnContext(ctx, "an older database is accepted: secrets changed or deleted since are as they were")
+	return s.catchUp(ctx, sh, kept)
+}
+
+// catchUp lets an accepted older database go on above the number that was seen.
+func (s *Store) catchUp(ctx context.Context, sh *shelf, kept int64) error {
+	next := *sh
+	next.serial = kept + 1
+	if err := s.commit(ctx, &next); err != nil {
+		return err
+	}
+	*sh = next
+	return nil
+}
+
+// commit writes the list of a shelf together with w, and raises the number kept
+// with the key. It updates the shelf's row version.
+func (s *Store) commit(ctx context.Context, sh *shelf, w ...kv.Write) error {
+	blob, err := sealManifest(sh.key, sh.workspace, manifest{Serial: sh.serial, Digest: digest(sh.records)})
+	if err != nil {
+		return err
+	}
+	cond := sh.row
+	if cond == 0 {
+		cond = kv.Absent
+	}
+	w = append(w, kv.Write{Space: space, Key: manifestPrefix + sh.workspace, If: cond, Value: blob})
+	if err := s.o.State.Write(ctx, w...); err != nil {
+		return err
+	}
+	sh.row++
+	return s.o.Key.Raise(ctx, sh.key.name(), sh.serial)
+}
+
+// shelf returns the workspace as it stands, nil when it holds nothing.
+func (s *Store) shelf(workspace string) *shelf { return (*s.shelves.Load())[workspace] }
+
+// put makes a shelf visible. The caller holds s.mu.
+func (s *Store) put(sh *shelf) {
+	next := maps.Clone(*s.shelves.Load())
+	next[sh.workspace] = sh
+	s.shelves.Store(&next)
+}
+
+// ensure returns the workspace's shelf, and makes its data key if it is new.
+func (s *Store) ensure(ctx context.Context, workspace string) (*shelf, error) {
+	if sh := s.shelf(workspace); sh != nil {
+		return sh, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ensureLocked(ctx, workspace)
+}
+
+func (s *Store) ensureLocked(ctx context.Context, workspace string) (*shelf, error) {
+	if sh := s.shelf(workspace); sh != nil {
+		return sh, nil
+	}
+	if err := checkWorkspace(workspace); err != nil {
+		return nil, err
+	}
+	sh, err := s.found(ctx, workspace)
+	if errors.Is(err, kv.ErrConflict) {
+		sh, err = s.reload(ctx, workspace)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the key of workspace %s: %w", workspace, err)
+	}
+	s.put(sh)
+	return sh, nil
+}
+
+// found makes a workspace's data key and its empty list, in one commit.
+func (s *Store) found(ctx context.Context, workspace string) (*shelf, error) {
+	key := newDataKey()
+	wrapped, err := s.o.Key.Wrap(ctx, key.key, bind(domainWrap, workspace, key.name()))
+	if err != nil {
+		return nil, err
+	}
+	source, err := s.o.Key.KeyID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(keyRow{Format: rowFormat, Source: source, ID: key.name(), Wrapped: wrapped})
+	if err != nil {
+		return nil, err
+	}
+	sh := &shelf{workspace: workspace, key: key, serial: 1, records: map[string]*record{}}
+	return sh, s.commit(ctx, sh, kv.Write{Space: space, Key: keyPrefix + workspace, If: kv.Absent, Value: text})
+}
+
+// reload reads one workspace again, after another process changed it.
+func (s *Store) reload(ctx context.Context, workspace string) (*shelf, error) {
+	entry, err := s.o.State.Get(ctx, space, keyPrefix+workspace)
+	if err != nil {
+		return nil, err
+	}
+	return s.load(ctx, workspace, entry.Value)
+}
+
+// checkWorkspace refuses ids that could reach into another workspace's keys.
+func checkWorkspace(id string) error {
+	if id == "" || len(id) > 128 {
+		return errors.New("vault: a workspace's id has 1 to 128 characters")
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c == '/' || c >= 0x7f {
+			return errors.New("vault: a workspace's id has no spaces, slashes or special characters")
+		}
+	}
+	return nil
+}
