@@ -116,21 +116,14 @@ func (c *chat) code(s string) {
 
 // link writes a link or an image, which is a link to the picture.
 func (c *chat) link(n *Node) {
-	children := n.Children
-	if len(children) == 0 {
-		children = []Node{{Kind: Text, Literal: shownURL(n.URL)}}
-		if n.Kind == Image && !safeURL(n.URL) {
-			children[0].Literal = "image"
-		}
-	}
+	children := linkText(n)
 	if c.inLink || !safeURL(n.URL) {
 		c.inlines(children)
 		return
 	}
 	c.inLink = true
 	defer func() { c.inLink = false }()
-	bare := len(children) == 1 && children[0].Kind == Text &&
-		(children[0].Literal == n.URL || children[0].Literal == shownURL(n.URL))
+	bare := len(n.Children) == 0 || saysURL(n)
 	switch c.st.link {
 	case linkTag:
 		c.w.mark(`<a href="` + attribute(n.URL) + `">`)
@@ -154,6 +147,17 @@ func (c *chat) link(n *Node) {
 			c.w.text(" (" + n.URL + ")")
 		}
 	}
+}
+
+// linkText is what a link or image shows: its address where it has no text.
+func linkText(n *Node) []Node {
+	switch {
+	case len(n.Children) > 0:
+		return n.Children
+	case n.Kind == Image && !safeURL(n.URL):
+		return []Node{{Kind: Text, Literal: "image"}}
+	}
+	return []Node{{Kind: Text, Literal: shownURL(n.URL)}}
 }
 
 // angleLink writes a link as Slack takes it, where the text stands within the

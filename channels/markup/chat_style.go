@@ -65,7 +65,7 @@ var (
 var telegramStyle = style{
 	strong: pair{"<b>", "</b>"}, emph: pair{"<i>", "</i>"}, strike: pair{"<s>", "</s>"},
 	code: pair{"<code>", "</code>"}, fence: pair{"<pre>", "</pre>"}, pre: pair{"<pre>", "</pre>"},
-	quote: pair{"<blockquote>", "</blockquote>"}, quotePrefix: "> ", bullet: "• ", rule: "——————————",
+	quote: pair{"<blockquote>", "</blockquote>"}, quotePrefix: "│ ", bullet: "• ", rule: "——————————",
 	textEscape: &htmlText, codeEscape: &htmlText, link: linkTag, mention: mentionTag,
 	tableWidth: columns, langClass: true, bareCode: true,
 }

@@ -21,7 +21,7 @@ type commonmark struct {
 const bullets = "-+*"
 
 func (c *commonmark) blocks(nodes []Node, tight bool) {
-	last := Kind("")
+	last, alt := Kind(""), false
 	for i := 0; i < len(nodes) && !c.w.over(); {
 		end := i + 1
 		if isInline(nodes[i].Kind) {
@@ -36,7 +36,8 @@ func (c *commonmark) blocks(nodes []Node, tight bool) {
 			}
 		}
 		n := &nodes[i]
-		c.adjacent = n.Kind == List && last == List && nodes[i-1].Ordered == n.Ordered && !c.adjacent
+		alt = !alt && n.Kind == List && last == List && nodes[i-1].Ordered == n.Ordered
+		c.adjacent = alt
 		if isInline(n.Kind) {
 			c.inlines(nodes[i:end], wholeLines)
 		} else {

@@ -59,7 +59,7 @@ func (c *commonmark) inlines(nodes []Node, sh shape) {
 			c.text(t, bol, last, nextByte(toks, i), sh)
 			bol = strings.HasSuffix(t.s, "\n") && sh == wholeLines
 		case tokBreak:
-			c.hardBreak(sh)
+			c.hardBreak(bol, sh)
 			bol = true
 		default:
 			c.w.mark(t.s)
@@ -69,12 +69,18 @@ func (c *commonmark) inlines(nodes []Node, sh shape) {
 	c.toks = c.toks[:from]
 }
 
-func (c *commonmark) hardBreak(sh shape) {
-	if sh == oneLineOnly {
+// hardBreak writes a hard line break: as two spaces, because a backslash after
+// an escaped one is misread; where these would make an empty line, as backslash.
+func (c *commonmark) hardBreak(bol bool, sh shape) {
+	switch {
+	case sh == oneLineOnly:
 		c.w.mark(" ")
 		return
+	case bol:
+		c.w.mark(`\`)
+	default:
+		c.w.mark("  ")
 	}
-	c.w.mark("\\")
 	c.w.newline()
 }
 
@@ -215,7 +221,7 @@ func destination(url string) string {
 	if !strings.ContainsAny(url, "()<>\\& |*_~`\n[]") {
 		return url
 	}
-	url = strings.NewReplacer("\n", "%0A", "<", "%3C", ">", "%3E", `\`, "%5C", "&", "&amp;", "|", "%7C").Replace(url)
+	url = strings.NewReplacer("\n", "%0A", "<", "%3C", ">", "%3E", `\`, "%5C", "&", "&amp;", "|", "&#124;").Replace(url)
 	return "<" + url + ">"
 }
 
@@ -271,40 +277,66 @@ func classOf(r rune) class {
 }
 
 // flank marks the characters that have to become punctuation for the
-// delimiters beside them to count.
+// delimiters beside them to count. A text of one character has a delimiter at
+// both sides, so that marking it for one can take away from the other: it goes
+// on until nothing changes.
 func flank(toks []token) {
-	for i := range toks {
-		t := &toks[i]
-		if t.kind != tokOpen && t.kind != tokClose {
-			continue
-		}
-		before, after := space, space
-		if i > 0 {
-			before = edge(&toks[i-1], true)
-		}
-		if i+1 < len(toks) {
-			after = edge(&toks[i+1], false)
-		}
-		under := t.s == "_"
-		switch {
-		case t.kind == tokOpen:
-			if after == space && i+1 < len(toks) {
-				toks[i+1].encodeFirst = true
-				after = punct
-			}
-			if before == other && (after == punct || under) {
-				toks[i-1].encodeLast = true
-			}
-		default:
-			if before == space && i > 0 {
-				toks[i-1].encodeLast = true
-				before = punct
-			}
-			if after == other && (before == punct || under) {
-				toks[i+1].encodeFirst = true
+	for changed := true; changed; {
+		changed = false
+		for i := range toks {
+			switch toks[i].kind {
+			case tokOpen:
+				changed = flankOpen(toks, i) || changed
+			case tokClose:
+				changed = flankClose(toks, i) || changed
 			}
 		}
 	}
+}
+
+// flankOpen sees to it that the delimiter at i opens.
+func flankOpen(toks []token, i int) (changed bool) {
+	before, after := sides(toks, i)
+	if after == space && i+1 < len(toks) {
+		changed = set(&toks[i+1].encodeFirst)
+		after = punct
+	}
+	s := toks[i].s
+	tilde := s == "~~" && i > 0 && strings.HasSuffix(toks[i-1].s, "~") // hides what follows, even escaped
+	if tilde || before == other && (after == punct || s == "_") {
+		changed = set(&toks[i-1].encodeLast) || changed
+	}
+	return changed
+}
+
+// flankClose sees to it that the delimiter at i closes.
+func flankClose(toks []token, i int) (changed bool) {
+	before, after := sides(toks, i)
+	if before == space && i > 0 {
+		changed = set(&toks[i-1].encodeLast)
+		before = punct
+	}
+	if after == other && (before == punct || toks[i].s == "_") {
+		changed = set(&toks[i+1].encodeFirst) || changed
+	}
+	return changed
+}
+
+// sides is what the delimiter at i sees to its left and right.
+func sides(toks []token, i int) (before, after class) {
+	if i > 0 {
+		before = edge(&toks[i-1], true)
+	}
+	if i+1 < len(toks) {
+		after = edge(&toks[i+1], false)
+	}
+	return before, after
+}
+
+func set(b *bool) bool {
+	was := *b
+	*b = true
+	return !was
 }
 
 // edge is the class of a token's last or first character, as written.
@@ -315,15 +347,16 @@ func edge(t *token, last bool) class {
 	case t.kind != tokText:
 		return punct
 	case last:
-		if t.encodeLast {
+		r, n := utf8.DecodeLastRuneInString(t.s)
+		if t.encodeLast || t.encodeFirst && n == len(t.s) {
 			return punct
 		}
-		r, _ := utf8.DecodeLastRuneInString(t.s)
 		return classOf(r)
-	case t.encodeFirst:
+	}
+	r, n := utf8.DecodeRuneInString(t.s)
+	if t.encodeFirst || t.encodeLast && n == len(t.s) {
 		return punct
 	}
-	r, _ := utf8.DecodeRuneInString(t.s)
 	return classOf(r)
 }
 

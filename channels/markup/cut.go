@@ -16,38 +16,35 @@ func (s *splitter) breakBefore(from, most int) int {
 	if most >= len(s.flat) {
 		return most
 	}
-	blk := &s.root
+	blk, before := &s.root, 0
 	for !blk.isLeafBlock() {
-		k := blk.kidAt(most)
-		if cut := s.keepTogether(blk, k, from); cut > from && (s.halfFull(from, cut, most) || s.fitsAlone(k)) {
-			return cut
+		i := blk.kidAt(most)
+		k := &blk.kids[i]
+		if blk.node.Kind == Table && i == 1 {
+			if before > from { // a head does not stay without a row
+				return before
+			}
+		} else if cut := blk.cutBefore(i, from); cut > from {
+			if s.halfFull(from, cut, most) || s.fitsAlone(k) {
+				return cut
+			}
+			before = cut
 		}
 		if k.start == most {
-			return most // between blocks already, and better than nothing
+			return most // nothing has to be cut, and nothing better was found
 		}
 		blk = k
 	}
 	return s.breakInside(blk, max(from, blk.start), from, most)
 }
 
-// keepTogether is where to cut so that k begins the next piece: before a
-// heading that belongs to k, and never between a table's head and first row.
-func (s *splitter) keepTogether(parent, k *span, from int) int {
-	cut := k.start
-	for i := range parent.kids {
-		if &parent.kids[i] != k {
-			continue
-		}
-		if parent.node.Kind == Table && i == 1 {
-			return 0
-		}
-		for i > 0 && parent.kids[i-1].node.Kind == Heading && parent.kids[i-1].start > from {
-			i--
-			cut = parent.kids[i].start
-		}
-		break
+// cutBefore is where to cut so that child i begins the next piece: before the
+// headings that belong to it, if they come after from.
+func (s *span) cutBefore(i, from int) int {
+	for i > 0 && s.kids[i-1].node.Kind == Heading && s.kids[i-1].start > from {
+		i--
 	}
-	return cut
+	return s.kids[i].start
 }
 
 func (s *splitter) halfFull(from, cut, most int) bool {
@@ -105,13 +102,13 @@ func (s *splitter) wordFits(i, end int) bool {
 func lastSentence(text []byte, limit int) int {
 	for i := limit; i > 0; {
 		r, n := utf8.DecodeLastRune(text[:i])
-		if isWide(r) && isStop(r) {
+		next, _ := utf8.DecodeRune(text[i:])
+		switch {
+		case extends(next) || unicode.IsLower(next) || unicode.IsSpace(next):
+		case isWide(r) && isStop(r) && !isClosing(next):
 			return i
-		}
-		if unicode.IsSpace(r) && i < len(text) && endsSentence(text[:i-n]) {
-			if next, _ := utf8.DecodeRune(text[i:]); !unicode.IsLower(next) && !unicode.IsSpace(next) {
-				return i
-			}
+		case unicode.IsSpace(r) && i < len(text) && endsSentence(text[:i-n]):
+			return i
 		}
 		i -= n
 	}
@@ -147,15 +144,15 @@ func isStop(r rune) bool {
 func lastWord(text []byte, limit int) int {
 	for i := limit; i > 0; {
 		r, n := utf8.DecodeLastRune(text[:i])
-		if unicode.IsSpace(r) {
+		next, _ := utf8.DecodeRune(text[i:])
+		if unicode.IsSpace(r) && !extends(next) {
 			return i
 		}
-		if i < len(text) {
-			next, _ := utf8.DecodeRune(text[i:])
+		if i < len(text) && !extends(next) {
 			if unicode.IsSpace(next) {
 				return i
 			}
-			if isWide(r) && (isWide(next) && !isClosing(next) || unicode.IsLetter(next)) && !isOpening(r) {
+			if isWide(r) && !isOpening(r) && (isWide(next) || unicode.IsLetter(next)) && !isClosing(next) {
 				return i
 			}
 		}
@@ -169,6 +166,12 @@ func lastWord(text []byte, limit int) int {
 func isWide(r rune) bool {
 	return r >= 0x2E80 && (unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) ||
 		r >= 0x3000 && r <= 0x303F || r >= 0xFF01 && r <= 0xFF60)
+}
+
+// extends reports a character that belongs to the one before it.
+func extends(r rune) bool {
+	return r >= 0x300 && (unicode.Is(unicode.M, r) || r == 0x200C || r == 0x200D ||
+		r >= 0x1F3FB && r <= 0x1F3FF || r >= 0xE0020 && r <= 0xE007F)
 }
 
 func isOpening(r rune) bool { return unicode.In(r, unicode.Ps, unicode.Pi) }

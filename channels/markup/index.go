@@ -52,8 +52,8 @@ func (o *outline) span(n *Node) span {
 // slice is the tree of what lies in [from, to). Whole nodes are shared with the
 // original; nodes that are cut are copied. A list goes on counting, an item
 // whose beginning is elsewhere is Continued, a row keeps its columns, and a
-// table repeats its head if heads is set.
-func (s *span) slice(from, to int, heads bool) Node {
+// table repeats its head if that has at most maxHead bytes.
+func (s *span) slice(from, to, maxHead int) Node {
 	if from <= s.start && s.end <= to {
 		return *s.node
 	}
@@ -70,13 +70,15 @@ func (s *span) slice(from, to int, heads bool) Node {
 		n.Start += first * ordinal(n.Ordered)
 	case n.Kind == Item && from > s.start:
 		n.Continued = true
-	case n.Kind == Table && first > 0 && heads:
+	case n.Kind == Table && first > 0 && s.kids[0].size() <= maxHead:
 		n.Children = append(n.Children, *s.kids[0].node)
+	case n.Kind == Table && first > 0:
+		n.Kind = Document // rows by themselves: the first must not become a head
 	case n.Kind == Row:
 		return s.sliceRow(n, from, to)
 	}
 	for i := first; i < last; i++ {
-		n.Children = append(n.Children, s.kids[i].slice(from, to, heads))
+		n.Children = append(n.Children, s.kids[i].slice(from, to, maxHead))
 	}
 	return n
 }
@@ -90,7 +92,7 @@ func (s *span) sliceRow(n Node, from, to int) Node {
 			n.Children[i] = Node{Kind: k.node.Kind, Align: k.node.Align}
 			continue
 		}
-		n.Children[i] = k.slice(from, to, true)
+		n.Children[i] = k.slice(from, to, 0)
 	}
 	return n
 }
@@ -106,6 +108,8 @@ func ordinal(ordered bool) int {
 	return 0
 }
 
+func (s *span) size() int { return s.end - s.start }
+
 // isLeafBlock reports whether the node holds inlines or is a literal block.
 func (s *span) isLeafBlock() bool {
 	switch s.node.Kind {
@@ -119,13 +123,13 @@ func (s *span) isLeafBlock() bool {
 func (o *outline) leafAt(i int) *span {
 	s := &o.root
 	for !s.isLeafBlock() {
-		s = s.kidAt(i)
+		s = &s.kids[s.kidAt(i)]
 	}
 	return s
 }
 
-// kidAt is the child that holds the byte at i.
-func (s *span) kidAt(i int) *span {
+// kidAt is the index of the child that holds the byte at i.
+func (s *span) kidAt(i int) int {
 	k := sort.Search(len(s.kids), func(k int) bool { return s.kids[k].end > i })
-	return &s.kids[min(k, len(s.kids)-1)]
+	return min(k, len(s.kids)-1)
 }

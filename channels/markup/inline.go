@@ -12,13 +12,14 @@ import (
 )
 
 // styleSet says which styles are on around an inline, so that one within an
-// equal one is dropped.
+// equal one is dropped. A link within a link is dropped too.
 type styleSet uint8
 
 const (
 	inStrong styleSet = 1 << iota
 	inEmph
 	inStrike
+	inLink
 )
 
 // run collects the inlines of one parent in normal form.
@@ -82,6 +83,10 @@ func (r *run) add(n ast.Node, depth int, in styleSet) {
 		r.link(n, depth, in)
 	case *ast.AutoLink:
 		label := string(n.Label(r.c.bytes))
+		if in&inLink != 0 {
+			r.addText(label)
+			return
+		}
 		r.out = append(r.out, Node{
 			Kind: Link, URL: autoURL(n, label),
 			Children: []Node{{Kind: Text, Literal: label}},
@@ -97,7 +102,7 @@ func (r *run) add(n ast.Node, depth int, in styleSet) {
 
 func (r *run) link(n *ast.Link, depth int, in styleSet) {
 	url := r.c.url(n.Destination, n.Reference != nil)
-	children := r.c.inlines(n, depth+1, in)
+	children := r.c.inlines(n, depth+1, in|inLink)
 	if id, ok := strings.CutPrefix(url, mentionScheme); ok && mentionable(id) {
 		r.out = append(r.out, Node{Kind: Mention, URL: id, Children: children})
 		return

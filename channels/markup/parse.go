@@ -92,7 +92,7 @@ func parseFast(src string) (Node, bool) {
 	if !plainBytes(src) {
 		return Node{}, false
 	}
-	src = strings.Trim(src, "\n")
+	src = strings.TrimRight(strings.TrimLeft(src, "\n"), " \n")
 	doc := Node{Kind: Document}
 	if src == "" {
 		return doc, true

@@ -36,8 +36,9 @@ type splitter struct {
 	*outline
 	d     Dialect
 	limit int
-	at    int  // where the next piece starts
-	heads bool // tables repeat their heads in this piece
+	at    int    // where the next piece starts
+	heads int    // the longest head of a table that is repeated
+	tail  string // shown at the end of a piece, when the rest is left out
 }
 
 func newSplitter(n Node, d Dialect, limit int) *splitter {
@@ -52,7 +53,11 @@ func newSplitter(n Node, d Dialect, limit int) *splitter {
 
 // piece is what lies between two cuts.
 func (s *splitter) piece(from, to int) Node {
-	return s.root.slice(from, to, s.heads)
+	n := s.root.slice(from, to, s.heads)
+	if s.tail != "" {
+		n = withTail(n, s.tail)
+	}
+	return n
 }
 
 func (s *splitter) fits(from, to int) bool {
@@ -66,13 +71,13 @@ func (s *splitter) next() (Node, bool) {
 		return Node{}, false
 	}
 	from := s.at
-	for _, s.heads = range []bool{true, false} {
+	for _, s.heads = range []int{s.limit / 2, 0} {
 		for most := s.furthest(from, len(s.flat)); most > from; {
 			cut := s.breakBefore(from, most)
 			end := s.trim(from, cut)
-			if s.fits(from, end) {
+			if p := s.piece(from, end); s.d.fits(p, s.limit) {
 				s.at = cut
-				return s.piece(from, end), true
+				return p, s.d.measure(p, 1) > 0
 			}
 			// Dropping white space made it longer, which alignment can do.
 			most = s.furthest(from, from+(most-from)/2)
@@ -164,7 +169,7 @@ func inlineURLs(n Node, limit int) Node {
 		ch = inlineURLs(ch, limit)
 		if (ch.Kind == Link || ch.Kind == Image) && len(ch.URL) > limit {
 			children = append(children, ch.Children...)
-			if safeURL(ch.URL) {
+			if safeURL(ch.URL) && !saysURL(&ch) {
 				children = append(children, Node{Kind: Text, Literal: " (" + ch.URL + ")"})
 			}
 			continue

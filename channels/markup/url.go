@@ -76,3 +76,12 @@ func allDigits(s string) bool {
 func shownURL(url string) string {
 	return strings.TrimPrefix(url, "mailto:")
 }
+
+// saysURL reports whether the text of a link is its address.
+func saysURL(link *Node) bool {
+	if len(link.Children) != 1 || link.Children[0].Kind != Text {
+		return false
+	}
+	text := link.Children[0].Literal
+	return text == link.URL || text == shownURL(link.URL)
+}

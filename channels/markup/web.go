@@ -46,7 +46,11 @@ func (h *web) block(n *Node) {
 		h.table(n)
 	case Rule:
 		h.w.mark("<hr/>")
-	case Document, Item, Row, Cell:
+	case Row:
+		h.w.mark("<table>")
+		h.row(n, "td")
+		h.w.mark("</table>")
+	case Document, Item, Cell:
 		h.blocks(n.Children)
 	default:
 		h.inline(n)
@@ -165,13 +169,7 @@ func (h *web) inline(n *Node) {
 // link writes a link that tells the target nothing about this page. A picture
 // is such a link too, because loading it would tell who reads, and when.
 func (h *web) link(n *Node) {
-	children := n.Children
-	if len(children) == 0 {
-		children = []Node{{Kind: Text, Literal: shownURL(n.URL)}}
-		if n.Kind == Image && !safeURL(n.URL) {
-			children[0].Literal = "image"
-		}
-	}
+	children := linkText(n)
 	if h.inLink || !safeURL(n.URL) {
 		h.blocks(children)
 		return
