@@ -24,7 +24,9 @@ var leaves = []string{"internal/failpoint"}
 var areas = []area{
 	{dir: "cmd", may: []string{everything}},
 
-	{dir: "gateway", may: []string{"agent", "channels", "vault", "memory", "internal/scope", "internal/policy", "internal/db"}},
+	{dir: "gateway", may: []string{
+		"agent", "channels", "vault", "memory", "migrations", "internal/scope", "internal/policy", "internal/db",
+	}},
 	{dir: "gateway/ingress", may: []string{
 		"gateway", "agent", "channels", "vault", "memory", "internal/scope", "internal/policy", "internal/db", "internal/web",
 	}},
@@ -39,12 +41,12 @@ var areas = []area{
 	{dir: "adapters/wasm", may: []string{"channels", "internal/sandbox", "internal/module"}},
 	{dir: "adapters/guests", may: []string{"channels", "adapters/*/codec"}}, // the same codec, compiled to WASM
 
-	{dir: "vault", may: []string{"internal/scope", "internal/policy", "internal/db"}},
-	{dir: "memory", may: []string{"internal/scope", "internal/policy", "internal/db"}},
+	{dir: "vault", may: []string{"migrations", "internal/scope", "internal/policy", "internal/db"}},
+	{dir: "memory", may: []string{"migrations", "internal/scope", "internal/policy", "internal/db"}},
 
 	{dir: "channels"},
 	{dir: "config"},
-	{dir: "migrations"},
+	{dir: "migrations"}, // schemas, for the engines that stand on them
 	{dir: "docs"},
 	{dir: "deploy"},
 
