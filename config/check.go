@@ -1,0 +1,139 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Providers are the kinds of model endpoints.
+var Providers = []string{"openai", "anthropic", "gemini", "mistral", "nearai", "openrouter", "ollama", "openai-compatible", "none"}
+
+// check looks at what single values cannot show.
+func (r *reader) check(c *Config) {
+	r.address("listen", c.Listen)
+	r.address("admin", c.Admin)
+	if c.Listen == c.Admin && !strings.HasSuffix(c.Listen, ":0") {
+		r.plain("admin", "must not be the same address as 'listen': webhooks are open to platforms, the console is not")
+	}
+	if !Loopback(c.Admin) && len(c.TrustedProxies) == 0 {
+		r.plain("admin", fmt.Sprintf("%q is not on loopback; name the reverse proxy in front of it under 'trusted_proxies', or keep it on 127.0.0.1", c.Admin))
+	}
+	for i, p := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			r.plain(fmt.Sprintf("trusted_proxies[%d]", i), fmt.Sprintf("%q is not a network such as 10.0.0.0/8", p))
+		}
+	}
+	if c.Public != "" {
+		if u, err := url.Parse(c.Public); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			r.plain("public_url", fmt.Sprintf("%q is not a URL such as https://bot.example.org", c.Public))
+		}
+	}
+	r.folders(c)
+	if c.Store != "sqlite" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://") {
+		r.plain("store", fmt.Sprintf("%q is neither sqlite nor a postgres:// URL", redactURL(c.Store)))
+	}
+	r.models(c)
+	r.agent(c)
+	for name, n := range map[string]int{"bodies": c.Retention.Bodies, "dead": c.Retention.Dead, "keys": c.Retention.Keys} {
+		if n < 0 {
+			r.plain("retention."+name, "must not be negative; 0 keeps for ever")
+		}
+	}
+	if c.Retention.Keys > 0 && (c.Retention.Bodies == 0 || c.Retention.Keys < c.Retention.Bodies) {
+		r.plain("retention.keys", "must not be shorter than 'retention.bodies'")
+	}
+}
+
+func (r *reader) plain(path, text string) {
+	r.faults = append(r.faults, Fault{Path: path, Line: r.line(path), Text: text})
+}
+
+func (r *reader) address(path, addr string) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		r.plain(path, fmt.Sprintf("%q is not an address such as 127.0.0.1:8484", addr))
+	}
+}
+
+// Loopback reports whether an address can be reached from this machine only.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func (r *reader) folders(c *Config) {
+	for _, f := range []struct{ path, value string }{{"data", c.Data}, {"key", c.Key}} {
+		if f.value == "" {
+			r.plain(f.path, "must not be empty")
+		}
+	}
+	rel, err := filepath.Rel(c.Data, c.Key)
+	if err == nil && c.Data != "" && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		r.plain("key", "must not be inside 'data': who copies the data folder must not get the key with it")
+	}
+}
+
+func redactURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "..."
+	}
+	return u.Redacted()
+}
+
+func (r *reader) models(c *Config) {
+	for name, m := range c.Models {
+		at := "models." + name
+		if !slices.Contains(Providers, m.Provider) {
+			r.enum(nil, m.Provider, at+".provider", Providers)
+			continue
+		}
+		if m.Provider == "openai-compatible" && m.BaseURL == "" {
+			r.plain(at+".base_url", "is missing: an openai-compatible endpoint has no usual address")
+		}
+		if m.BaseURL != "" {
+			if u, err := url.Parse(m.BaseURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+				r.plain(at+".base_url", "is not a URL such as https://api.openai.com/v1")
+			}
+		}
+		if m.APIKey != "" && !strings.HasPrefix(m.APIKey, "secret://") {
+			r.warn(at+".api_key", "a key in the configuration can be read by whoever reads it; better: gatehouse secrets set %s, and api_key: secret://%s", name, name)
+		}
+		for _, f := range m.Fallbacks {
+			if _, ok := c.Models[f]; !ok || f == name {
+				r.plain(at+".fallbacks", fmt.Sprintf("%q is not another model of this section", f))
+			}
+		}
+		if m.Context < 0 || m.MaxOutput < 0 {
+			r.plain(at, "'context' and 'max_output' must not be negative")
+		}
+	}
+}
+
+func (r *reader) agent(c *Config) {
+	if _, ok := c.Models[c.Agent.Model]; !ok && len(c.Models) > 0 {
+		known := make([]string, 0, len(c.Models))
+		for k := range c.Models {
+			known = append(known, k)
+		}
+		slices.Sort(known)
+		r.plain("agent.model", fmt.Sprintf("%q is not under 'models'; there are: %s", c.Agent.Model, strings.Join(known, ", ")))
+	}
+	if c.Agent.MaxTurns < 1 || c.Agent.MaxTurns > 10000 {
+		r.plain("agent.max_turns", "must be from 1 to 10000")
+	}
+	if c.Agent.DailySpend < 0 && c.Agent.DailySpend != -1 {
+		r.plain("agent.daily_spend", "must be 0 or more, or -1 for no cap")
+	}
+}

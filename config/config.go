@@ -1,0 +1,123 @@
+// Package config is the gateway's configuration: one YAML file, environment
+// and flags, in this order of precedence from the lowest.
+//
+// Every key has a default, every unknown key is an error with a suggestion, and
+// all mistakes are reported at once, each with its line. Secrets stand in it by
+// reference only. A channel's own keys belong to its adapter: the core's are
+// taken off first and the rest is handed on.
+package config
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Config is a whole configuration, its references to the environment resolved.
+type Config struct {
+	Listen         string             `yaml:"listen" doc:"Address for webhooks, /healthz and /readyz."`
+	Admin          string             `yaml:"admin" doc:"Address for the console, the API and /metrics."`
+	Public         string             `yaml:"public_url" doc:"URL under which platforms reach 'listen', such as https://bot.example.org. Needed for webhook mode."`
+	TrustedProxies []string           `yaml:"trusted_proxies" doc:"Networks of reverse proxies in front of 'admin', such as 10.0.0.0/8. Without it, 'admin' stays on loopback."`
+	Data           string             `yaml:"data" doc:"Folder of the embedded database and everything else that must survive."`
+	Key            string             `yaml:"key" doc:"File with the key that unlocks the vault. Never inside 'data', never in the same backup."`
+	Store          string             `yaml:"store" doc:"sqlite, or a postgres:// URL."`
+	Log            Log                `yaml:"log"`
+	Models         map[string]Model   `yaml:"models" doc:"Models by the name that 'agent.model' and /model use."`
+	Agent          Agent              `yaml:"agent"`
+	Retention      Retention          `yaml:"retention"`
+	Channels       map[string]Channel `yaml:"channels" doc:"Channels by id."`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string `yaml:"level" enum:"debug,info,warn,error" doc:"The least level that is logged."`
+	Format string `yaml:"format" enum:"auto,text,json" doc:"auto is text on a terminal and json elsewhere."`
+}
+
+// Model is one model that turns may use.
+type Model struct {
+	Provider  string   `yaml:"provider" doc:"openai, anthropic, gemini, mistral, nearai, openrouter, ollama, openai-compatible or none."`
+	Model     string   `yaml:"model" doc:"The provider's name for the model."`
+	BaseURL   string   `yaml:"base_url" doc:"Endpoint; empty means the provider's own."`
+	APIKey    string   `yaml:"api_key" doc:"secret://name, or ${ENV}."`
+	Fallbacks []string `yaml:"fallbacks" doc:"Other models of this section to try when this one fails."`
+	Context   int      `yaml:"context" doc:"Tokens of context to use; 0 means the provider's usual."`
+	MaxOutput int      `yaml:"max_output" doc:"Tokens an answer may have; 0 means the provider's default."`
+	PriceIn   *float64 `yaml:"price_in" doc:"USD per million tokens in, where the price list does not know the model."`
+	PriceOut  *float64 `yaml:"price_out" doc:"USD per million tokens out."`
+}
+
+// Agent says how turns are run.
+type Agent struct {
+	Model        string  `yaml:"model" doc:"Name of the model to start with."`
+	Instructions string  `yaml:"instructions" doc:"What the agent is told about itself and its task."`
+	Queue        string  `yaml:"queue" enum:"steer,followup,collect,interrupt" doc:"What happens to messages that come while a turn runs."`
+	MaxTurns     int     `yaml:"max_turns" doc:"Turns at a time across conversations."`
+	DailySpend   float64 `yaml:"daily_spend" doc:"Cap on the day's estimated spending in USD; -1 for none."`
+}
+
+// Retention says how many days things are kept; 0 means for ever.
+type Retention struct {
+	Bodies int `yaml:"bodies" doc:"Days that the text of messages that are done with is kept in the queues."`
+	Dead   int `yaml:"dead" doc:"Days that dead letters are kept."`
+	Keys   int `yaml:"keys" doc:"Days that a repeated delivery is recognised."`
+}
+
+// Channel is one configured account on a platform. Section holds the keys that
+// belong to its adapter, as JSON.
+type Channel struct {
+	Adapter  string          `yaml:"adapter" doc:"telegram."`
+	DM       string          `yaml:"dm" enum:"pairing,allowlist,open,disabled" doc:"Who may write in direct chats."`
+	Groups   string          `yaml:"groups" enum:"allowlist,open,disabled" doc:"In which rooms the bot answers."`
+	Mention  bool            `yaml:"mention" doc:"In rooms, answer only when mentioned or replied to."`
+	Allow    []string        `yaml:"allow" doc:"Immutable ids of senders and conversations. Empty allows nobody."`
+	SendRate string          `yaml:"send_rate" enum:"platform,unlimited" doc:"Whether the platform's rates are kept."`
+	Stream   string          `yaml:"stream" enum:"edit,off" doc:"Whether answers are shown while they grow."`
+	Section  json.RawMessage `yaml:"-"`
+	Line     int             `yaml:"-"` // where the section stands
+}
+
+// Days is a number of days as a duration.
+func Days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+// Default is the configuration of a machine that has none.
+func Default() Config {
+	return Config{
+		Listen: "127.0.0.1:8484",
+		Admin:  "127.0.0.1:8485",
+		Data:   filepath.Join(dataHome(), "gatehouse"),
+		Key:    filepath.Join(configHome(), "gatehouse", "key"),
+		Store:  "sqlite",
+		Log:    Log{Level: "info", Format: "auto"},
+		Agent: Agent{
+			Model: "default", Queue: "steer", MaxTurns: 64, DailySpend: 5,
+			Instructions: "You are a helpful assistant in a chat. Answer in the language of the person. Be brief unless they ask for more.",
+		},
+		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400},
+	}
+}
+
+// defaultChannel is what a channel's section starts from.
+func defaultChannel() Channel {
+	return Channel{DM: "pairing", Groups: "allowlist", Mention: true, SendRate: "platform", Stream: "edit"}
+}
+
+// DefaultPath is where the configuration is looked for when nothing names it.
+func DefaultPath() string { return filepath.Join(configHome(), "gatehouse", "gatehouse.yaml") }
+
+func configHome() string { return xdg("XDG_CONFIG_HOME", ".config") }
+
+func dataHome() string { return xdg("XDG_DATA_HOME", ".local", "share") }
+
+func xdg(env string, under ...string) string {
+	if d := os.Getenv(env); filepath.IsAbs(d) {
+		return d
+	}
+	home, err := os.UserHomeDir()
+	if err != nil { // no home: a service without one names its folders
+		home = string(filepath.Separator)
+	}
+	return filepath.Join(append([]string{home}, under...)...)
+}

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Fault is one mistake. A warning does not keep the gateway from starting.
+type Fault struct {
+	Path    string // dotted: "channels.support.dm"
+	Line    int    // 1 for the first line; 0 when it does not come from the file
+	Text    string // what is wrong, and what would be right
+	Warning bool
+}
+
+// String writes a fault as an editor would show it.
+func (f Fault) String() string {
+	where := f.Path
+	if f.Line > 0 {
+		where = fmt.Sprintf("line %d: %s", f.Line, f.Path)
+	}
+	if f.Warning {
+		where = "warning: " + where
+	}
+	return strings.TrimPrefix(where+": "+f.Text, ": ")
+}
+
+// Faults are all mistakes of one configuration, in the order of the file.
+type Faults []Fault
+
+// Error implements error.
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, x := range f {
+		lines[i] = x.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Errors are the faults that are not warnings.
+func (f Faults) Errors() Faults {
+	return slices.DeleteFunc(slices.Clone(f), func(x Fault) bool { return x.Warning })
+}
+
+// Warnings are the faults that are only warnings.
+func (f Faults) Warnings() Faults {
+	return slices.DeleteFunc(slices.Clone(f), func(x Fault) bool { return !x.Warning })
+}
+
+func (f Faults) sorted() Faults {
+	slices.SortStableFunc(f, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
+	})
+	return f
+}
+
+// suggest names the known word that a mistyped one probably meant, or "".
+func suggest(word string, known []string) string {
+	best, least := "", 1+len(word)/2
+	for _, k := range known {
+		if d := distance(strings.ToLower(word), k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := last
+			if a[i] != b[j] {
+				change++
+			}
+			last = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
