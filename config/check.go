@@ -10,9 +10,6 @@ import (
 	"strings"
 )
 
-// Providers are the kinds of model endpoints.
-var Providers = []string{"openai", "anthropic", "gemini", "mistral", "nearai", "openrouter", "ollama", "openai-compatible", "none"}
-
 // check looks at what single values cannot show.
 func (r *reader) check(c *Config) {
 	r.address("listen", c.Listen)
@@ -95,12 +92,12 @@ func redactURL(s string) string {
 func (r *reader) models(c *Config) {
 	for name, m := range c.Models {
 		at := "models." + name
-		if !slices.Contains(Providers, m.Provider) {
-			r.enum(nil, m.Provider, at+".provider", Providers)
+		if len(r.o.Providers) > 0 && !slices.Contains(r.o.Providers, m.Provider) {
+			r.enum(nil, m.Provider, at+".provider", r.o.Providers)
 			continue
 		}
-		if m.Provider == "openai-compatible" && m.BaseURL == "" {
-			r.plain(at+".base_url", "is missing: an openai-compatible endpoint has no usual address")
+		if m.Provider == "compatible" && m.BaseURL == "" {
+			r.plain(at+".base_url", "is missing: a compatible endpoint has no usual address")
 		}
 		if m.BaseURL != "" {
 			if u, err := url.Parse(m.BaseURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {

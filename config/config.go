@@ -38,7 +38,7 @@ type Log struct {
 
 // Model is one model that turns may use.
 type Model struct {
-	Provider  string   `yaml:"provider" doc:"openai, anthropic, gemini, mistral, nearai, openrouter, ollama, openai-compatible or none."`
+	Provider  string   `yaml:"provider" doc:"openai, anthropic, gemini, mistral, nearai, openrouter, ollama, compatible (any other endpoint that speaks the dialect of OpenAI) or none."`
 	Model     string   `yaml:"model" doc:"The provider's name for the model."`
 	BaseURL   string   `yaml:"base_url" doc:"Endpoint; empty means the provider's own."`
 	APIKey    string   `yaml:"api_key" doc:"secret://name, or ${ENV}."`

@@ -24,8 +24,9 @@ type Adapters interface {
 
 // Options say what a configuration is read with.
 type Options struct {
-	Adapters Adapters
-	Getenv   func(name string) (string, bool) // nil: nothing is set
+	Adapters  Adapters
+	Providers []string                         // the kinds of model provider; empty: any
+	Getenv    func(name string) (string, bool) // nil: nothing is set
 }
 
 // maxFile bounds a configuration; a real one has a few kilobytes.

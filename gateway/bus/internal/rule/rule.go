@@ -146,3 +146,17 @@ func Keys(r bus.Retention) time.Duration {
 	}
 	return max(r.Keys, r.Bodies)
 }
+
+// Beyond returns the least string that is greater than everything that begins
+// with prefix, in byte order; empty when there is none. It need not be valid
+// UTF-8.
+func Beyond(prefix string) string {
+	b := []byte(prefix)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] < 0xff {
+			b[i]++
+			return string(b[:i+1])
+		}
+	}
+	return ""
+}

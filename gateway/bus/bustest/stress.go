@@ -1,0 +1,3 @@
+package bustest
+
+var stressCases = []testCase{}

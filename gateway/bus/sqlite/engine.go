@@ -1,0 +1,150 @@
+// Package sqlite is the bus on the embedded database.
+//
+// Waiting leases ride along with the writes that make their work ready: before
+// a transaction commits, the orders that it made due are leased to whoever
+// waits, in the same transaction, and handed out once it is durable. So a
+// message costs three commits on its way (accept and lease, settle and lease of
+// the reply, settle of the reply), and nothing polls. Two times are
+// watched by a timer that exists only while a lease waits: the next order that
+// falls due, and once a second the question whether another process has written
+// to the file.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+	"github.com/gatehouse-chat/gatehouse/migrations"
+)
+
+var _ bus.Engine = (*Engine)(nil)
+
+// Options of an engine. The zero value is ready to use.
+type Options struct {
+	Now   func() time.Time // nil: time.Now
+	Limit int              // waiting records of a channel and queue at which Publish answers ErrFull; 0: none
+	Log   *slog.Logger     // nil: none
+}
+
+// Engine is a bus on SQLite. Several engines, in one process or in several, may
+// share a file. Its methods may be called concurrently.
+type Engine struct {
+	db    *db.DB
+	owned bool // Close closes db
+	now   func() time.Time
+	limit int
+	log   *slog.Logger
+	write writer // only within a write
+
+	mu      sync.Mutex
+	closed  bool
+	waiters []*waiter        // in the order of their arrival
+	next    int64            // when the first order falls due that a waiter could take
+	ahead   map[string]int64 // when the first order of a queue falls due
+	asked   bool             // the lanes have been read from the file
+	rode    bool             // the transaction under way has leased
+	alarm   *time.Timer
+	armed   time.Time // when the alarm rings; zero: it is off
+	retry   time.Time // after a failed commit: no sooner than this
+	ringing sync.WaitGroup
+}
+
+// Open opens the file at path and brings its schema up to date.
+func Open(ctx context.Context, path string, o Options) (*Engine, error) {
+	d, err := db.Open(ctx, path, db.Options{Log: o.Log, Schema: func(ctx context.Context, db *sql.DB) error {
+		return migrations.Up(ctx, db, migrations.SQLite)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	e := New(d, o)
+	e.owned = true
+	return e, nil
+}
+
+// New returns an engine on an open database that has the schema and no rider
+// yet. The caller closes the database after the engine.
+func New(d *db.DB, o Options) *Engine {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{db: d, now: o.Now, limit: o.Limit, log: o.Log}
+	e.ahead = map[string]int64{}
+	e.write.lanes = map[laneID]*lane{}
+	e.alarm = time.AfterFunc(time.Hour, e.ring)
+	e.alarm.Stop()
+	d.SetRider((*rider)(e))
+	return e
+}
+
+// DB returns the database, for its counters.
+func (e *Engine) DB() *db.DB { return e.db }
+
+// Close ends waiting leases with [bus.ErrClosed] and waits for what is under
+// way. What was accepted stays.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	e.alarm.Stop()
+	e.dismiss(bus.ErrClosed)
+	e.mu.Unlock()
+	e.ringing.Wait()
+	if !e.owned {
+		return nil
+	}
+	return e.db.Close()
+}
+
+func (e *Engine) isClosed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
+}
+
+// commit runs f in a transaction, with the engine's clock read once.
+func (e *Engine) commit(ctx context.Context, f func(w *writer) error) error {
+	if e.isClosed() {
+		return bus.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return e.db.Write(ctx, func(tx *db.Tx) error {
+		return f(e.begin(tx))
+	})
+}
+
+// begin readies the writer for a step of a transaction. Steps run one at a time.
+func (e *Engine) begin(tx *db.Tx) *writer {
+	e.write.Tx = tx
+	e.write.now = e.now().UnixMicro()
+	e.write.limit = e.limit
+	return &e.write
+}
+
+// micros maps a time to its column; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
+}

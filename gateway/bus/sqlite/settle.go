@@ -1,0 +1,211 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
+)
+
+// fence returns the order of a lease that still stands.
+func (w *writer) fence(l *bus.Lease) (order, error) {
+	o, found, err := w.order(laneID{l.Queue, l.Channel}, l.Order)
+	if err != nil {
+		return order{}, err
+	}
+	if !found || !o.held || o.epoch != l.Epoch {
+		return order{}, bus.ErrLeaseLost
+	}
+	return o, nil
+}
+
+// seqs maps each key of the lease to its positions: two accounts may use the
+// same key within one order. It reports a key that the lease does not hold.
+func seqs[V any](l *bus.Lease, byKey map[string]V) (map[string][]int64, error) {
+	if len(byKey) == 0 {
+		return nil, nil
+	}
+	at := make(map[string][]int64, len(l.Records))
+	for i := range l.Records {
+		r := &l.Records[i]
+		at[r.Key] = append(at[r.Key], r.Seq)
+	}
+	for key := range byKey {
+		if len(at[key]) == 0 {
+			return nil, rule.ErrNotLeased
+		}
+	}
+	return at, nil
+}
+
+// Settle ends a lease in one commit.
+func (e *Engine) Settle(ctx context.Context, l *bus.Lease, out bus.Outcome) error {
+	if err := rule.CheckOutcome(out); err != nil {
+		return err
+	}
+	at, malformed := seqs(l, out.Verdicts)
+	err := e.commit(ctx, func(w *writer) error {
+		o, err := w.fence(l)
+		if err != nil {
+			return err
+		}
+		if malformed != nil {
+			return malformed
+		}
+		if err := w.stands(out.State); err != nil {
+			return err
+		}
+		if err := w.settle(&o, at, out); err != nil {
+			return err
+		}
+		failpoint.Hit(failpoint.SettleBeforeCommit)
+		return nil
+	})
+	if err == nil {
+		failpoint.Hit(failpoint.SettleAfterCommit)
+	}
+	return err
+}
+
+func (w *writer) settle(o *order, at map[string][]int64, out bus.Outcome) error {
+	for _, key := range slices.Sorted(maps.Keys(out.Verdicts)) {
+		for _, seq := range at[key] {
+			if err := w.meet(o, seq, out.Verdicts[key]); err != nil {
+				return err
+			}
+		}
+	}
+	if _, _, err := w.Exec(`UPDATE bus_record SET state = 2, attempt = attempt - 1, at = ?
+		WHERE order_id = ? AND seq BETWEEN ? AND ? AND state = 3`, w.now, o.id, o.head, o.tail); err != nil {
+		return err
+	}
+	if err := w.append(out.Emit, out.State); err != nil {
+		return err
+	}
+	return w.free(o)
+}
+
+// meet gives a leased record its fate.
+func (w *writer) meet(o *order, seq int64, v bus.Verdict) error {
+	state, back := ready, 0
+	var due, reason, tag, progress any
+	switch v.Fate {
+	case bus.Ack:
+		state = done
+	case bus.Dead:
+		state = dead
+	case bus.Retry:
+		due = max(micros(v.At), w.now)
+	case bus.Release:
+		back = 1
+	case bus.Park:
+		state, due, tag = parked, micros(v.At), v.Tag
+	}
+	if v.Reason != "" {
+		reason = v.Reason
+	}
+	if v.Progress != nil {
+		progress = []byte(v.Progress)
+	}
+	n, _, err := w.Exec(`UPDATE bus_record SET state = ?, attempt = attempt - ?, at = ?,
+		due = coalesce(?, due), reason = ?, tag = ?, progress = coalesce(?, progress)
+		WHERE seq = ? AND order_id = ? AND state = 3`,
+		state, back, w.now, due, reason, tag, progress, seq, o.id)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return rule.ErrNotLeased
+	}
+	if state != ready {
+		w.lane(o.lane).pending--
+	}
+	return nil
+}
+
+// Hold keeps a lease. A call that changes nothing commits nothing.
+func (e *Engine) Hold(ctx context.Context, l *bus.Lease, h bus.Hold) ([]bus.Record, error) {
+	if err := rule.Check(h.Emit, h.State); err != nil {
+		return nil, err
+	}
+	at, malformed := seqs(l, h.Progress)
+	var joined []bus.Record
+	var until int64
+	err := e.commit(ctx, func(w *writer) error {
+		joined, until = nil, 0
+		o, err := w.fence(l)
+		if err != nil {
+			return err
+		}
+		if malformed != nil {
+			return malformed
+		}
+		if err := w.stands(h.State); err != nil {
+			return err
+		}
+		if joined, until, err = w.hold(&o, l, at, h); err != nil {
+			return err
+		}
+		failpoint.Hit(failpoint.HoldBeforeCommit)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	failpoint.Hit(failpoint.HoldAfterCommit)
+	if until != 0 {
+		l.Until = fromMicros(until)
+	}
+	l.Records = append(l.Records, joined...)
+	return joined, nil
+}
+
+// hold returns what it joined, and the lease's new end: 0 when there was
+// nothing to do.
+func (w *writer) hold(o *order, l *bus.Lease, at map[string][]int64, h bus.Hold) (joined []bus.Record, until int64, err error) {
+	if h.Join {
+		if joined, err = w.records(o, 0); err != nil {
+			return nil, 0, err
+		}
+	}
+	idle := len(joined)+len(h.Progress)+len(h.Emit)+len(h.State) == 0
+	if idle && o.due-w.now > l.For.Microseconds()/2 {
+		return nil, 0, nil
+	}
+	if n := len(joined); n > 0 {
+		o.tail = max(o.tail, joined[n-1].Seq)
+		if err := w.mark(o.id, joined[0].Seq, joined[n-1].Seq); err != nil {
+			return nil, 0, err
+		}
+	}
+	if err := w.progress(o, at, h.Progress); err != nil {
+		return nil, 0, err
+	}
+	if err := w.append(h.Emit, h.State); err != nil {
+		return nil, 0, err
+	}
+	until = w.now + l.For.Microseconds()
+	w.due(o.lane, until)
+	_, _, err = w.Exec(`UPDATE bus_order SET due = ?, tail = ? WHERE id = ?`, until, o.tail, o.id)
+	return joined, until, err
+}
+
+func (w *writer) progress(o *order, at map[string][]int64, progress map[string]json.RawMessage) error {
+	for key, p := range progress {
+		for _, seq := range at[key] {
+			n, _, err := w.Exec(`UPDATE bus_record SET progress = ? WHERE seq = ? AND order_id = ? AND state = 3`,
+				blob(p), seq, o.id)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return rule.ErrNotLeased
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+package sqlite_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/bustest"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	bustest.Run(t, func(t testing.TB) bustest.Harness {
+		var clock bustest.Clock
+		path := filepath.Join(t.TempDir(), "bus.db")
+		return bustest.Harness{
+			Open: func(t testing.TB, limit int) bus.Engine {
+				e, err := sqlite.Open(context.Background(), path, sqlite.Options{Now: clock.Now, Limit: limit})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return e
+			},
+			Now: clock.Now, Advance: clock.Advance, Shared: true,
+		}
+	})
+}

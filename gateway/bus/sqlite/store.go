@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
+)
+
+// Get returns one value of the state.
+func (e *Engine) Get(ctx context.Context, space, key string) (bus.Entry, error) {
+	if e.isClosed() {
+		return bus.Entry{}, bus.ErrClosed
+	}
+	x := bus.Entry{Key: key}
+	err := e.db.Reader().QueryRowContext(ctx,
+		`SELECT version, value FROM bus_state WHERE space = ? AND key = ?`, space, key).Scan(&x.Version, &x.Value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return bus.Entry{}, nil
+	}
+	if err != nil {
+		return bus.Entry{}, fmt.Errorf("bus: get: %w", err)
+	}
+	return x, nil
+}
+
+// List returns the entries under prefix that follow after.
+func (e *Engine) List(ctx context.Context, space, prefix, after string, limit int) ([]bus.Entry, error) {
+	if after < prefix {
+		// Everything under the prefix follows after, the prefix itself included.
+		return e.entries(ctx, `SELECT key, version, value FROM bus_state
+			WHERE space = ? AND key >= ? AND (? = '' OR key < ?) ORDER BY key LIMIT ?`,
+			space, prefix, rule.Beyond(prefix), rule.Beyond(prefix), rule.Limit(limit))
+	}
+	return e.entries(ctx, `SELECT key, version, value FROM bus_state
+		WHERE space = ? AND key > ? AND (? = '' OR key < ?) ORDER BY key LIMIT ?`,
+		space, after, rule.Beyond(prefix), rule.Beyond(prefix), rule.Limit(limit))
+}
+
+// Latest returns the last n entries under prefix.
+func (e *Engine) Latest(ctx context.Context, space, prefix string, n int) ([]bus.Entry, error) {
+	all, err := e.entries(ctx, `SELECT key, version, value FROM bus_state
+		WHERE space = ? AND key >= ? AND (? = '' OR key < ?) ORDER BY key DESC LIMIT ?`,
+		space, prefix, rule.Beyond(prefix), rule.Beyond(prefix), max(n, 0))
+	slices.Reverse(all)
+	return all, err
+}
+
+func (e *Engine) entries(ctx context.Context, query string, args ...any) ([]bus.Entry, error) {
+	if e.isClosed() {
+		return nil, bus.ErrClosed
+	}
+	rows, err := e.db.Reader().QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("bus: list: %w", err)
+	}
+	defer rows.Close()
+	var all []bus.Entry
+	for rows.Next() {
+		var x bus.Entry
+		if err := rows.Scan(&x.Key, &x.Version, &x.Value); err != nil {
+			return nil, fmt.Errorf("bus: list: %w", err)
+		}
+		all = append(all, x)
+	}
+	return all, rows.Err()
+}

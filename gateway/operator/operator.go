@@ -1,0 +1,405 @@
+// Package operator is what the person in charge can do: see how things are,
+// let people in, keep secrets, add channels and models, look after dead
+// letters. The console, the API and the command line are faces of it.
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+// Errors on which a face branches.
+var (
+	ErrInvalid  = errors.New("invalid")     // the request cannot be carried out as it is; its text says why
+	ErrConflict = errors.New("conflict")    // it is there already
+	ErrStopped  = errors.New("not running") // the gateway has to run for this
+)
+
+// Settings is the configuration file, as far as it may be changed from here.
+type Settings interface {
+	// Channels lists what is configured, running or not.
+	Channels() []gateway.ChannelConfig
+	// Channel makes the configuration that a new section would have, without
+	// keeping it.
+	Channel(id channels.ID, adapter string, section map[string]any) (gateway.ChannelConfig, error)
+	// AddChannel writes a section and applies it.
+	AddChannel(ctx context.Context, id channels.ID, adapter string, section map[string]any) error
+	RemoveChannel(ctx context.Context, id channels.ID) error
+	Models() []Model
+	// SetModel writes a model and applies it; def makes it the one to start with.
+	SetModel(ctx context.Context, m Model, def bool) error
+	// Check asks the provider with a key, and lists its models.
+	Check(ctx context.Context, m Model, key string) ([]string, error)
+	// Reload reads the file again and applies it; a faulty one is refused.
+	Reload(ctx context.Context) (warnings []string, err error)
+	// Providers lists what can stand in Model.Provider.
+	Providers() []Provider
+}
+
+// Model is a configured model.
+type Model struct {
+	Name     string `json:"name"`
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	BaseURL  string `json:"base_url,omitempty"`
+	Default  bool   `json:"default,omitempty"`
+	Found    string `json:"found,omitempty"` // where it comes from, when it is not in the file
+}
+
+// Provider is a kind of model provider.
+type Provider struct {
+	Name    string `json:"name"`
+	Title   string `json:"title"`
+	KeysURL string `json:"keys_url,omitempty"`
+	NeedKey bool   `json:"need_key"`
+	NeedURL bool   `json:"need_url"`
+	Model   string `json:"model,omitempty"` // default
+}
+
+// Options make an Operator.
+type Options struct {
+	Gateway   *gateway.Gateway
+	Running   bool // the gateway's stations run in this process
+	Bus       bus.Engine
+	Directory *identity.Directory
+	Vault     *vault.Store
+	Settings  Settings
+	Console   string // base URL of the console
+	Now       func() time.Time
+}
+
+// Operator carries out what the person in charge asks for. Each method takes
+// the scope of who asks, and refuses those who do not administer.
+type Operator struct{ o Options }
+
+// New makes an operator.
+func New(o Options) *Operator { return &Operator{o: o} }
+
+func (p *Operator) allow(by scope.Scope) error {
+	if by.Workspace() != p.o.Directory.Workspace() || !by.Role().Administers() {
+		return identity.ErrForbidden
+	}
+	return nil
+}
+
+// Status is how everything is.
+type Status struct {
+	gateway.Status
+	Running bool    `json:"running"`
+	Console string  `json:"console,omitempty"`
+	Models  []Model `json:"models"`
+}
+
+// Status looks at everything. Configured channels that do not run are listed
+// without a phase.
+func (p *Operator) Status(ctx context.Context, by scope.Scope) (Status, error) {
+	if err := p.allow(by); err != nil {
+		return Status{}, err
+	}
+	s, err := p.o.Gateway.Status(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	known := map[channels.ID]bool{}
+	for _, c := range s.Channels {
+		known[c.ID] = true
+	}
+	for _, c := range p.o.Settings.Channels() {
+		if !known[c.ID] {
+			s.Channels = append(s.Channels, gateway.ChannelStatus{ID: c.ID, Adapter: c.Driver.Name()})
+		}
+	}
+	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models()}, nil
+}
+
+// Pairings lists who asks to be let in.
+func (p *Operator) Pairings(ctx context.Context, by scope.Scope) ([]identity.Pairing, error) {
+	if err := p.allow(by); err != nil {
+		return nil, err
+	}
+	return p.o.Gateway.Pairings(ctx)
+}
+
+// Approve lets a stranger in; what they wrote is answered at once.
+func (p *Operator) Approve(ctx context.Context, by scope.Scope, code string) (identity.Pairing, error) {
+	return p.o.Gateway.ApprovePairing(ctx, by, code)
+}
+
+// Deny refuses a stranger.
+func (p *Operator) Deny(ctx context.Context, by scope.Scope, code string) (identity.Pairing, error) {
+	return p.o.Gateway.DenyPairing(ctx, by, code)
+}
+
+// People lists the members and who is known as whom.
+func (p *Operator) People(ctx context.Context, by scope.Scope) ([]identity.Member, []identity.Link, error) {
+	if err := p.allow(by); err != nil {
+		return nil, nil, err
+	}
+	members, err := p.o.Directory.Members(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	links, err := p.o.Directory.Links(ctx)
+	return members, links, err
+}
+
+// Secrets lists what the vault holds, without values.
+func (p *Operator) Secrets(ctx context.Context, by scope.Scope) ([]vault.Meta, error) {
+	if err := p.allow(by); err != nil {
+		return nil, err
+	}
+	return p.o.Vault.List(ctx, by.Workspace())
+}
+
+// SetSecret stores a value and returns a warning where it is unwisely short.
+func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, value []byte) (string, error) {
+	if err := p.allow(by); err != nil {
+		return "", err
+	}
+	if err := vault.CheckName(name); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	stored, err := p.o.Vault.Set(ctx, by.Workspace(), name, value, nil)
+	return stored.Warning(), err
+}
+
+// DeleteSecret removes a secret for good.
+func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string) error {
+	if err := p.allow(by); err != nil {
+		return err
+	}
+	return p.o.Vault.Delete(ctx, by.Workspace(), name)
+}
+
+// Letter is a dead record, for people.
+type Letter struct {
+	Seq       int64           `json:"seq"`
+	Queue     string          `json:"queue"`
+	Channel   string          `json:"channel"`
+	Key       string          `json:"key"`
+	Reason    string          `json:"reason"`
+	Attempts  int             `json:"attempts"`
+	Published time.Time       `json:"published"`
+	Died      time.Time       `json:"died"`
+	Body      json.RawMessage `json:"body,omitempty"` // shown for a single letter only
+}
+
+// DeadLetters lists dead records of a queue ("" for all), without their bodies.
+func (p *Operator) DeadLetters(ctx context.Context, by scope.Scope, queue string, after int64, limit int) ([]Letter, error) {
+	if err := p.allow(by); err != nil {
+		return nil, err
+	}
+	all, err := p.o.Bus.DeadLetters(ctx, queue, after, limit)
+	out := make([]Letter, len(all))
+	for i, l := range all {
+		out[i] = letter(l)
+		out[i].Body = nil
+	}
+	return out, err
+}
+
+// DeadLetter shows one.
+func (p *Operator) DeadLetter(ctx context.Context, by scope.Scope, seq int64) (Letter, error) {
+	if err := p.allow(by); err != nil {
+		return Letter{}, err
+	}
+	all, err := p.o.Bus.DeadLetters(ctx, "", seq-1, 1)
+	if err != nil {
+		return Letter{}, err
+	}
+	if len(all) == 0 || all[0].Seq != seq {
+		return Letter{}, fmt.Errorf("dead letter %d: %w", seq, identity.ErrUnknown)
+	}
+	return letter(all[0]), nil
+}
+
+func letter(l bus.Letter) Letter {
+	return Letter{
+		Seq: l.Seq, Queue: l.Queue, Channel: l.Channel, Key: l.Key, Reason: l.Reason, Attempts: l.Attempt,
+		Published: l.Published, Died: l.At, Body: l.Body,
+	}
+}
+
+// Replay makes dead letters due again.
+func (p *Operator) Replay(ctx context.Context, by scope.Scope, seqs ...int64) (int, error) {
+	if err := p.allow(by); err != nil {
+		return 0, err
+	}
+	return p.o.Bus.Replay(ctx, seqs...)
+}
+
+// Drop removes dead letters for good.
+func (p *Operator) Drop(ctx context.Context, by scope.Scope, seqs ...int64) (int, error) {
+	if err := p.allow(by); err != nil {
+		return 0, err
+	}
+	return p.o.Bus.Drop(ctx, seqs...)
+}
+
+// Reload applies the configuration file anew.
+func (p *Operator) Reload(ctx context.Context, by scope.Scope) ([]string, error) {
+	if err := p.allow(by); err != nil {
+		return nil, err
+	}
+	return p.o.Settings.Reload(ctx)
+}
+
+// Providers lists the kinds of model provider.
+func (p *Operator) Providers() []Provider { return p.o.Settings.Providers() }
+
+// Models lists the configured models.
+func (p *Operator) Models() []Model { return p.o.Settings.Models() }
+
+// CheckModel asks a provider with a key, in one call, and lists its models.
+// Nothing is kept.
+func (p *Operator) CheckModel(ctx context.Context, by scope.Scope, m Model, key string) ([]string, error) {
+	if err := p.allow(by); err != nil {
+		return nil, err
+	}
+	return p.o.Settings.Check(ctx, m, strings.TrimSpace(key))
+}
+
+// SetModel keeps a model, and its key in the vault. An empty key leaves the
+// stored one.
+func (p *Operator) SetModel(ctx context.Context, by scope.Scope, m Model, key string) error {
+	if err := p.allow(by); err != nil {
+		return err
+	}
+	if m.Name == "" {
+		m.Name = "default"
+	}
+	if key = strings.TrimSpace(key); key != "" {
+		if _, err := p.o.Vault.Set(ctx, by.Workspace(), m.Name, []byte(key), nil); err != nil {
+			return fmt.Errorf("keep the key: %w", err)
+		}
+	}
+	return p.o.Settings.SetModel(ctx, m, true)
+}
+
+// Added is a channel that was added.
+type Added struct {
+	ID       channels.ID       `json:"id"`
+	Identity channels.Identity `json:"identity"`
+	Link     string            `json:"link,omitempty"` // makes whoever opens it and taps Start the owner
+	Live     bool              `json:"live"`           // it receives already; else with the next start
+}
+
+// AddChannel keeps a channel's token in the vault, asks the platform who it
+// is, and adds the channel. Nothing is kept when the platform refuses.
+func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter, token string, section map[string]any) (Added, error) {
+	if err := p.allow(by); err != nil {
+		return Added{}, err
+	}
+	for _, c := range p.o.Settings.Channels() {
+		if c.ID == id {
+			return Added{}, fmt.Errorf("%w: there is a channel %q already", ErrConflict, id)
+		}
+	}
+	secret := strings.ToLower(string(id)) + "-token"
+	if _, err := p.o.Vault.Set(ctx, by.Workspace(), secret, []byte(strings.TrimSpace(token)), nil); err != nil {
+		return Added{}, fmt.Errorf("keep the token: %w", err)
+	}
+	full := map[string]any{"token": "secret://" + secret}
+	for k, v := range section {
+		full[k] = v
+	}
+	added, err := p.add(ctx, by, id, adapter, full)
+	if err != nil {
+		_ = p.o.Vault.Delete(context.WithoutCancel(ctx), by.Workspace(), secret)
+	}
+	return added, err
+}
+
+func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adapter string, section map[string]any) (Added, error) {
+	c, err := p.o.Settings.Channel(id, adapter, section)
+	if err != nil {
+		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	who, err := p.o.Gateway.Probe(ctx, c)
+	if err != nil {
+		return Added{}, err
+	}
+	if err := p.o.Settings.AddChannel(ctx, id, adapter, section); err != nil {
+		return Added{}, err
+	}
+	out := Added{ID: id, Identity: who, Live: p.o.Running}
+	code, err := p.o.Directory.StartCode(ctx, by, by.Member())
+	if err != nil {
+		return out, err
+	}
+	if link, err := p.startLink(ctx, c, code); err == nil {
+		out.Link = link
+	}
+	return out, nil
+}
+
+func (p *Operator) startLink(ctx context.Context, c gateway.ChannelConfig, code string) (string, error) {
+	if p.o.Running {
+		return p.o.Gateway.StartLink(ctx, c.ID, code)
+	}
+	return p.o.Gateway.StartLinkOf(ctx, c, code)
+}
+
+// RemoveChannel takes a channel out of the configuration; its token stays in
+// the vault until it is deleted.
+func (p *Operator) RemoveChannel(ctx context.Context, by scope.Scope, id channels.ID) error {
+	if err := p.allow(by); err != nil {
+		return err
+	}
+	return p.o.Settings.RemoveChannel(ctx, id)
+}
+
+// ProbeChannel asks the platform of a configured channel whether it works.
+func (p *Operator) ProbeChannel(ctx context.Context, by scope.Scope, id channels.ID) (channels.Identity, error) {
+	if err := p.allow(by); err != nil {
+		return channels.Identity{}, err
+	}
+	for _, c := range p.o.Settings.Channels() {
+		if c.ID == id {
+			return p.o.Gateway.Probe(ctx, c)
+		}
+	}
+	return channels.Identity{}, fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+}
+
+// StartLink makes a new link that makes whoever taps Start the asking member.
+func (p *Operator) StartLink(ctx context.Context, by scope.Scope, id channels.ID) (string, error) {
+	if err := p.allow(by); err != nil {
+		return "", err
+	}
+	for _, c := range p.o.Settings.Channels() {
+		if c.ID != id {
+			continue
+		}
+		code, err := p.o.Directory.StartCode(ctx, by, by.Member())
+		if err != nil {
+			return "", err
+		}
+		return p.startLink(ctx, c, code)
+	}
+	return "", fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+}
+
+// MaxSecret bounds what is read as a secret's value.
+const MaxSecret = vault.MaxValue
+
+// ReadSecret reads a value from a stream, without the line break at its end.
+func ReadSecret(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, MaxSecret+2))
+	if err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimRight(string(b), "\r\n")), nil
+}
