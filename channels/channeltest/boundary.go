@@ -47,6 +47,13 @@ func (b *boundary) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// CloseIdleConnections lets http.Client.CloseIdleConnections through.
+func (b *boundary) CloseIdleConnections() {
+	if c, ok := b.h.transport.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // fill is a copy of req with the values in the places of the placeholders.
 func (b *boundary) fill(req *http.Request) (*http.Request, error) {
 	values := b.h.tickIndex()

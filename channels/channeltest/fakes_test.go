@@ -151,8 +151,8 @@ func TestSinkKeepsAllOrNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(s.WaitEvents(1)); n != 1 || s.Attempts() != 3 {
-		t.Errorf("%d events after %d attempts", n, s.Attempts())
+	if n := len(s.WaitEvents(1)); n != 1 || len(s.Attempts()) != 3 {
+		t.Errorf("%d events after %d attempts", n, len(s.Attempts()))
 	}
 	ws, err := h.State().List(t.Context(), "off", "", 0)
 	if d := cmp.Diff([]channels.Write{{Key: "offset", Value: []byte("1")}}, ws); d != "" || err != nil {

@@ -22,7 +22,7 @@ type Sink struct {
 	h *Host
 
 	// guarded by h.board
-	attempts int // Accepts that were begun
+	attempts []time.Time // when Accepts were begun
 	fail     []error
 	before   *Block
 	after    *Block
@@ -72,8 +72,8 @@ func (s *Sink) Accept(ctx context.Context, b channels.Batch) error {
 func (s *Sink) begin(b channels.Batch) (n int, fail error, before *Block) { //nolint:staticcheck // fail is a result to return, not this function's failure
 	var clash string
 	s.h.board.change(func() {
-		s.attempts++
-		n = s.attempts
+		s.attempts = append(s.attempts, time.Now())
+		n = len(s.attempts)
 		if len(s.fail) > 0 {
 			fail, s.fail = s.fail[0], s.fail[1:]
 		}
@@ -200,11 +200,11 @@ func (s *Sink) check(e channels.Event) {
 // Events are the events that were kept, in the order of their commits.
 func (s *Sink) Events() []channels.Event { return s.h.Snapshot().Events() }
 
-// Attempts is how many Accepts were begun.
-func (s *Sink) Attempts() int {
-	var n int
-	s.h.board.read(func() { n = s.attempts })
-	return n
+// Attempts is when Accepts were begun, oldest first.
+func (s *Sink) Attempts() []time.Time {
+	var out []time.Time
+	s.h.board.read(func() { out = slices.Clone(s.attempts) })
+	return out
 }
 
 // WaitEvents returns when at least n events are kept. Events that a restored
@@ -219,11 +219,26 @@ func (s *Sink) WaitEvents(n int) []channels.Event {
 	return out
 }
 
+// WaitEvent returns the first event that match accepts, and waits until there is
+// one. match runs under a lock and must not call the sink or its host.
+func (s *Sink) WaitEvent(what string, match func(channels.Event) bool) channels.Event {
+	s.h.t.Helper()
+	var got channels.Event
+	s.h.board.wait(s.h.t, func() bool {
+		i := slices.IndexFunc(s.h.disk.events, match)
+		if i >= 0 {
+			got = s.h.disk.events[i]
+		}
+		return i >= 0
+	}, func() string { return fmt.Sprintf("%s; the events are %s", what, keys(s.h.disk.events)) })
+	return got
+}
+
 // WaitAttempts returns when at least n Accepts were begun, whatever became of them.
 func (s *Sink) WaitAttempts(n int) {
 	s.h.t.Helper()
-	s.h.board.wait(s.h.t, func() bool { return s.attempts >= n },
-		func() string { return fmt.Sprintf("%d Accepts; there were %d", n, s.attempts) })
+	s.h.board.wait(s.h.t, func() bool { return len(s.attempts) >= n },
+		func() string { return fmt.Sprintf("%d Accepts; there were %d", n, len(s.attempts)) })
 }
 
 func keys(es []channels.Event) string {
@@ -268,7 +283,16 @@ func (b *Block) pass(ctx context.Context, on *board) error {
 		return nil
 	}
 	on.change(func() { b.reached = true })
-	return on.until(ctx, func() bool { return b.released })
+	if err := on.until(ctx, func() bool { return b.released }); err != nil {
+		return err
+	}
+	var err error
+	on.read(func() {
+		if b.h.dead {
+			err = errCrashed
+		}
+	})
+	return err
 }
 
 // Wait returns when the Accept is there and held.
@@ -277,7 +301,8 @@ func (b *Block) Wait() {
 	b.h.board.wait(b.h.t, func() bool { return b.reached }, func() string { return "an Accept to hold" })
 }
 
-// Release lets the Accept go on. It may be called more than once.
+// Release lets the Accept go on; it fails if its host has crashed meanwhile. It
+// may be called more than once.
 func (b *Block) Release() { b.h.board.change(func() { b.released = true }) }
 
 // answer is what was said to an event.

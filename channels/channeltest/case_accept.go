@@ -1,0 +1,198 @@
+package channeltest
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+func acceptCases() []Case {
+	return []Case{
+		{Name: "accept/durable before acknowledged", run: durableFirst},
+		{Name: "accept/what was refused comes again", run: refusedComesAgain},
+		{Name: "accept/the wait that is asked for is kept", run: waitIsKept},
+		{Name: "accept/a crash after the commit doubles nothing", run: crashAfterCommit},
+		{Name: "accept/a repeated delivery keeps its key", Needs: []Ability{Redelivery}, run: sameKeyAgain},
+		{Name: "accept/order in a conversation", run: orderIsKept},
+		{Name: "accept/two conversations are two orders", run: twoConversations},
+		{Name: "accept/a restart repeats nothing and loses nothing", run: restart},
+	}
+}
+
+// errFull is what a gateway without disk space says.
+var errFull = errors.New("disk full")
+
+// durableFirst kills the process while its first Accept is under way. A message
+// that was acknowledged by then would never come again.
+func durableFirst(r *rig) {
+	w := r.word()
+	hold := r.sink.Block()
+	id := r.hs.Say(Said{Text: w})
+	hold.Wait()
+	if r.hs.Acked(id) {
+		r.t.Errorf("the platform was told that a message was received before Accept returned")
+	}
+	snap := r.crash(hold)
+	if n := len(snap.Events()); n != 0 {
+		r.t.Fatalf("%d events are durable already", n)
+	}
+	r.boot(snap)
+	r.message(w)
+	r.acked(id)
+}
+
+// crash ends the process while an Accept is held.
+func (r *rig) crash(hold *Block) Snapshot {
+	r.t.Helper()
+	snap := r.host.Crash()
+	r.front.serve(nil)
+	r.stop()
+	hold.Release()
+	_ = r.halt() // nobody hears what a dead process says
+	return snap
+}
+
+func (r *rig) acked(id channels.MessageID) {
+	r.t.Helper()
+	Eventually(r.t, "the platform to know that its message was received", func() bool { return r.hs.Acked(id) })
+}
+
+func refusedComesAgain(r *rig) {
+	r.sink.FailNext(errFull, errFull)
+	w := r.word()
+	id := r.hs.Say(Said{Text: w})
+	r.sink.WaitAttempts(2)
+	r.message(w)
+	r.acked(id)
+	r.once(w)
+}
+
+// once checks that a message was kept exactly once.
+func (r *rig) once(word string) {
+	r.t.Helper()
+	n := 0
+	for _, e := range r.sink.Events() {
+		if says(e, word) {
+			n++
+		}
+	}
+	if n != 1 {
+		r.t.Errorf("%s was kept %d times", word, n)
+	}
+}
+
+func waitIsKept(r *rig) {
+	if r.hs.Push {
+		return // the platform decides
+	}
+	const wait = 300 * time.Millisecond
+	from := len(r.sink.Attempts())
+	r.sink.FailNext(&channels.Error{Op: "accept", Channel: r.host.ID(), Kind: channels.RateLimited, RetryAfter: wait})
+	r.hear(Said{})
+	at := r.sink.Attempts()[from:]
+	if len(at) < 2 || at[1].Sub(at[0]) < wait {
+		r.t.Errorf("Accept asked to wait %s and was called again sooner: %v", wait, at)
+	}
+}
+
+func crashAfterCommit(r *rig) {
+	w := r.word()
+	hold := r.sink.BlockCommitted()
+	id := r.hs.Say(Said{Text: w})
+	hold.Wait()
+	if r.hs.Acked(id) {
+		r.t.Errorf("the platform was told that a message was received before Accept returned")
+	}
+	r.boot(r.crash(hold))
+	r.hear(Said{})
+	r.acked(id)
+	r.once(w)
+}
+
+func sameKeyAgain(r *rig) {
+	w := r.word()
+	id := r.hs.Say(Said{Text: w})
+	first, _ := r.message(w)
+	r.acked(id)
+	r.hs.Again(id)
+	other, _ := r.hear(Said{})
+	r.once(w)
+	if first.Key == other.Key {
+		r.t.Errorf("two messages share the key %q", first.Key)
+	}
+}
+
+func orderIsKept(r *rig) {
+	r.sink.FailNext(nil, nil, errFull, nil, errFull)
+	want := make([]string, 0, 24)
+	for range cap(want) {
+		w := r.word()
+		want = append(want, w)
+		r.hs.Say(Said{Text: w})
+	}
+	r.message(want[len(want)-1])
+	if d := cmp.Diff(want, r.order(want)); d != "" {
+		r.t.Errorf("the order of a conversation (-said +accepted):\n%s", d)
+	}
+}
+
+// order is the given words as they were accepted.
+func (r *rig) order(words []string) []string {
+	var got []string
+	for _, e := range r.sink.Events() {
+		m, _ := e.Content.(channels.Message)
+		for _, w := range words {
+			if hasWord(m.Text, w) {
+				got = append(got, w)
+			}
+		}
+	}
+	return got
+}
+
+func twoConversations(r *rig) {
+	words := map[string][]string{}
+	for i := range 12 {
+		by := []string{Alice, Bob}[i%2]
+		w := r.word()
+		words[by] = append(words[by], w)
+		r.hs.Say(Said{By: by, Text: w})
+	}
+	places := map[string]bool{}
+	for by, ws := range words {
+		e, _ := r.message(ws[len(ws)-1])
+		places[e.Where.Order()] = true
+		if d := cmp.Diff(ws, r.order(ws)); d != "" {
+			r.t.Errorf("the order of %s's conversation (-said +accepted):\n%s", by, d)
+		}
+	}
+	if len(places) != 2 {
+		r.t.Errorf("two direct chats have the orders %v", places)
+	}
+}
+
+func restart(r *rig) {
+	var words []string
+	for range 3 {
+		w := r.word()
+		words = append(words, w)
+		id := r.hs.Say(Said{Text: w})
+		r.message(w)
+		r.acked(id)
+	}
+	if err := r.halt(); err != nil {
+		r.t.Errorf("Run returned %v", err)
+	}
+	missed := r.word()
+	r.hs.Say(Said{Text: missed})
+	r.boot(r.host.Snapshot())
+	r.message(missed)
+	if got := strings.Join(r.order(words), " "); got != strings.Join(words, " ") {
+		r.t.Errorf("after a restart the messages are %q, want %q", got, words)
+	}
+	r.once(missed)
+}
