@@ -308,10 +308,10 @@ var sweepCases = []testCase{
 		b.idle()
 	}},
 	{name: "what waits is never swept", run: func(b *bench) {
+		b.park("t", "p/1")
 		late := rec("b/1")
 		late.NotBefore = b.Now().Add(1000 * time.Hour)
 		b.publishRecs(rec("a/1"), rec("a/2"), late)
-		b.park("t", "p/1")
 		l := b.leases(inbox(1))[0]
 		b.must(b.Settle(b.ctx, l, bus.Outcome{Verdicts: map[string]bus.Verdict{l.Records[0].Key: {Fate: bus.Release}}}))
 		b.Advance(500 * time.Hour)

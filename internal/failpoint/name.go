@@ -1,0 +1,49 @@
+// Package failpoint kills the process at named places, so that tests can prove
+// what survives there. In an ordinary build [Hit] is empty; built with the tag
+// failpoint, the process kills itself with SIGKILL at the place that the
+// environment names:
+//
+//	GATEHOUSE_FAILPOINT=settle.before-commit     the first time
+//	GATEHOUSE_FAILPOINT=settle.before-commit:17  the seventeenth time
+//
+// The names are a closed set: tests walk [Names] and so cover every place.
+package failpoint
+
+// Env is the environment variable that arms a failpoint.
+const Env = "GATEHOUSE_FAILPOINT"
+
+// Name is a place at which the process can die.
+type Name string
+
+// The places. Before a commit, everything has been written and nothing is
+// durable; after it, everything is durable and nobody has been told.
+const (
+	PublishBeforeCommit Name = "publish.before-commit"
+	PublishAfterCommit  Name = "publish.after-commit"
+	LeaseBeforeCommit   Name = "lease.before-commit"
+	LeaseAfterCommit    Name = "lease.after-commit"
+	HoldBeforeCommit    Name = "hold.before-commit"
+	HoldAfterCommit     Name = "hold.after-commit"
+	SettleBeforeCommit  Name = "settle.before-commit"
+	SettleAfterCommit   Name = "settle.after-commit"
+
+	SendBefore    Name = "send.before"       // delivery: the part is marked as sending, the platform has not been called
+	SendAfter     Name = "send.after"        // delivery: the platform has answered, nothing is recorded
+	AcceptAfter   Name = "accept.after"      // an adapter: accepted, the platform not acknowledged
+	TurnBefore    Name = "turn.before-model" // a turn: about to call the model
+	TurnAfter     Name = "turn.after-model"  // a turn: answered, nothing settled
+	DraftAfter    Name = "draft.after-send"  // delivery: the first draft is out, its ref is not kept
+	JournalBefore Name = "journal.before"    // a tool: journalled, not called
+	JournalAfter  Name = "journal.after"     // a tool: called, its result not journalled
+)
+
+// Names lists every failpoint.
+func Names() []Name {
+	return []Name{
+		PublishBeforeCommit, PublishAfterCommit,
+		LeaseBeforeCommit, LeaseAfterCommit,
+		HoldBeforeCommit, HoldAfterCommit,
+		SettleBeforeCommit, SettleAfterCommit,
+		SendBefore, SendAfter, AcceptAfter, TurnBefore, TurnAfter, DraftAfter, JournalBefore, JournalAfter,
+	}
+}
