@@ -57,6 +57,42 @@ func TestCheckRefusesWhatItCannotRead(t *testing.T) {
 	}
 }
 
+func TestExceptions(t *testing.T) {
+	tree := fstest.MapFS{
+		"vault/pump.go":       {Data: []byte("package vault\n\nfunc pump() { go pump() }\n")},
+		"vault/audit/tail.go": {Data: []byte("package audit\n\nfunc tail() { go tail() }\n")},
+		"vault/store.go":      {Data: []byte("package vault\n")},
+	}
+	const pump = "vault/pump.go:3: goroutine: only gateway and cmd start goroutines: offer a Run(ctx) error that blocks"
+	const tail = "vault/audit/tail.go:3: goroutine: only gateway and cmd start goroutines: offer a Run(ctx) error that blocks"
+	tests := []struct {
+		name, path string
+		want       []string
+	}{
+		{"a file", "vault/pump.go", []string{tail}},
+		{"a folder", "vault", nil},
+		{"nothing that exists", "memory/gone.go", []string{tail, pump}},
+		{"what needs none", "vault/store.go", []string{
+			tail, pump, "vault/store.go:0: goroutine: the exception (it pumps) excuses nothing any more",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			found, err := archtest.CheckExcusing(tree, test.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, v := range found {
+				got = append(got, v.String())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("violations (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // unpack turns an archive into a tree, in which MODULE stands for the
 // module's path, and the lines of its comment into the violations wanted.
 func unpack(t *testing.T, name string) (fs.FS, []string) {
