@@ -9,19 +9,18 @@ import (
 type commonmark struct {
 	w *writer
 
-	inItem   bool // what comes next stands first in an item
-	inCell   bool
-	turn     int // which of the bullets is next, see list
-	toks     []token
-	adjacent bool // the list just before was of the same type
+	inItem bool // what comes next stands first in an item
+	inCell bool
+	turn   int // which of the bullets the list around has
+	toks   []token
 }
 
 // bullets are used in turn where two lists would otherwise run together, or
-// where nested ones would look like a rule.
+// where nested ones would look like a rule. Numbers have two forms.
 const bullets = "-+*"
 
 func (c *commonmark) blocks(nodes []Node, tight bool) {
-	last, alt := Kind(""), false
+	last, turn := Kind(""), 0
 	for i := 0; i < len(nodes) && !c.w.over(); {
 		end := i + 1
 		if isInline(nodes[i].Kind) {
@@ -36,8 +35,12 @@ func (c *commonmark) blocks(nodes []Node, tight bool) {
 			}
 		}
 		n := &nodes[i]
-		alt = !alt && n.Kind == List && last == List && nodes[i-1].Ordered == n.Ordered
-		c.adjacent = alt
+		if n.Kind == List {
+			turn = c.bullet(last == List && nodes[i-1].Ordered == n.Ordered, turn)
+			c.list(n, turn)
+			c.inItem, last, i = false, List, end
+			continue
+		}
 		if isInline(n.Kind) {
 			c.inlines(nodes[i:end], wholeLines)
 		} else {
@@ -66,8 +69,6 @@ func (c *commonmark) block(n *Node, tight bool) {
 		c.inItem = false
 		c.blocks(n.Children, false)
 		c.w.undent(at)
-	case List:
-		c.list(n)
 	case Item:
 		c.item(n, "- ", true)
 	case Table:
@@ -154,20 +155,21 @@ func longestRun(s string, c byte) int {
 	return best
 }
 
-// list writes a list. Its bullet differs from that of a list right before it,
-// with which it would be one, and from that of the item it opens, because three
-// equal bullets in a row are a rule.
-func (c *commonmark) list(n *Node) {
-	outer, first := c.turn, c.inItem
-	if first {
-		c.turn++
-	} else {
-		c.turn = 0
+// bullet chooses the turn of a list. It differs from that of a list of the same
+// type right before it, with which it would be one, and from that of the item it
+// opens, because three equal bullets in a row are a rule.
+func (c *commonmark) bullet(adjacent bool, before int) int {
+	switch {
+	case adjacent:
+		return before + 1
+	case c.inItem:
+		return c.turn + 1
 	}
-	if c.adjacent {
-		c.turn++
-	}
-	turn := c.turn
+	return 0
+}
+
+func (c *commonmark) list(n *Node, turn int) {
+	outer := c.turn
 	for i := range n.Children {
 		if c.w.over() {
 			break
@@ -179,7 +181,6 @@ func (c *commonmark) list(n *Node) {
 			}
 		}
 		c.turn = turn
-		c.adjacent = false
 		marker := bullets[turn%3:turn%3+1] + " "
 		if n.Ordered {
 			marker = strconv.Itoa(n.Start+i) + []string{". ", ") "}[turn%2]

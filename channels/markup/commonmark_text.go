@@ -23,7 +23,7 @@ func (c *commonmark) text(t *token, bol, last bool, next byte, sh shape) {
 	for s != "" && !c.w.over() {
 		line, rest, more := strings.Cut(s, "\n")
 		if bol {
-			line = c.lineStart(line)
+			line = c.lineStart(line, sh)
 		}
 		trailing := ""
 		if more && sh == wholeLines || !more && last {
@@ -41,30 +41,24 @@ func (c *commonmark) text(t *token, bol, last bool, next byte, sh shape) {
 		if !more {
 			break
 		}
-		bol = c.lineEnd(rest, bol && line == "" && trailing == "", sh) && sh == wholeLines
+		empty := bol && line == "" && trailing == "" || rest == "" && last || strings.HasPrefix(rest, "\n")
+		if bol = !empty && sh == wholeLines; bol {
+			c.w.newline()
+		} else {
+			c.w.mark("&#10;") // an empty line would end the block
+		}
 		s = rest
 	}
 	c.w.mark(tail)
 }
 
-// lineEnd writes a line end. An empty line would end the paragraph, so it is
-// written as a reference.
-func (c *commonmark) lineEnd(rest string, empty bool, sh shape) bool {
-	if sh == oneLineOnly || empty || rest == "" || rest[0] == '\n' {
-		c.w.mark("&#10;")
-		return false
-	}
-	c.w.newline()
-	return true
-}
-
 // lineStart writes what would start a block, escaped, and returns the rest.
-func (c *commonmark) lineStart(line string) string {
+func (c *commonmark) lineStart(line string, sh shape) string {
 	for line != "" && (line[0] == ' ' || line[0] == '\t') {
 		c.w.mark(charRef(rune(line[0])))
 		line = line[1:]
 	}
-	if line == "" {
+	if line == "" || sh == oneLineOnly {
 		return line
 	}
 	switch line[0] {

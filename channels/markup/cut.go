@@ -193,7 +193,7 @@ func (s *splitter) clusterBefore(low, most int) int {
 		}
 	}
 	state := -1
-	rest := s.flat[start:]
+	rest := s.flat[start:s.runeEnd(min(most+1, len(s.flat)))] // one rune more tells
 	pos := start
 	for len(rest) > 0 {
 		var cluster []byte

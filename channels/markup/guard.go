@@ -9,9 +9,9 @@ import (
 // more than linear time or memory on text that no person or model writes
 // in earnest.
 const (
-	maxDepth      = 100     // levels of nesting, in the source and in the tree
-	maxDelimiters = 4000    // characters that open something, in one paragraph
-	maxCells      = 100_000 // cells of one table, missing ones included
+	maxDepth      = 40      // levels of nesting, in the source and in the tree
+	maxDelimiters = 1500    // characters that open something, in one paragraph
+	maxCells      = 200_000 // cells of all tables, missing ones included
 
 	// minReferenceBudget is how many bytes of URLs a short document may repeat
 	// by reference; a longer one may repeat as many bytes as it has.
@@ -76,8 +76,10 @@ func guard(src string) (string, bool) {
 // guardState counts within one run of lines that are not blank.
 type guardState struct {
 	fence      string // the open fence, if any
+	list       bool   // the run began with an item
 	delimiters int
 	rows, cols int
+	cells      int // of the runs before
 }
 
 // line takes one line and reports whether the limits are kept.
@@ -90,15 +92,20 @@ func (g *guardState) line(line string) bool {
 		return true
 	}
 	if f := fenceOf(body); f != "" {
-		*g = guardState{fence: f}
+		*g = guardState{fence: f, cells: g.cells + g.rows*g.cols}
 		return true
 	}
 	if body == "" {
-		*g = guardState{}
+		*g = guardState{cells: g.cells + g.rows*g.cols}
 		return true
 	}
-	if body[0] == '|' || body[0] == '#' || bulleted(body) {
-		g.delimiters = 0
+	bullet := bulleted(body)
+	item := bullet || body[0] != '>' && markerLen(body) > 0
+	if g.rows == 0 {
+		g.list = item
+	}
+	if body[0] == '|' || body[0] == '#' || bullet || item && g.list {
+		g.delimiters = 0 // an own block, or a cell
 	}
 	for i := range len(body) {
 		switch body[i] {
@@ -110,7 +117,7 @@ func (g *guardState) line(line string) bool {
 	if strings.Trim(body, "|:- \t") == "" {
 		g.cols = max(g.cols, strings.Count(body, "|")+1)
 	}
-	return g.delimiters <= maxDelimiters && g.rows*g.cols <= maxCells
+	return g.delimiters <= maxDelimiters && g.cells+g.rows*g.cols <= maxCells
 }
 
 // fenceOf returns the run of characters that opens a code fence, or "".
@@ -143,7 +150,7 @@ func tooDeep(line string) int {
 		if n == 0 {
 			return -1
 		}
-		if depth++; depth > maxDepth {
+		if depth++; depth > maxDepth || i > 4*maxDepth+depth {
 			return i + n - 1
 		}
 		i += n

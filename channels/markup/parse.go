@@ -54,7 +54,7 @@ func newParser() parser.Parser {
 //
 // The tree is normal: texts are merged, styles are neither empty, doubled nor
 // next to an equal one, and white space at their edges stands outside. Nesting
-// deeper than 100 levels is flattened to text. Time and memory are bounded by
+// deeper than 40 levels is flattened to text. Time and memory are bounded by
 // the length of the input; input that would make the parser exceed that (ten
 // thousands of open brackets in one paragraph) is shown as [Plain] text.
 //

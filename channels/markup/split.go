@@ -86,33 +86,31 @@ func (s *splitter) next() (Node, bool) {
 	return s.bare(from)
 }
 
-// furthest is a place up to which a piece from from fits, close to the last
-// such place and at most max; from if there is none. It tries a place, learns
-// from it, and halves what is left.
+// furthest is the last place up to which a piece from from fits, at most max;
+// from if there is none. Each try that fits tells about how much more does.
 func (s *splitter) furthest(from, maxTo int) int {
 	fit, over := from, maxTo+1
 	for guess := from + s.limit; over-fit > 1; {
 		guess = s.runeStart(min(max(guess, fit+1), over-1), fit)
 		if guess <= fit {
-			guess = s.runeEnd(fit + 1)
-			if guess >= over {
+			if guess = s.runeEnd(fit + 1); guess >= over {
 				break
 			}
 		}
-		if s.fits(from, guess) {
-			if guess >= maxTo {
-				return guess
-			}
-			step := guess - fit
-			fit = guess
-			if over > maxTo {
-				guess += 2 * max(step, 1)
-				continue
-			}
-		} else {
+		n := s.d.measure(s.piece(from, guess), s.limit)
+		switch {
+		case n > s.limit:
 			over = guess
+			guess = fit + (over-fit)/2
+		case guess >= maxTo:
+			return guess
+		default:
+			fit = guess
+			guess += max(1, (fit-from)*(s.limit-n)/max(n, 1))
+			if over <= maxTo && guess >= over {
+				guess = fit + (over-fit)/2
+			}
 		}
-		guess = fit + (over-fit)/2
 	}
 	return fit
 }
@@ -147,9 +145,17 @@ func (s *splitter) bare(from int) (Node, bool) {
 			{Kind: Text, Literal: string(s.flat[from:to])},
 		}}}}
 	}
-	fit := s.runeEnd(from + 1)
-	for to := s.runeEnd(fit + 1); fit < leaf.end && to <= leaf.end && s.d.fits(plain(to), s.limit); {
-		fit, to = to, s.runeEnd(to+1)
+	fit, over := s.runeEnd(from+1), min(leaf.end, from+4*s.limit)+1
+	for over-fit > 1 {
+		to := s.runeStart(fit+(over-fit)/2, fit)
+		if to == fit {
+			to = s.runeEnd(fit + 1)
+		}
+		if to < over && s.d.fits(plain(to), s.limit) {
+			fit = to
+		} else {
+			over = min(over-1, to)
+		}
 	}
 	if cut := s.clusterBefore(from, fit); cut > from {
 		fit = cut
