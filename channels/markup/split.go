@@ -1,6 +1,9 @@
 package markup
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Split cuts n into pieces that each measure at most limit in dialect d, in the
 // order of the text. A limit of zero or less is none. There is always at least
@@ -142,7 +145,7 @@ func (s *splitter) bare(from int) (Node, bool) {
 	}
 	plain := func(to int) Node {
 		return Node{Kind: Document, Children: []Node{{Kind: Paragraph, Children: []Node{
-			{Kind: Text, Literal: string(s.flat[from:to])},
+			{Kind: Text, Literal: strings.TrimSpace(string(s.flat[from:to]))},
 		}}}}
 	}
 	fit, over := s.runeEnd(from+1), min(leaf.end, from+4*s.limit)+1
@@ -157,11 +160,12 @@ func (s *splitter) bare(from int) (Node, bool) {
 			over = min(over-1, to)
 		}
 	}
-	if cut := s.clusterBefore(from, fit); cut > from {
+	if cut := s.clusterBefore(from, fit); cut > from && s.d.fits(plain(cut), s.limit) {
 		fit = cut
 	}
 	s.at = fit
-	return plain(fit), true
+	p := plain(fit)
+	return p, s.d.measure(p, 1) > 0
 }
 
 // inlineURLs writes the URLs that are longer than limit into the text, where
