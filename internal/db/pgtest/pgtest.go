@@ -56,7 +56,7 @@ var shared = sync.OnceValues(func() (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	defer cancel()
-	ref, err := pgserver.Acquire(ctx)
+	ref, err := pgserver.Acquire(ctx, "")
 	if err != nil {
 		return "", err
 	}

@@ -111,11 +111,11 @@ func TestReferencesShareOneServer(t *testing.T) {
 	if os.Getenv("TEST_POSTGRES_URL") != "" || os.Getenv("GATEHOUSE_TEST_POSTGRES") == "skip" {
 		t.Skip("skipped because the environment names another server, or none")
 	}
-	one, err := pgserver.Acquire(t.Context())
+	one, err := pgserver.Acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := pgserver.Acquire(t.Context())
+	two, err := pgserver.Acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

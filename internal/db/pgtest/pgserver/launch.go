@@ -30,12 +30,15 @@ type report struct {
 // from the terminal does not reach it before its last user, and waits for its
 // report. The supervisor inherits nothing but that pipe and a log file: a
 // test's own output would otherwise not end while the supervisor lives.
-func (p places) launch(ctx context.Context) (state, error) {
-	program, err := p.build(ctx)
-	if err != nil {
-		return state{}, err
+func (p places) launch(ctx context.Context, program string) (state, error) {
+	if program == "" {
+		built, err := p.build(ctx)
+		if err != nil {
+			return state{}, err
+		}
+		defer func() { _ = os.Remove(built) }()
+		program = built
 	}
-	defer func() { _ = os.Remove(program) }()
 	log, err := os.OpenFile(p.log(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return state{}, fmt.Errorf("server log: %w", err)

@@ -102,8 +102,11 @@ type Reference struct {
 func (r *Reference) Close() error { return r.lock.Close() }
 
 // Acquire takes a reference to the server and waits until it answers. The
-// first call on a machine downloads some 30 MB. It starts no goroutine.
-func Acquire(ctx context.Context) (*Reference, error) {
+// first call on a machine downloads some 50 MB. It starts no goroutine.
+//
+// Program is the built [Command], for a caller that is that program itself;
+// where it is empty, the command is built from source if it is needed.
+func Acquire(ctx context.Context, program string) (*Reference, error) {
 	p, err := locate()
 	if err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func Acquire(ctx context.Context) (*Reference, error) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		s, err := p.running(ctx)
+		s, err := p.running(ctx, program)
 		if err == nil {
 			return &Reference{URL: s.URL, lock: lock}, nil
 		}
@@ -133,13 +136,13 @@ func Acquire(ctx context.Context) (*Reference, error) {
 // running reports the server that a live supervisor looks after, or launches
 // a supervisor. A state file alone proves nothing: a supervisor that was
 // killed leaves it behind, so the supervisor's lock is what counts.
-func (p places) running(ctx context.Context) (state, error) {
+func (p places) running(ctx context.Context, program string) (state, error) {
 	supervised, err := isLocked(p.supervisor())
 	if err != nil {
 		return state{}, err
 	}
 	if !supervised {
-		return p.launch(ctx)
+		return p.launch(ctx, program)
 	}
 	s, ok := p.readState()
 	if !ok || ping(ctx, s.URL) != nil {

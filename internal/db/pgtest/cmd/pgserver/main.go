@@ -45,7 +45,11 @@ func run(ctx context.Context, args []string) int {
 func execute(ctx context.Context, command []string) int {
 	begin := time.Now()
 	if os.Getenv("TEST_POSTGRES_URL") == "" && os.Getenv("GATEHOUSE_TEST_POSTGRES") != "skip" {
-		ref, err := pgserver.Acquire(ctx)
+		program, err := os.Executable()
+		if err != nil {
+			program = "" // it will be built
+		}
+		ref, err := pgserver.Acquire(ctx, program)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "pgserver: no Postgres for the tests:", err)
 		} else {
