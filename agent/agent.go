@@ -66,13 +66,18 @@ var ErrStopped = errors.New("stopped")
 var ErrSuspended = errors.New("suspended")
 
 // Result is what a turn came to. It is committed in one piece.
+//
+// When the history was compacted, Entries begins with a [Summary], which stands
+// for everything before it, followed by copies of the recent entries that were
+// kept word for word. A history is therefore only ever appended to, and read
+// from its last Summary on.
 type Result struct {
 	Replies   []Reply
-	Entries   []Entry  // to append to the history, the incoming messages included
-	Answered  []string // keys of every event that the replies answer: Turn.Events and what Next returned
+	Entries   []Entry  // to append to the history, the incoming messages included; none when suspended
+	Answered  []string // keys of every event that was taken in: Turn.Events and what Next returned
 	Usage     []Usage  // one for each model call
 	Failed    *Error   // why there is no full answer; the replies say it in words
-	Suspended bool
+	Suspended bool     // not answered yet: the run that resumes wants the events of Answered and the journal
 }
 
 // Reply is one message to the person, before it is split.
@@ -119,12 +124,16 @@ type Usage struct {
 	Guessed  bool      `json:"guessed,omitempty"` // the provider gave no figures, or the price is not known
 }
 
-// Step is one entry of a turn's journal.
+// Step is one entry of a turn's journal. A later step with the same Index takes
+// the place of an earlier one: waiting, begun, done.
 type Step struct {
-	Index  int             `json:"index"`
-	Tool   string          `json:"tool"`
-	Hash   string          `json:"hash"`             // SHA-256 of the canonical arguments
-	Result json.RawMessage `json:"result,omitempty"` // nil: the call was begun
+	Index   int             `json:"index"`
+	Round   int             `json:"round"` // calls of one answer of the model share it
+	Tool    string          `json:"tool"`
+	Hash    string          `json:"hash"`              // SHA-256 of the canonical arguments
+	Call    *ToolCall       `json:"call,omitempty"`    // as the model asked, so that a rerun need not ask again
+	Waiting bool            `json:"waiting,omitempty"` // a person is asked; the call has not begun
+	Result  json.RawMessage `json:"result,omitempty"`  // a ToolResult; nil: the call was begun, or waits
 }
 
 // Request asks a person to approve a call.
@@ -185,7 +194,16 @@ const (
 type ToolCall struct {
 	ID   string          `json:"id"`
 	Name string          `json:"name"`
-	Args json.RawMessage `json:"args"`
+	Args json.RawMessage `json:"args"` // always valid JSON; an object unless the model garbled it
+	// Sealed is what a provider wants to see again beside the call, such as a
+	// signature of its reasoning. Only the provider named in it reads it.
+	Sealed *Sealed `json:"sealed,omitempty"`
+}
+
+// Sealed belongs to one provider.
+type Sealed struct {
+	Provider string          `json:"provider"`
+	Data     json.RawMessage `json:"data"`
 }
 
 // Tool is something that the model may call.

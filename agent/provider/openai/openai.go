@@ -1,0 +1,204 @@
+// Package openai speaks Chat Completions, the dialect of OpenAI that NEAR AI,
+// Mistral, Gemini's compatible endpoint, Ollama, OpenRouter, vLLM and many
+// others share.
+//
+// The official SDK carries the requests: addressing, headers, the guard against
+// credentials that follow a redirect, and the splitting of the stream into
+// events. The JSON of requests and events is our own small set of fields
+// (request.go, event.go): reading each event into the SDK's full types costs
+// three to five times the CPU, and endpoints that are only nearly compatible
+// need fields that those types do not have.
+package openai
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	sdk "github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/packages/ssestream"
+
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/agent/provider/internal/wire"
+)
+
+// Config says where a model is and how it likes to be spoken to.
+type Config struct {
+	Name    string       // of the provider, in errors and usage
+	BaseURL string       // such as https://api.openai.com/v1
+	Client  *http.Client // puts the real key in; without one every call fails
+	Key     string       // placeholder for the key; "" sends no Authorization at all
+
+	First   time.Duration // longest silence before an answer begins; 0: 3 min
+	Stall   time.Duration // longest silence once it has begun; 0: 60 s
+	MaxBody int64         // bytes of one response; 0: 16 MiB
+
+	// MaxCompletionTokens says that a limit of the output is called
+	// max_completion_tokens, as OpenAI does, and not max_tokens.
+	MaxCompletionTokens bool
+	// ShortCallIDs says that ids of tool calls must be nine letters or digits
+	// (Mistral). Ids of another form, from another provider's turn, are mapped.
+	ShortCallIDs bool
+}
+
+// Provider implements agent.Provider. It is safe for concurrent use.
+type Provider struct {
+	cfg    Config
+	client sdk.Client
+	// plainStream is set once the endpoint has refused stream_options.
+	plainStream atomic.Bool
+}
+
+var (
+	_ agent.Provider = (*Provider)(nil)
+	_ agent.Lister   = (*Provider)(nil)
+)
+
+var errNoClient = errors.New("no http client is configured")
+
+// New returns a provider. It does no I/O. A base URL that cannot be parsed
+// fails the calls.
+func New(c Config) *Provider {
+	opts := []option.RequestOption{
+		option.WithBaseURL(c.BaseURL),
+		option.WithMaxRetries(0),
+	}
+	if c.Client != nil {
+		opts = append(opts, option.WithHTTPClient(c.Client))
+	}
+	if c.Key != "" {
+		opts = append(opts, option.WithAPIKey(c.Key))
+	}
+	// sdk.NewClient would read OPENAI_BASE_URL, OPENAI_CUSTOM_HEADERS and others
+	// from the environment; a client put together by hand has these options only.
+	return &Provider{cfg: c, client: sdk.Client{Options: opts}}
+}
+
+func (p *Provider) limits() wire.Limits {
+	return wire.Limits{First: p.cfg.First, Stall: p.cfg.Stall, MaxBody: p.cfg.MaxBody}
+}
+
+// Stream implements agent.Provider. The sequence may be used once.
+func (p *Provider) Stream(ctx context.Context, r agent.ModelRequest) iter.Seq2[agent.Delta, error] {
+	return func(yield func(agent.Delta, error) bool) {
+		usage := !p.plainStream.Load()
+		if refused := p.stream(ctx, r, usage, yield); refused {
+			p.plainStream.Store(true)
+			p.stream(ctx, r, false, yield)
+		}
+	}
+}
+
+// stream makes one call. refused reports that the endpoint does not know
+// stream_options; in that case nothing was yielded.
+func (p *Provider) stream(ctx context.Context, r agent.ModelRequest, usage bool, yield func(agent.Delta, error) bool) (refused bool) {
+	ctx, call := wire.Begin(ctx, p.cfg.Name, r.Model, p.limits(), true)
+	defer call.End()
+	body, err := p.body(r, usage)
+	if err != nil {
+		yield(agent.Delta{}, call.Garbled("the request cannot be written as JSON"))
+		return false
+	}
+	res, err := p.send(ctx, call, http.MethodPost, "chat/completions", body)
+	if err != nil {
+		failed := call.Failed(err)
+		if usage && failed.Kind == agent.BadRequest && call.RefusedFor("stream_options") {
+			return true
+		}
+		yield(agent.Delta{}, failed)
+		return false
+	}
+	defer func() { _ = res.Body.Close() }()
+	if failed := p.read(res, r.Model, call, yield); failed != nil {
+		yield(agent.Delta{}, failed)
+	}
+	return false
+}
+
+func (p *Provider) send(ctx context.Context, call *wire.Call, method, path string, body []byte) (*http.Response, error) {
+	if p.cfg.Client == nil {
+		return nil, &agent.Error{Kind: agent.Unreachable, Provider: p.cfg.Name, Err: errNoClient}
+	}
+	var params any
+	if body != nil {
+		params = body
+	}
+	var res *http.Response
+	err := p.client.Execute(ctx, method, path, params, &res, option.WithMiddleware(call.Middleware))
+	if err == nil && res == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return res, err
+}
+
+// read yields the events of a stream. It returns nil when the answer was
+// complete or the reader has lost interest.
+func (p *Provider) read(res *http.Response, model string, call *wire.Call, yield func(agent.Delta, error) bool) *agent.Error {
+	events := ssestream.NewDecoder(res)
+	a := answer{provider: p.cfg.Name, model: model}
+	for events.Next() {
+		data := events.Event().Data
+		if strings.HasPrefix(string(data[:min(len(data), 6)]), "[DONE]") {
+			a.done = true
+			break
+		}
+		text, err := a.take(data)
+		if err != nil {
+			if errors.Is(err, errInStream) {
+				return call.Event(data)
+			}
+			return call.Garbled(err.Error())
+		}
+		if text != "" || len(a.calls) > 0 {
+			call.Speaking()
+		}
+		if text != "" && !yield(agent.Delta{Text: text}, nil) {
+			return nil
+		}
+	}
+	if !a.complete() {
+		return call.Failed(events.Err())
+	}
+	for _, c := range a.toolCalls() {
+		if !yield(agent.Delta{Call: &c}, nil) {
+			return nil
+		}
+	}
+	yield(agent.Delta{Finish: a.reason(), Usage: a.usage}, nil)
+	return nil
+}
+
+// Models implements agent.Lister. The order is the provider's.
+func (p *Provider) Models(ctx context.Context) ([]string, error) {
+	ctx, call := wire.Begin(ctx, p.cfg.Name, "", p.limits(), false)
+	defer call.End()
+	res, err := p.send(ctx, call, http.MethodGet, "models", nil)
+	if err != nil {
+		return nil, call.Failed(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, call.Failed(err)
+	}
+	var list struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(b, &list); err != nil {
+		return nil, call.Garbled("the list of models cannot be read")
+	}
+	var names []string
+	for _, m := range list.Data {
+		names = append(names, strings.TrimPrefix(m.ID, "models/")) // Gemini lists resource names
+	}
+	return names, nil
+}

@@ -1,0 +1,140 @@
+// Package provider lists the kinds of model provider that Gatehouse knows:
+// where each is, what its key is called, what it costs, and how to open it.
+package provider
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/agent/provider/anthropic"
+	"github.com/gatehouse-chat/gatehouse/agent/provider/openai"
+)
+
+// None is the kind of a configuration without a model: commands work, and
+// ordinary messages are told how to configure one.
+const None = "none"
+
+// Kind describes a provider.
+type Kind struct {
+	Name    string // in the configuration, such as "openai"; also the suggested name of its secret
+	Title   string // for people
+	BaseURL string // "" where the configuration must say it
+	Env     string // variable that holds a key; "" where none is needed
+	Model   string // default; "" where only the installation knows: take the first that it lists
+	KeysURL string // page where a person gets a key
+	Local   bool   // runs on the owner's own machines and costs nothing
+
+	dialect dialect
+}
+
+type dialect string
+
+const (
+	chat        dialect = "chat"         // Chat Completions
+	chatOpenAI  dialect = "chat-openai"  // with a limit of the output by its newer name
+	chatMistral dialect = "chat-mistral" // with short ids of tool calls
+	messages    dialect = "messages"     // Anthropic's
+)
+
+// placeholder is sent as the key; the client puts the real one in its place.
+const placeholder = "placeholder"
+
+// Kinds returns every known kind, in the order in which a key in the
+// environment is looked for. "compatible" stands for any other endpoint that
+// speaks OpenAI's dialect, such as vLLM or llama.cpp.
+func Kinds() []Kind {
+	return []Kind{
+		{
+			Name: "openai", Title: "OpenAI", BaseURL: "https://api.openai.com/v1", Env: "OPENAI_API_KEY",
+			Model: "gpt-5-mini", KeysURL: "https://platform.openai.com/api-keys", dialect: chatOpenAI,
+		},
+		{
+			Name: "anthropic", Title: "Anthropic", BaseURL: "https://api.anthropic.com", Env: "ANTHROPIC_API_KEY",
+			Model: "claude-haiku-5-5", KeysURL: "https://console.anthropic.com/settings/keys", dialect: messages,
+		},
+		{
+			Name: "gemini", Title: "Google Gemini", BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai", Env: "GEMINI_API_KEY",
+			Model: "gemini-flash-latest", KeysURL: "https://aistudio.google.com/apikey", dialect: chat,
+		},
+		{
+			Name: "mistral", Title: "Mistral", BaseURL: "https://api.mistral.ai/v1", Env: "MISTRAL_API_KEY",
+			Model: "mistral-small-latest", KeysURL: "https://console.mistral.ai/api-keys", dialect: chatMistral,
+		},
+		{
+			Name: "nearai", Title: "NEAR AI", BaseURL: "https://cloud-api.near.ai/v1", Env: "NEARAI_API_KEY",
+			Model: "openai/gpt-oss-120b", KeysURL: "https://cloud.near.ai", dialect: chat,
+		},
+		{
+			Name: "openrouter", Title: "OpenRouter", BaseURL: "https://openrouter.ai/api/v1", Env: "OPENROUTER_API_KEY",
+			Model: "openai/gpt-5-mini", KeysURL: "https://openrouter.ai/settings/keys", dialect: chat,
+		},
+		{
+			Name: "ollama", Title: "Ollama", BaseURL: "http://127.0.0.1:11434/v1",
+			KeysURL: "https://ollama.com/download", Local: true, dialect: chat,
+		},
+		{Name: "compatible", Title: "OpenAI-compatible", dialect: chat},
+	}
+}
+
+// Find returns the kind of that name.
+func Find(name string) (Kind, bool) {
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// Names lists the names of the kinds and None, for messages about mistakes.
+func Names() []string {
+	var out []string
+	for _, k := range Kinds() {
+		out = append(out, k.Name)
+	}
+	return append(out, None)
+}
+
+// Config is what an installation says about a provider.
+type Config struct {
+	BaseURL string       // "": the kind's own
+	Client  *http.Client // puts the key in; required
+	Keyless bool         // send no Authorization at all, not even a placeholder
+	First   time.Duration
+	Stall   time.Duration
+}
+
+// Provider is what Open returns.
+type Provider interface {
+	agent.Provider
+	agent.Lister
+}
+
+// Open makes a provider. It does no I/O. The key that it sends is a
+// placeholder: Client replaces it on the way out.
+func (k Kind) Open(c Config) (Provider, error) {
+	base := c.BaseURL
+	if base == "" {
+		base = k.BaseURL
+	}
+	if base == "" {
+		return nil, fmt.Errorf("provider %s: base_url is not set", k.Name)
+	}
+	key := placeholder
+	if c.Keyless || k.Local {
+		key = ""
+	}
+	if k.dialect == messages {
+		// The SDK adds the version to the path itself; many people write it.
+		base = strings.TrimSuffix(strings.TrimSuffix(base, "/"), "/v1")
+		return anthropic.New(anthropic.Config{Name: k.Name, BaseURL: base, Client: c.Client, Key: key, First: c.First, Stall: c.Stall}), nil
+	}
+	return openai.New(openai.Config{
+		Name: k.Name, BaseURL: base, Client: c.Client, Key: key, First: c.First, Stall: c.Stall,
+		MaxCompletionTokens: k.dialect == chatOpenAI,
+		ShortCallIDs:        k.dialect == chatMistral,
+	}), nil
+}

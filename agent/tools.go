@@ -1,0 +1,250 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// maxToolText bounds what of a tool's result is given to the model, in runes.
+const maxToolText = 60_000
+
+// replay puts what an earlier run of the turn has done into the conversation,
+// and finishes what it had begun. The model is not asked again for calls that
+// it has already asked for.
+func (r *run) replay(ctx context.Context) error {
+	steps := settled(r.turn.Journal)
+	for from := 0; from < len(steps); {
+		to := from
+		var calls []ToolCall
+		for ; to < len(steps) && steps[to].Round == steps[from].Round; to++ {
+			calls = append(calls, *steps[to].Call)
+		}
+		r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Calls: calls})
+		for _, s := range steps[from:to] {
+			r.steps = max(r.steps, s.Index+1)
+			if err := r.resume(ctx, s); err != nil {
+				return err
+			}
+		}
+		from = to
+	}
+	return nil
+}
+
+// firstRound is the number of the first round that this run asks for.
+func (r *run) firstRound() int {
+	steps := settled(r.turn.Journal)
+	if len(steps) == 0 {
+		return 0
+	}
+	return steps[len(steps)-1].Round + 1
+}
+
+// settled keeps the last state of each step, in order. Steps that do not hold
+// their call cannot be replayed and are left out.
+func settled(journal []Step) []Step {
+	var out []Step
+	for _, s := range journal {
+		if s.Call == nil {
+			continue
+		}
+		at := slices.IndexFunc(out, func(o Step) bool { return o.Index == s.Index })
+		if at < 0 {
+			out = append(out, s)
+		} else {
+			out[at] = s
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Step) int { return a.Index - b.Index })
+	return out
+}
+
+// resume goes on with a step where the earlier run left it.
+func (r *run) resume(ctx context.Context, s Step) error {
+	tool, known := r.tools[s.Tool]
+	switch {
+	case s.Result != nil:
+		var res ToolResult
+		if err := json.Unmarshal(s.Result, &res); err != nil {
+			return fmt.Errorf("journal of turn %s: step %d: %w", r.turn.ID, s.Index, err)
+		}
+		r.resultOf(s.Call, res)
+		return nil
+	case !known:
+		r.resultOf(s.Call, ToolResult{Text: "error: this tool is no longer there", Label: Trusted})
+		return nil
+	case s.Waiting:
+		return r.approveAndRun(ctx, tool, s)
+	case outward(tool.Spec().Effect):
+		r.note(sayUnknownOutcome(strings.ReplaceAll(s.Tool, "`", "'")))
+		res := ToolResult{
+			Text:  "The call was begun before a restart and its outcome is not known. It was not run again; the person is told to check.",
+			Label: Trusted,
+		}
+		return r.record(ctx, s, res)
+	}
+	return r.runTool(ctx, tool, s)
+}
+
+// useTools runs the calls of one answer, in order.
+func (r *run) useTools(ctx context.Context, round int, calls []ToolCall) error {
+	for i := range calls {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		c := &calls[i]
+		tool, known := r.tools[c.Name]
+		switch {
+		case i >= r.limits.Calls:
+			r.resultOf(c, ToolResult{Text: fmt.Sprintf("error: at most %d calls at once; this one was not run", r.limits.Calls), Label: Trusted})
+			continue
+		case !known:
+			r.resultOf(c, ToolResult{Text: "error: there is no tool of that name", Label: Trusted})
+			continue
+		case !isObject(c.Args):
+			r.resultOf(c, ToolResult{Text: "error: the arguments are not a JSON object", Label: Trusted})
+			continue
+		}
+		s := Step{Index: r.steps, Round: round, Tool: c.Name, Hash: argsHash(c.Args), Call: c}
+		r.steps++
+		if err := r.begin(ctx, tool, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) begin(ctx context.Context, tool Tool, s Step) error {
+	if !r.needsPerson(tool.Spec().Effect) {
+		return r.runTool(ctx, tool, s)
+	}
+	s.Waiting = true
+	if err := r.port.Journal(ctx, s); err != nil {
+		return err
+	}
+	return r.approveAndRun(ctx, tool, s)
+}
+
+// needsPerson is the gate: what leaves the house or cannot be undone is
+// approved by a person, and after untrusted content every change is.
+func (r *run) needsPerson(e Effect) bool {
+	return outward(e) || e == Reversible && r.tainted
+}
+
+// outward reports effects that must not be repeated unseen. An unlabelled tool
+// counts as the worst.
+func outward(e Effect) bool {
+	switch e {
+	case ReadLocal, ReadNet, Reversible:
+		return false
+	}
+	return true
+}
+
+func (r *run) approveAndRun(ctx context.Context, tool Tool, s Step) error {
+	d, err := r.port.Approve(ctx, Request{Tool: s.Tool, Args: s.Call.Args, Summary: summaryOf(s.Call)})
+	if err != nil {
+		return err // ErrSuspended included
+	}
+	s.Waiting = false
+	if !d.Approved {
+		return r.record(ctx, s, ToolResult{Text: "A person was asked and did not allow this call. Do not try it again.", Label: Trusted})
+	}
+	return r.runTool(ctx, tool, s)
+}
+
+// runTool journals the step, calls the tool, and journals the result.
+func (r *run) runTool(ctx context.Context, tool Tool, s Step) error {
+	s.Waiting, s.Result = false, nil
+	if err := r.port.Journal(ctx, s); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, r.limits.Tool, errToolTime)
+	res, err := tool.Call(limited, r.turn, s.Call.Args)
+	late := errors.Is(context.Cause(limited), errToolTime)
+	cancel()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		if late {
+			err = errToolTime
+		}
+		res = ToolResult{Text: "error: " + err.Error(), Label: res.Label}
+	}
+	return r.record(ctx, s, res)
+}
+
+var errToolTime = errors.New("the tool took too long")
+
+func (r *run) record(ctx context.Context, s Step, res ToolResult) error {
+	res.Text = short(res.Text, maxToolText)
+	b, err := json.Marshal(res)
+	if err != nil {
+		return fmt.Errorf("result of tool %s: %w", s.Tool, err)
+	}
+	s.Waiting, s.Result = false, b
+	if err := r.port.Journal(ctx, s); err != nil {
+		return err
+	}
+	r.resultOf(s.Call, res)
+	return nil
+}
+
+// resultOf puts the result of one call into the conversation.
+func (r *run) resultOf(c *ToolCall, res ToolResult) {
+	if res.Label != Trusted && res.Label != ByMember {
+		r.tainted = true
+	}
+	r.fresh = append(r.fresh, Entry{At: r.now(), Role: ToolRole, CallID: c.ID, Name: c.Name, Text: short(res.Text, maxToolText)})
+}
+
+func isObject(args json.RawMessage) bool {
+	b := bytes.TrimSpace(args)
+	return len(b) > 0 && b[0] == '{' && json.Valid(b)
+}
+
+// argsHash is the SHA-256 of the arguments with sorted keys and no blanks.
+func argsHash(args json.RawMessage) string {
+	canonical := []byte(args)
+	dec := json.NewDecoder(bytes.NewReader(args))
+	dec.UseNumber() // numbers keep their digits
+	var v any
+	if dec.Decode(&v) == nil {
+		if b, err := json.Marshal(v); err == nil {
+			canonical = b
+		}
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:])
+}
+
+// maxSummary bounds the line that a person approves, in runes.
+const maxSummary = 400
+
+// summaryOf shows a call in one line. Control, bidirectional and invisible
+// characters are escaped, so that the line shows what will run.
+func summaryOf(c *ToolCall) string {
+	var compact bytes.Buffer
+	if json.Compact(&compact, c.Args) != nil {
+		compact.Reset()
+		compact.Write(c.Args)
+	}
+	var b strings.Builder
+	for _, x := range c.Name + " " + compact.String() {
+		if unicode.IsPrint(x) && !unicode.Is(unicode.Cf, x) {
+			b.WriteRune(x)
+		} else {
+			fmt.Fprintf(&b, "\\u{%x}", x)
+		}
+	}
+	return short(b.String(), maxSummary)
+}
