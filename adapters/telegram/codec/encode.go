@@ -333,7 +333,7 @@ func React(at channels.Address, m channels.MessageID, emoji string) (Call, error
 	}
 	list := []emojiParam{}
 	if emoji != "" {
-		list = append(list, emojiParam{Type: "emoji", Emoji: emoji})
+		list = append(list, emojiParam{Type: "emoji", Emoji: bare(emoji)})
 	}
 	q.Reaction = &list
 	return q.call("setMessageReaction", true)
