@@ -27,14 +27,14 @@ type Options struct {
 	Adapters  Adapters
 	Providers []string                         // the kinds of model provider; empty: any
 	Getenv    func(name string) (string, bool) // nil: nothing is set
+	Override  func(*Config)                    // the environment's and the flags' values, applied over the file's
 }
 
 // maxFile bounds a configuration; a real one has a few kilobytes.
 const maxFile = 4 << 20
 
 // Parse reads a configuration. The faults include warnings; the Config is
-// usable when Errors is empty. Values of the environment and of flags are
-// applied by the caller, on the result.
+// usable when Errors is empty.
 func Parse(text []byte, o Options) (Config, Faults) {
 	c := Default()
 	if len(text) > maxFile {
@@ -47,6 +47,9 @@ func Parse(text []byte, o Options) (Config, Faults) {
 	root := r.file(text)
 	if root != nil {
 		r.into(reflect.ValueOf(&c).Elem(), root, "")
+	}
+	if o.Override != nil {
+		o.Override(&c)
 	}
 	r.check(&c)
 	return c, r.faults.sorted()

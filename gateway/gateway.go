@@ -129,11 +129,11 @@ const urgentParallel = 16
 // Run works until ctx ends, lets what is under way come to a sound end, and
 // returns nil.
 func (g *Gateway) Run(ctx context.Context) error {
-	if err := g.spend.load(ctx); err != nil {
-		return fmt.Errorf("read today's spending: %w", err)
-	}
-	if err := g.finishPairings(ctx); err != nil {
-		return fmt.Errorf("finish pairings: %w", err)
+	if err := g.complete(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	g.open(ctx)
@@ -146,6 +146,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// complete reads and completes what an earlier process left.
+func (g *Gateway) complete(ctx context.Context) error {
+	if err := g.spend.load(ctx); err != nil {
+		return fmt.Errorf("read today's spending: %w", err)
+	}
+	if err := g.finishPairings(ctx); err != nil {
+		return fmt.Errorf("finish pairings: %w", err)
+	}
+	return nil
 }
 
 // open starts the channels that were applied before Run.

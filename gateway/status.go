@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -81,3 +82,6 @@ func (g *Gateway) Ready() (bool, []channels.ID) {
 	}
 	return len(late) == 0, late
 }
+
+// Log is where the gateway's own parts write.
+func (g *Gateway) Log() *slog.Logger { return g.log }

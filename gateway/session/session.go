@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
@@ -44,8 +45,12 @@ func Of(s scope.Scope) ID {
 	if s.Direct() {
 		id += "|" + url.PathEscape(s.Member())
 	}
-	return ID(id)
+	return ID(strings.ReplaceAll(id, separator, "%21"))
 }
+
+// separator ends a session's or a conversation's name in a key. It never
+// stands in one, so that no name's keys are found under another's.
+const separator = "!"
 
 // Meta is what is known of a session besides its entries.
 type Meta struct {
@@ -75,7 +80,7 @@ func (b *Book) Meta(ctx context.Context, id ID) (Meta, error) {
 
 // History returns what counts, oldest first: the last summary and all after it.
 func (b *Book) History(ctx context.Context, id ID, m Meta) ([]agent.Entry, error) {
-	rows, err := b.store.Latest(ctx, entries, string(id)+"\x00", maxLoaded)
+	rows, err := b.store.Latest(ctx, entries, string(id)+separator, maxLoaded)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +116,7 @@ func Append(id ID, turn int64, all []agent.Entry) ([]kv.Write, error) {
 }
 
 func entryKey(id ID, turn int64, i int) string {
-	return fmt.Sprintf("%s\x00%016x.%04x", id, turn, i)
+	return fmt.Sprintf("%s%s%016x.%04x", id, separator, turn, i)
 }
 
 // Save makes the write that replaces a session's meta.
@@ -135,7 +140,7 @@ func (b *Book) Overheard(ctx context.Context, seq int64, e channels.Event) ([]kv
 	if err != nil {
 		return nil, fmt.Errorf("overheard: %w", err)
 	}
-	prefix := e.Where.Order() + "\x00"
+	prefix := e.Where.Order() + separator
 	writes := []kv.Write{{Space: background, Key: fmt.Sprintf("%s%016x", prefix, seq), Value: v}}
 	kept, err := b.store.List(ctx, background, prefix, "", MaxBackground+20)
 	if err != nil {
@@ -150,7 +155,7 @@ func (b *Book) Overheard(ctx context.Context, seq int64, e channels.Event) ([]kv
 // Background returns what was overheard in a room, oldest first, and the
 // writes that forget it once a turn has taken it up.
 func (b *Book) Background(ctx context.Context, at channels.Address) ([]channels.Event, []kv.Write, error) {
-	rows, err := b.store.Latest(ctx, background, at.Order()+"\x00", MaxBackground)
+	rows, err := b.store.Latest(ctx, background, at.Order()+separator, MaxBackground)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
+	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/vault"
+	"github.com/gatehouse-chat/gatehouse/vault/egress"
+)
+
+// workspace is the one tenant that there is so far.
+const workspace = "main"
+
+// app is everything that stands on an open data folder.
+type app struct {
+	cfg       config.Config
+	warnings  config.Faults
+	log       *slog.Logger
+	engine    bus.Engine
+	vault     *vault.Store
+	directory *identity.Directory
+	gateway   *gateway.Gateway
+	settings  *settings
+	registry  *prometheus.Registry
+	closers   []func() error
+}
+
+// openApp reads the configuration and opens the data folder, which this process
+// then owns. Nothing runs yet.
+func openApp(ctx context.Context, f flags, log func(config.Log) *slog.Logger) (_ *app, err error) {
+	a := &app{registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	a.settings = &settings{flags: f, getenv: getenv, drivers: allDrivers()}
+	a.settings.path, a.settings.explicit = f.path(getenv)
+	var faults config.Faults
+	if a.cfg, faults, err = a.settings.read(); err != nil {
+		return nil, err
+	}
+	a.warnings = faults.Warnings()
+	a.log = log(a.cfg.Log)
+	if err := a.openFolder(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openVault(ctx); err != nil {
+		return nil, err
+	}
+	if a.directory, err = identity.Open(ctx, a.engine, workspace, time.Now, a.log); err != nil {
+		return nil, err
+	}
+	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, workspace: workspace}
+	a.gateway = gateway.New(gateway.Options{
+		Bus: a.engine, Directory: a.directory, Outside: b.channel, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
+		Retention: bus.Retention{
+			Bodies: config.Days(a.cfg.Retention.Bodies), Dead: config.Days(a.cfg.Retention.Dead), Keys: config.Days(a.cfg.Retention.Keys),
+		},
+		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry),
+	})
+	a.settings.border, a.settings.gateway = b, a.gateway
+	return a, a.settings.start(ctx, a.cfg)
+}
+
+func (a *app) openFolder(ctx context.Context) error {
+	if err := makeFolder(a.cfg.Data); err != nil {
+		return err
+	}
+	unlock, err := lockFolder(a.cfg.Data)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() error { unlock(); return nil })
+	store := a.cfg.Store
+	if store == "sqlite" {
+		store = filepath.Join(a.cfg.Data, "gatehouse.db")
+	}
+	a.engine, err = open.Open(ctx, store, open.Options{Log: a.log, Exclusive: true})
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	a.closers = append(a.closers, a.engine.Close)
+	return nil
+}
+
+func (a *app) openVault(ctx context.Context) error {
+	var err error
+	a.vault, err = vault.Open(ctx, vault.Options{State: a.engine, Key: vault.NewKeyFile(a.cfg.Key, a.cfg.Data), Log: a.log})
+	if err != nil {
+		return fmt.Errorf("open the vault: %w", err)
+	}
+	return nil
+}
+
+// close releases everything, in the opposite order of opening.
+func (a *app) close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+func allDrivers() drivers {
+	return drivers{telegram.Driver{}}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/agent/provider"
+	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/vault"
+	"github.com/gatehouse-chat/gatehouse/vault/egress"
+)
+
+// found says where the model comes from that turns start with.
+type found struct {
+	models map[string]config.Model
+	how    string // for people: "from the configuration"
+	env    string // the variable that holds the key, when it came from there
+}
+
+// localProbe bounds the look for a model server on this machine.
+const localProbe = 400 * time.Millisecond
+
+// findModel takes the configured models, else a key in the environment, else
+// an Ollama on its usual port, else none.
+func (b *border) findModel(ctx context.Context, c config.Config, getenv func(string) (string, bool)) found {
+	if len(c.Models) > 0 {
+		return found{models: c.Models, how: "from the configuration"}
+	}
+	for _, k := range provider.Kinds() {
+		key, ok := getenv(k.Env)
+		if k.Env == "" || !ok || strings.TrimSpace(key) == "" {
+			continue
+		}
+		m := config.Model{Provider: k.Name, Model: k.Model, APIKey: strings.TrimSpace(key)}
+		return found{models: map[string]config.Model{c.Agent.Model: m}, how: "with the key in " + k.Env, env: k.Env}
+	}
+	if m, ok := b.localModel(ctx); ok {
+		return found{models: map[string]config.Model{c.Agent.Model: m}, how: "found on this machine"}
+	}
+	return found{how: "none"}
+}
+
+func (b *border) localModel(ctx context.Context) (config.Model, bool) {
+	ctx, cancel := context.WithTimeout(ctx, localProbe)
+	defer cancel()
+	m := config.Model{Provider: "ollama"}
+	p, err := b.provider("probe", m)
+	if err != nil {
+		return m, false
+	}
+	names, err := p.Models(ctx)
+	if err != nil || len(names) == 0 {
+		return m, false
+	}
+	m.Model = names[0]
+	return m, true
+}
+
+// provider opens a model's provider with a client of its own, which puts the
+// key in and reaches nothing but its endpoint.
+func (b *border) provider(name string, m config.Model) (provider.Provider, error) {
+	k, ok := provider.Find(m.Provider)
+	if !ok {
+		return nil, fmt.Errorf("model %s: no provider %q", name, m.Provider)
+	}
+	base := m.BaseURL
+	if base == "" {
+		base = k.BaseURL
+	}
+	to, err := egress.ParseDestination(base)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: base_url: %w", name, err)
+	}
+	policy := egress.Policy{
+		Name: "provider " + name, Allow: []egress.Destination{to}, Operator: []string{hostPort(base)},
+		Timeouts: egress.Timeouts{Header: 5 * time.Minute},
+	}
+	c := provider.Config{BaseURL: base}
+	if m.APIKey != "" {
+		c.Key = egress.NewPlaceholder()
+		policy.Inject = []egress.Injection{{
+			Placeholder: c.Key, In: egress.InHeader,
+			Lease: b.lease(m.APIKey, vault.Purpose{Kind: vault.ForProvider, Name: name}),
+		}}
+	}
+	c.Client = b.gate.Client(policy)
+	return k.Open(c)
+}
+
+// modelBindings tells the vault which secrets the configured models name.
+func modelBindings(models map[string]config.Model) []vault.Binding {
+	var all []vault.Binding
+	for name, m := range models {
+		r, ok := vault.ParseRef(m.APIKey)
+		if !ok {
+			continue
+		}
+		base := m.BaseURL
+		if k, known := provider.Find(m.Provider); base == "" && known {
+			base = k.BaseURL
+		}
+		all = append(all, vault.Binding{Ref: r, Kind: vault.ForProvider, Name: name, Hosts: []string{hostPort(base)}})
+	}
+	return all
+}
+
+// agentSettings builds the agent that turns run on.
+func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gateway.AgentSettings, error) {
+	models := map[string]agent.Model{}
+	for name, m := range f.models {
+		k, _ := provider.Find(m.Provider)
+		am := agent.Model{
+			Kind: m.Provider, Title: k.Title, Name: m.Model, Context: m.Context, MaxOutput: m.MaxOutput,
+			Fallbacks: m.Fallbacks, Price: price(m),
+		}
+		if r, ok := vault.ParseRef(m.APIKey); ok {
+			am.Secret = r.Name()
+		}
+		if m.Provider != provider.None {
+			p, err := b.provider(name, m)
+			if err != nil {
+				return gateway.AgentSettings{}, err
+			}
+			am.Provider = p
+			if am.Name == "" {
+				am.Name = k.Model
+			}
+		}
+		models[name] = am
+	}
+	return gateway.AgentSettings{
+		Runner: agent.New(agent.Options{Models: models, Log: log}), Model: c.Agent.Model,
+		Models: slices.Sorted(maps.Keys(models)), Instructions: c.Agent.Instructions,
+		Queue: gateway.QueueMode(c.Agent.Queue), MaxTurns: c.Agent.MaxTurns, DailySpend: c.Agent.DailySpend,
+		Describe: func(name string) string { return describe(models, name) },
+	}, nil
+}
+
+func describe(models map[string]agent.Model, name string) string {
+	m, ok := models[name]
+	if !ok || m.Provider == nil {
+		return "none; add one in the console under Models, or with `gatehouse models set`"
+	}
+	return fmt.Sprintf("`%s` (%s)", m.Name, m.Title)
+}
+
+func price(m config.Model) agent.Price {
+	p := provider.Price(m.Provider, m.Model)
+	if m.PriceIn != nil {
+		p.Input, p.Cached, p.Guessed = *m.PriceIn, *m.PriceIn, false
+	}
+	if m.PriceOut != nil {
+		p.Output = *m.PriceOut
+	}
+	return p
+}
+
+// checkTimeout bounds the one call that checks a key.
+const checkTimeout = 20 * time.Second
+
+// checkModel lists a provider's models with a key that is not kept.
+func (b *border) checkModel(ctx context.Context, m operator.Model, key string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	p, err := b.provider("check", config.Model{Provider: m.Provider, BaseURL: m.BaseURL, APIKey: key})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", operator.ErrInvalid, err)
+	}
+	names, err := p.Models(ctx)
+	if err == nil {
+		return names, nil
+	}
+	k, _ := provider.Find(m.Provider)
+	var e *agent.Error
+	if errors.As(err, &e) {
+		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, agent.ReplyFor(e, agent.Model{Kind: m.Provider, Title: k.Title, Name: m.Model}))
+	}
+	return nil, err
+}

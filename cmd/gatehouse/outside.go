@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/vault"
+	"github.com/gatehouse-chat/gatehouse/vault/egress"
+)
+
+// border makes everybody's way out: clients that reach what the configuration
+// names and nothing else, with secrets put in at the boundary.
+type border struct {
+	gate      *egress.Gate
+	vault     *vault.Store
+	workspace string
+}
+
+// outside is one channel's way out.
+type outside struct {
+	b    *border
+	id   channels.ID
+	to   []egress.Destination
+	addr []string // host:port of what the configuration names
+
+	mu      sync.Mutex
+	inject  []egress.Injection
+	holders map[string]string // reference or literal -> placeholder
+	client  *http.Client
+	current atomic.Pointer[http.Client]
+	dial    egress.DialFunc
+}
+
+var _ gateway.Outside = (*outside)(nil)
+
+func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
+	o := &outside{b: b, id: c.ID, holders: map[string]string{}}
+	for _, u := range reaches(c.Driver.Schema(), c.Section) {
+		d, err := egress.ParseDestination(u)
+		if err != nil {
+			continue // the driver's own check reports it
+		}
+		o.to = append(o.to, d)
+		o.addr = append(o.addr, hostPort(u))
+	}
+	o.client = &http.Client{Transport: o}
+	o.rebuildLocked()
+	return o
+}
+
+func (o *outside) policy() egress.Policy {
+	return egress.Policy{
+		Name: "channel " + string(o.id), Allow: o.to, Operator: o.addr, Inject: slices.Clone(o.inject),
+		MaxResponse: 64 << 20, Redirects: 3, Upgrade: true,
+	}
+}
+
+func (o *outside) rebuildLocked() {
+	p := o.policy()
+	o.current.Store(o.b.gate.Client(p))
+	o.dial = o.b.gate.Dial(p)
+}
+
+// RoundTrip sends with the secrets known by now; an adapter may keep its client
+// from before it asked for them.
+func (o *outside) RoundTrip(r *http.Request) (*http.Response, error) {
+	return o.current.Load().Transport.RoundTrip(r)
+}
+
+// Client implements gateway.Outside.
+func (o *outside) Client(channels.AccountID) *http.Client { return o.client }
+
+// Dial implements gateway.Outside.
+func (o *outside) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	o.mu.Lock()
+	dial := o.dial
+	o.mu.Unlock()
+	return dial(ctx, network, addr)
+}
+
+// Secret implements gateway.Outside: it hands out a placeholder and from then
+// on puts the value in its place.
+func (o *outside) Secret(_ context.Context, ref string) (channels.Secret, error) {
+	if ref == "" {
+		return channels.Secret{}, fmt.Errorf("channel %s: an empty secret: %w", o.id, vault.ErrNotFound)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p, ok := o.holders[ref]; ok {
+		return channels.NewSecret(p), nil
+	}
+	holder := egress.NewPlaceholder()
+	o.inject = append(o.inject, egress.Injection{
+		Placeholder: holder,
+		Lease:       o.b.lease(ref, vault.Purpose{Kind: vault.ForChannel, Name: string(o.id)}),
+	})
+	o.holders[ref] = holder
+	o.rebuildLocked()
+	return channels.NewSecret(holder), nil
+}
+
+// lease lends what a configuration refers to, or the literal that stands there.
+func (b *border) lease(ref string, p vault.Purpose) func(context.Context, string) (egress.Lease, error) {
+	r, ok := vault.ParseRef(ref)
+	if !ok {
+		literal := []byte(ref)
+		return func(context.Context, string) (egress.Lease, error) { return vault.Literal(literal), nil }
+	}
+	return func(ctx context.Context, host string) (egress.Lease, error) {
+		p := p
+		p.Host = host
+		return b.vault.LeaseConfigured(ctx, b.workspace, r, p)
+	}
+}
+
+// Rotate implements gateway.Outside.
+func (o *outside) Rotate(ctx context.Context, ref string, f func([]byte) ([]byte, error)) error {
+	r, ok := vault.ParseRef(ref)
+	if !ok {
+		return fmt.Errorf("channel %s: only a secret of the vault can be rotated", o.id)
+	}
+	_, err := o.b.vault.Rotate(ctx, o.b.workspace, r.Name(), f)
+	return err
+}
+
+// Derive implements gateway.Outside.
+func (o *outside) Derive(purpose string) channels.Secret {
+	b, err := o.b.vault.Derive(context.Background(), o.b.workspace, "channel", string(o.id), purpose)
+	if err != nil {
+		return channels.Secret{} // an empty secret never matches
+	}
+	return channels.NewSecret(hex.EncodeToString(b))
+}
+
+// reaches lists the URLs that a section names: the keys that the adapter's
+// schema declares as a URI, with their defaults.
+func reaches(schema []byte, section json.RawMessage) []string {
+	var s struct {
+		Properties map[string]struct {
+			Format  string `json:"format"`
+			Default any    `json:"default"`
+		} `json:"properties"`
+	}
+	var values map[string]any
+	_ = json.Unmarshal(schema, &s)
+	_ = json.Unmarshal(section, &values)
+	var urls []string
+	for name, p := range s.Properties {
+		if p.Format != "uri" {
+			continue
+		}
+		v, ok := values[name].(string)
+		if !ok {
+			v, _ = p.Default.(string)
+		}
+		if v != "" {
+			urls = append(urls, v)
+		}
+	}
+	slices.Sort(urls)
+	return urls
+}
+
+// secretRefs lists the references to the vault that a section holds.
+func secretRefs(section json.RawMessage) []vault.Ref {
+	var v any
+	_ = json.Unmarshal(section, &v)
+	var refs []vault.Ref
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			if r, ok := vault.ParseRef(v); ok {
+				refs = append(refs, r)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case map[string]any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	walk(v)
+	return refs
+}
+
+// hostPort is the address that a URL names, with the scheme's usual port.
+func hostPort(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "https" || u.Scheme == "wss":
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}

@@ -1,0 +1,334 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gatehouse-chat/gatehouse/agent/provider"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+// settings is the configuration file and what it makes of the running parts.
+type settings struct {
+	path     string
+	explicit bool // the path was named; a missing file is an error
+	flags    flags
+	getenv   func(string) (string, bool)
+	drivers  drivers
+	border   *border
+	gateway  *gateway.Gateway
+
+	mu    sync.Mutex // one change at a time
+	cfg   config.Config
+	found found
+}
+
+var _ operator.Settings = (*settings)(nil)
+
+// read reads the file, the environment and the flags.
+func (s *settings) read() (config.Config, config.Faults, error) {
+	text, err := os.ReadFile(s.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && !s.explicit:
+		text = nil
+	case err != nil:
+		return config.Config{}, nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return s.parse(text)
+}
+
+func (s *settings) parse(text []byte) (config.Config, config.Faults, error) {
+	c, faults := config.Parse(text, config.Options{
+		Adapters: s.drivers, Providers: provider.Names(), Getenv: s.getenv, Override: s.flags.override(s.getenv),
+	})
+	if bad := faults.Errors(); len(bad) > 0 {
+		return c, faults, fmt.Errorf("the configuration %s has mistakes:\n%w", s.path, bad)
+	}
+	return c, faults, nil
+}
+
+// apply makes the running parts follow a configuration.
+func (s *settings) apply(ctx context.Context, c config.Config) error {
+	f := s.border.findModel(ctx, c, s.getenv)
+	list := s.channels(c)
+	if err := s.border.vault.Configure(s.border.workspace, bindings(f.models, list)...); err != nil {
+		return err
+	}
+	a, err := s.border.agentSettings(c, f, s.gateway.Log())
+	if err != nil {
+		return err
+	}
+	s.gateway.SetAgent(a)
+	if err := s.gateway.Apply(ctx, list); err != nil {
+		return err
+	}
+	s.cfg, s.found = c, f
+	return nil
+}
+
+// start applies the configuration for the first time.
+func (s *settings) start(ctx context.Context, c config.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apply(ctx, c)
+}
+
+// bindings tells the vault which secrets the configuration names, and where
+// each may go.
+func bindings(models map[string]config.Model, list []gateway.ChannelConfig) []vault.Binding {
+	all := modelBindings(models)
+	for _, c := range list {
+		var hosts []string
+		for _, u := range reaches(c.Driver.Schema(), c.Section) {
+			hosts = append(hosts, hostPort(u))
+		}
+		for _, r := range secretRefs(c.Section) {
+			all = append(all, vault.Binding{Ref: r, Kind: vault.ForChannel, Name: string(c.ID), Hosts: hosts})
+		}
+	}
+	return all
+}
+
+// channels makes the running form of the configured channels, and of the
+// console, which is always there.
+func (s *settings) channels(c config.Config) []gateway.ChannelConfig {
+	list := []gateway.ChannelConfig{consoleChannel(s.drivers)}
+	for _, id := range slices.Sorted(maps.Keys(c.Channels)) {
+		list = append(list, s.channel(c, channels.ID(id), c.Channels[id]))
+	}
+	return list
+}
+
+func (s *settings) channel(c config.Config, id channels.ID, ch config.Channel) gateway.ChannelConfig {
+	out := gateway.ChannelConfig{
+		ID: id, Driver: s.drivers.named(ch.Adapter), Section: ch.Section,
+		Unlimited: ch.SendRate == "unlimited", Stream: ch.Stream == "edit",
+		Policy: identity.Policy{DM: identity.DM(ch.DM), Groups: identity.Groups(ch.Groups), Mention: ch.Mention, Allow: ch.Allow},
+	}
+	if c.Public != "" {
+		out.Public = strings.TrimRight(c.Public, "/") + "/hooks/" + string(id)
+	}
+	return out
+}
+
+// Channels implements operator.Settings.
+func (s *settings) Channels() []gateway.ChannelConfig {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.channels(s.cfg)[1:]
+}
+
+// Models implements operator.Settings.
+func (s *settings) Models() []operator.Model {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []operator.Model
+	for name, m := range s.found.models {
+		o := operator.Model{Name: name, Provider: m.Provider, Model: m.Model, BaseURL: m.BaseURL, Default: name == s.cfg.Agent.Model}
+		if len(s.cfg.Models) == 0 {
+			o.Found = s.found.how
+		}
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(a, b operator.Model) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Providers implements operator.Settings.
+func (s *settings) Providers() []operator.Provider {
+	var list []operator.Provider
+	for _, k := range provider.Kinds() {
+		list = append(list, operator.Provider{
+			Name: k.Name, Title: k.Title, KeysURL: k.KeysURL, NeedKey: k.Env != "", NeedURL: k.BaseURL == "", Model: k.Model,
+		})
+	}
+	return list
+}
+
+// Check implements operator.Settings.
+func (s *settings) Check(ctx context.Context, m operator.Model, key string) ([]string, error) {
+	return s.border.checkModel(ctx, m, key)
+}
+
+// Channel implements operator.Settings. The vault is told of the section, so
+// that it can be tried out; the next change of the configuration forgets it.
+func (s *settings) Channel(id channels.ID, adapter string, section map[string]any) (gateway.ChannelConfig, error) {
+	edited, err := s.with("channels", string(id), channelSection(adapter, section))
+	if err != nil {
+		return gateway.ChannelConfig{}, err
+	}
+	c, _, err := s.parse(edited)
+	if err != nil {
+		return gateway.ChannelConfig{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.channels(c)
+	if err := s.border.vault.Configure(s.border.workspace, bindings(s.found.models, list)...); err != nil {
+		return gateway.ChannelConfig{}, err
+	}
+	return s.channel(c, id, c.Channels[string(id)]), nil
+}
+
+func channelSection(adapter string, section map[string]any) map[string]any {
+	m := map[string]any{"adapter": adapter}
+	maps.Copy(m, section)
+	return m
+}
+
+// AddChannel implements operator.Settings.
+func (s *settings) AddChannel(ctx context.Context, id channels.ID, adapter string, section map[string]any) error {
+	return s.change(ctx, func() ([]byte, error) {
+		return s.with("channels", string(id), channelSection(adapter, section))
+	})
+}
+
+// RemoveChannel implements operator.Settings.
+func (s *settings) RemoveChannel(ctx context.Context, id channels.ID) error {
+	return s.change(ctx, func() ([]byte, error) { return s.with("channels", string(id), nil) })
+}
+
+// SetModel implements operator.Settings.
+func (s *settings) SetModel(ctx context.Context, m operator.Model, def bool) error {
+	return s.change(ctx, func() ([]byte, error) {
+		section := map[string]any{"provider": m.Provider, "model": m.Model}
+		if m.BaseURL != "" {
+			section["base_url"] = m.BaseURL
+		}
+		if k, ok := provider.Find(m.Provider); ok && !k.Local && m.Provider != provider.None {
+			section["api_key"] = "secret://" + m.Name
+		}
+		text, err := s.with("models", m.Name, section)
+		if err != nil || !def || m.Name == s.cfg.Agent.Model {
+			return text, err
+		}
+		return config.Edit(text, []string{"agent", "model"}, m.Name)
+	})
+}
+
+// with returns the file's text with one entry set, or removed for nil.
+func (s *settings) with(section, name string, value any) ([]byte, error) {
+	text, err := os.ReadFile(s.path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return config.Edit(text, []string{section, name}, value)
+}
+
+// change edits the file and applies it. A file that would not be valid, or
+// could not be applied, is not written.
+func (s *settings) change(ctx context.Context, edit func() ([]byte, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text, err := edit()
+	if err != nil {
+		return err
+	}
+	c, _, err := s.parse(text)
+	if err != nil {
+		return fmt.Errorf("%w: %w", operator.ErrInvalid, err)
+	}
+	if err := config.Replace(s.path, text); err != nil {
+		return err
+	}
+	return s.apply(ctx, c)
+}
+
+// Reload implements operator.Settings.
+func (s *settings) Reload(ctx context.Context) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, faults, err := s.read()
+	if err != nil {
+		return nil, fmt.Errorf("%w: nothing was changed: %w", operator.ErrInvalid, err)
+	}
+	var warnings []string
+	for _, f := range faults.Warnings() {
+		warnings = append(warnings, f.String())
+	}
+	for _, f := range fixed(s.cfg, c) {
+		warnings = append(warnings, f+" takes effect with the next start")
+	}
+	return warnings, s.apply(ctx, c)
+}
+
+// fixed names the keys that cannot change while the gateway runs.
+func fixed(old, next config.Config) []string {
+	var keys []string
+	for _, k := range []struct{ name, a, b string }{
+		{"listen", old.Listen, next.Listen},
+		{"admin", old.Admin, next.Admin},
+		{"data", old.Data, next.Data},
+		{"key", old.Key, next.Key},
+		{"store", old.Store, next.Store},
+	} {
+		if k.a != k.b {
+			keys = append(keys, k.name)
+		}
+	}
+	if old.Agent.MaxTurns != next.Agent.MaxTurns {
+		keys = append(keys, "agent.max_turns")
+	}
+	return keys
+}
+
+// drivers are the adapters of this build.
+type drivers []channels.Driver
+
+var _ config.Adapters = drivers(nil)
+
+// Names implements config.Adapters; the console is not configured.
+func (d drivers) Names() []string {
+	var names []string
+	for _, x := range d {
+		if x.Name() != consoleID {
+			names = append(names, x.Name())
+		}
+	}
+	return names
+}
+
+// Check implements config.Adapters.
+func (d drivers) Check(adapter string, section json.RawMessage) []config.Fault {
+	x := d.named(adapter)
+	if x == nil {
+		return nil
+	}
+	var out []config.Fault
+	for _, f := range x.Check(section) {
+		out = append(out, config.Fault{Path: f.Path, Text: f.Text})
+	}
+	return out
+}
+
+func (d drivers) named(name string) channels.Driver {
+	for _, x := range d {
+		if x.Name() == name {
+			return x
+		}
+	}
+	return nil
+}
+
+// consoleID is the console's channel and adapter.
+const consoleID = "console"
+
+func consoleChannel(d drivers) gateway.ChannelConfig {
+	return gateway.ChannelConfig{
+		ID: consoleID, Driver: d.named(consoleID), Section: json.RawMessage("{}"), Unlimited: true, Stream: true,
+		Policy: identity.Policy{DM: identity.DMAllowlist, Authenticated: true},
+	}
+}
