@@ -140,12 +140,13 @@ func (f *feed) expire(now time.Time) {
 	}
 }
 
-func (f *feed) remove(id int64) {
-	if len(f.pending) > 0 && f.pending[0].id == id {
+// remove forgets one update.
+func (f *feed) remove(u *update) {
+	if i := slices.Index(f.pending, u); i == 0 {
 		f.pending = f.pending[1:]
-		return
+	} else if i > 0 {
+		f.pending = slices.Delete(f.pending, i, i+1)
 	}
-	f.pending = slices.DeleteFunc(f.pending, func(u *update) bool { return u.id == id })
 }
 
 // Inject hands the bot an update as it stands: a JSON object without

@@ -12,24 +12,50 @@ import (
 // call carries out one method. The server's lock is held.
 type call func(s *Server, q *query) (any, error)
 
-var calls = map[string]call{
-	"getme":                  (*Server).getMe,
-	"sendmessage":            (*Server).sendMessage,
-	"sendmessagedraft":       (*Server).sendMessageDraft,
-	"editmessagetext":        (*Server).editMessageText,
-	"editmessagereplymarkup": (*Server).editMessageReplyMarkup,
-	"deletemessage":          (*Server).deleteMessage,
-	"deletemessages":         (*Server).deleteMessages,
-	"sendchataction":         (*Server).sendChatAction,
-	"setmycommands":          (*Server).setMyCommands,
-	"getmycommands":          (*Server).getMyCommands,
-	"deletemycommands":       (*Server).deleteMyCommands,
+// methods is the table of what the emulator knows. It is a function since the
+// answers of webhooks may call methods too.
+func methods() map[string]call {
+	return map[string]call{
+		"getme":                  (*Server).getMe,
+		"sendmessage":            (*Server).sendMessage,
+		"sendmessagedraft":       (*Server).sendMessageDraft,
+		"editmessagetext":        (*Server).editMessageText,
+		"editmessagereplymarkup": (*Server).editMessageReplyMarkup,
+		"deletemessage":          (*Server).deleteMessage,
+		"deletemessages":         (*Server).deleteMessages,
+		"sendchataction":         (*Server).sendChatAction,
+		"setmycommands":          (*Server).setMyCommands,
+		"getmycommands":          (*Server).getMyCommands,
+		"deletemycommands":       (*Server).deleteMyCommands,
+		"editmessagecaption":     (*Server).editMessageCaption,
+		"sendphoto":              sendFile("photo"),
+		"senddocument":           sendFile("document"),
+		"sendvoice":              sendFile("voice"),
+		"sendaudio":              sendFile("audio"),
+		"sendvideo":              sendFile("video"),
+		"sendanimation":          sendFile("animation"),
+		"sendvideonote":          sendFile("video_note"),
+		"sendsticker":            sendFile("sticker"),
+		"sendmediagroup":         (*Server).sendMediaGroup,
+		"getfile":                (*Server).getFile,
+		"setmessagereaction":     (*Server).setMessageReaction,
+		"answercallbackquery":    (*Server).answerCallbackQuery,
+		"getchat":                (*Server).getChat,
+		"getchatmember":          (*Server).getChatMember,
+		"getchatmembercount":     (*Server).getChatMemberCount,
+		"getchatadministrators":  (*Server).getChatAdministrators,
+		"leavechat":              (*Server).leaveChat,
+		"createforumtopic":       (*Server).createForumTopic,
+		"setwebhook":             (*Server).setWebhook,
+		"deletewebhook":          (*Server).setWebhook,
+		"getwebhookinfo":         (*Server).getWebhookInfo,
+	}
 }
 
 // serve takes one HTTP request of the bot.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/file/bot"); ok {
-		s.serveFile(w, rest)
+		s.serveFile(w, r, rest)
 		return
 	}
 	rest, ok := strings.CutPrefix(r.URL.Path, "/bot")
@@ -94,7 +120,7 @@ func (s *Server) run(r *http.Request, q *query) (any, error) {
 	if q.method == "getupdates" {
 		return s.getUpdates(r.Context(), q)
 	}
-	do, ok := calls[q.method]
+	do, ok := s.methods[q.method]
 	if !ok {
 		return nil, &apiError{code: http.StatusNotFound, description: "Not Found: method not found"}
 	}
@@ -106,6 +132,12 @@ func (s *Server) run(r *http.Request, q *query) (any, error) {
 	return do(s, q)
 }
 
+// described is a result with a description, which the platform adds here and there.
+type described struct {
+	result      any
+	description string
+}
+
 // encodeAnswer writes the envelope round a result or an error.
 func encodeAnswer(result any, err error) ([]byte, int) {
 	if raw, ok := result.(json.RawMessage); ok && err == nil {
@@ -114,6 +146,9 @@ func encodeAnswer(result any, err error) ([]byte, int) {
 		return append(append(out, raw...), '}'), http.StatusOK
 	}
 	answer := wireAnswer{OK: err == nil, Result: result}
+	if told, ok := result.(described); ok {
+		answer.Result, answer.Description = told.result, told.description
+	}
 	status := http.StatusOK
 	if err != nil {
 		failed := asAPIError(err)

@@ -17,6 +17,7 @@ import (
 // any goroutine.
 type Server struct {
 	options  options
+	methods  map[string]call
 	listener net.Listener
 	http     *http.Server
 	served   chan struct{} // closed once the listener is done
@@ -144,6 +145,7 @@ func Start(opts ...Option) (*Server, error) {
 func newServer(o options, id int64) *Server {
 	s := &Server{
 		options:   o,
+		methods:   methods(),
 		served:    make(chan struct{}),
 		closed:    make(chan struct{}),
 		token:     o.token,
