@@ -73,7 +73,7 @@ func givenUp(r *rig) {
 		_, err := r.sendIn(ctx, channels.Part{Key: "given-up/0", To: e.Where, Body: markup.Plain("hello?")})
 		done <- err
 	}()
-	Eventually(r.t, "the send to reach the platform", func() bool { return len(r.hs.Shown(e.Where)) == 1 })
+	r.eventually("the send to reach the platform", func() bool { return len(r.hs.Shown(e.Where)) == 1 })
 	cancel()
 	if err := <-done; channels.KindOf(err) != channels.Ambiguous {
 		r.t.Errorf("the kind is %q, want %q: %v", channels.KindOf(err), channels.Ambiguous, err)
@@ -89,15 +89,9 @@ func revoked(r *rig) {
 	if channels.KindOf(err) != channels.Unauthorized {
 		r.t.Errorf("the kind is %q, want %q: %v", channels.KindOf(err), channels.Unauthorized, err)
 	}
-	Eventually(r.t, "Run to end, or the channel to be broken", func() bool {
+	r.eventually("Run to end, or the channel to be broken", func() bool {
 		hs := r.host.Health()
 		return len(r.done) > 0 || hs[len(hs)-1].Phase == channels.Broken
 	})
-	if len(r.done) == 0 {
-		return
-	}
-	if err, _ := r.ended(); channels.KindOf(err) != channels.Unauthorized {
-		r.t.Errorf("Run ended with kind %q, want %q: %v", channels.KindOf(err), channels.Unauthorized, err)
-	}
-	r.done = nil // its error is as it should be
+	r.revoked = true // so Run may end with an error, now or later
 }

@@ -177,7 +177,7 @@ func pressed(r *rig) {
 	}
 	if !slices.Contains(r.s.Lacks, Answering) {
 		r.check("answer", capability[channels.Answerer](r).Answer(r.t.Context(), p, "thanks"))
-		Eventually(r.t, "the press to be answered", func() bool { return r.hs.Answered() == 1 })
+		r.eventually("the press to be answered", func() bool { return r.hs.Answered() == 1 })
 	}
 }
 

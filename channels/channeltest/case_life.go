@@ -92,7 +92,7 @@ func shutdownWhileSending(r *rig) {
 		_, err := r.send(channels.Part{Key: "last/0", To: e.Where, Body: markup.Plain("my last words")})
 		done <- err
 	}()
-	Eventually(r.t, "the send to reach the platform", func() bool { return len(r.hs.Shown(e.Where)) == 1 })
+	r.eventually("the send to reach the platform", func() bool { return len(r.hs.Shown(e.Where)) == 1 })
 	r.front.serve(nil)
 	r.stop()
 	release()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -237,7 +238,7 @@ func buttons(r *rig) {
 		data += strings.Repeat("x", max(0, f.MaxButtonData-len(data)))
 		want = append(want, channels.Button{Label: fmt.Sprintf("B%d", i), Data: data})
 	}
-	rec, err := r.send(channels.Part{To: e.Where, Body: markup.Plain("choose"), Buttons: want})
+	rec, err := r.send(channels.Part{To: e.Where, Body: markup.Plain("choose"), Buttons: slices.Clone(want)})
 	r.check("send", err)
 	if d := cmp.Diff(want, r.shown(e.Where, rec.ID).Buttons); d != "" {
 		r.t.Errorf("buttons (-sent +shown):\n%s", d)
@@ -310,10 +311,10 @@ func parallel(r *rig) {
 	release := r.hs.Stall()
 	done := make(chan error, 1)
 	go func() {
-		_, err := r.send(channels.Part{Key: "slow/0", To: slow.Where, Body: markup.Plain("slow")})
+		_, err := r.sendIn(r.t.Context(), channels.Part{Key: "slow/0", To: slow.Where, Body: markup.Plain("slow")})
 		done <- err
 	}()
-	Eventually(r.t, "the slow send to reach the platform", func() bool { return len(r.hs.Shown(slow.Where)) == 1 })
+	r.eventually("the slow send to reach the platform", func() bool { return len(r.hs.Shown(slow.Where)) == 1 })
 	_, err := r.send(channels.Part{To: quick.Where, Body: markup.Plain("quick")})
 	if err != nil {
 		r.t.Errorf("while another conversation's send was slow: %v", err)

@@ -83,6 +83,10 @@ func WithDial(dial func(ctx context.Context, network, addr string) (net.Conn, er
 	return func(h *Host) { h.dial = dial }
 }
 
+// WithPatience bounds the waits of the host and its sinks; without it they last
+// [Deadline] at most.
+func WithPatience(d time.Duration) HostOption { return func(h *Host) { h.board.patience = d } }
+
 // Restore starts from what an earlier host kept. Give it before WithSecret.
 func Restore(s Snapshot) HostOption {
 	return func(h *Host) {

@@ -26,6 +26,7 @@ type loopPlatform struct {
 	closed   bool
 	down     bool
 	drops    int // grows with each Drop
+	polls    int // that are open
 	updates  []loopUpdate
 	acked    int64 // updates below are acknowledged
 	messages []*loopMessageRow
@@ -170,13 +171,17 @@ func (p *loopPlatform) dispatch(ctx context.Context, method string, c loopCall) 
 // poll waits for updates from the offset on, and acknowledges those before it.
 func (p *loopPlatform) poll(ctx context.Context, c loopCall) (a loopAnswer, r *refusal) {
 	var drops int
-	p.board.change(func() { p.acked, drops = max(p.acked, c.Offset), p.drops })
+	p.board.change(func() {
+		p.acked, drops = max(p.acked, c.Offset), p.drops
+		p.polls++
+	})
+	defer p.board.change(func() { p.polls-- })
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.Wait)*time.Second)
 	defer cancel()
 	dropped := false
 	_ = p.board.until(ctx, func() bool {
 		for _, u := range p.updates {
-			if u.ID >= c.Offset && len(a.Updates) < 10 {
+			if u.ID >= p.acked && len(a.Updates) < 10 {
 				a.Updates = append(a.Updates, u)
 			}
 		}
@@ -187,6 +192,14 @@ func (p *loopPlatform) poll(ctx context.Context, c loopCall) (a loopAnswer, r *r
 		panic(http.ErrAbortHandler) // the connection ends in the middle of the wait
 	}
 	return a, nil
+}
+
+// drop cuts the poll that is open, or the next one.
+func (p *loopPlatform) drop() {
+	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
+	defer cancel()
+	_ = p.board.until(ctx, func() bool { return p.polls > 0 })
+	p.board.change(func() { p.drops++ })
 }
 
 // deliver takes a message or an edit, and plays the fault that was ordered.

@@ -27,7 +27,7 @@ func newLoopHarness(testing.TB, string) *Harness {
 		Delete: func(id channels.MessageID) { p.about(id, loopUpdate{Kind: "delete"}) },
 		React:  func(id channels.MessageID, emoji string) { p.about(id, loopUpdate{Kind: "react", Emoji: emoji}) },
 		Press:  p.press,
-		Drop:   func() { p.board.change(func() { p.drops++ }) },
+		Drop:   p.drop,
 		Down: func() func() {
 			p.board.change(func() { p.down = true })
 			return func() { p.board.change(func() { p.down = false }) }

@@ -31,12 +31,15 @@ type Suite struct {
 	// its own -update flag.
 	Golden string
 	Update bool
+
+	// Patience is how long a case waits for what must happen; 0 means [Deadline].
+	Patience time.Duration
 }
 
 // Harness is one emulated platform with one bot on it. Functions that a
 // platform has no use for are nil. All of them may be called from the test's
-// goroutine only, return when the platform has taken the action, and never wait
-// for the adapter.
+// goroutine only and return when the platform has taken the action, whatever the
+// adapter makes of it.
 type Harness struct {
 	Config json.RawMessage // of the channel
 	Host   []HostOption    // its secrets, above all
@@ -65,7 +68,7 @@ type Harness struct {
 	Delete func(id channels.MessageID)              // its author removes a message
 	React  func(id channels.MessageID, emoji string)
 	Press  func(id channels.MessageID, label string) // of the bot's message, in the direct chat
-	Drop   func()                                    // cuts every connection that is open
+	Drop   func()                                    // cuts every connection that is open, as soon as there is one
 	Down   func() (up func())                        // refuses every connection until up is called
 	Revoke func()                                    // makes the credentials invalid
 	Fail   func(f Fault, wait time.Duration)         // the next send meets with f; wait is for Throttled
@@ -146,7 +149,6 @@ const (
 // offered.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	t.Run("declaration", func(t *testing.T) { s.declare(t) })
 	var missing []string
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) {
@@ -184,7 +186,15 @@ func (c Case) Run(t testing.TB, s Suite) {
 
 // Cases are all the demands, in the order in which they are best met.
 func Cases() []Case {
-	return slices.Concat(openCases(), acceptCases(), intakeCases(), sendCases(), failureCases(), lifeCases())
+	declaration := []Case{{Name: "declaration", bare: func(t testing.TB, s Suite) { s.declare(t) }}}
+	return slices.Concat(declaration, openCases(), acceptCases(), intakeCases(), sendCases(), failureCases(), lifeCases())
+}
+
+func (s Suite) patience() time.Duration {
+	if s.Patience > 0 {
+		return s.Patience
+	}
+	return Deadline
 }
 
 func (s Suite) lacking(c Case) []string {

@@ -13,11 +13,13 @@ const Deadline = 15 * time.Second
 
 // board is a mutex whose changes can be waited for.
 type board struct {
+	patience time.Duration // of wait
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with every change
 }
 
-func newBoard() *board { return &board{changed: make(chan struct{})} }
+func newBoard() *board { return &board{patience: Deadline, changed: make(chan struct{})} }
 
 // change runs f under the lock and wakes everyone who waits.
 func (b *board) change(f func()) {
@@ -52,18 +54,18 @@ func (b *board) until(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// wait is until with this package's deadline; it ends the test when that passes.
+// wait is until with a deadline; it ends the test when that passes.
 // say describes what was waited for and how far it came; it runs under the lock.
 func (b *board) wait(t testing.TB, cond func() bool, say func() string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), b.patience)
 	defer cancel()
 	if b.until(ctx, cond) == nil {
 		return
 	}
 	var text string
 	b.read(func() { text = say() })
-	t.Fatalf("waited %s for %s", Deadline, text)
+	t.Fatalf("waited %s for %s", b.patience, text)
 }
 
 // Eventually polls cond until it holds and ends the test when it does not
@@ -71,13 +73,18 @@ func (b *board) wait(t testing.TB, cond func() bool, say func() string) {
 // test's goroutine.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	if !poll(cond) {
-		t.Fatalf("waited %s for %s", Deadline, what)
+	eventually(t, Deadline, what, cond)
+}
+
+func eventually(t testing.TB, patience time.Duration, what string, cond func() bool) {
+	t.Helper()
+	if !poll(patience, cond) {
+		t.Fatalf("waited %s for %s", patience, what)
 	}
 }
 
-func poll(cond func() bool) bool {
-	deadline := time.NewTimer(Deadline)
+func poll(patience time.Duration, cond func() bool) bool {
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
