@@ -17,6 +17,8 @@ type chat struct {
 
 	on     [4]bool // kinds of style that are open, by slot
 	open   []pair  // open marks, outermost first
+	shown  int     // how many of them are written
+	last   rune    // of the text before, when the style says apart
 	inLink bool
 	quotes int // open quotes that are marked by tags
 }
@@ -38,6 +40,7 @@ func (c *chat) blocks(nodes []Node, tight bool) {
 			}
 		}
 		first = false
+		c.last = 0
 		if isInline(nodes[i].Kind) {
 			c.inlines(nodes[i:end])
 		} else {
@@ -173,6 +176,13 @@ func (c *chat) lines(s string, esc *escapes) {
 
 // literal writes text of one line, escaped.
 func (c *chat) literal(s string, esc *escapes) {
+	if s == "" {
+		return
+	}
+	c.show()
+	if c.st.apart {
+		c.part(s)
+	}
 	if esc == nil || c.w.counting && !c.w.marks {
 		c.w.text(s)
 		return

@@ -1,6 +1,10 @@
 package markup
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // slot numbers the styles that must not be opened twice.
 type slot int
@@ -58,60 +62,109 @@ func (c *chat) styled(s slot, marks pair, children []Node) {
 	c.end(s, marks)
 }
 
+// begin opens a style. Its mark is not written before there is text in it.
 func (c *chat) begin(s slot, marks pair) {
 	c.on[s] = true
-	c.w.mark(marks.open)
 	c.open = append(c.open, marks)
 }
 
 func (c *chat) end(s slot, marks pair) {
 	c.on[s] = false
-	c.w.mark(marks.close)
 	c.open = c.open[:len(c.open)-1]
-	if c.st.reapply {
-		c.resume()
-	}
-}
-
-// newline ends a line within inlines. Where marks do not reach across lines,
-// the open ones are closed before it and opened again after it.
-func (c *chat) newline() {
-	if !c.st.perLine || len(c.open) == 0 {
-		c.w.newline()
+	if c.shown <= len(c.open) {
 		return
 	}
-	for i := len(c.open) - 1; i >= 0; i-- {
-		c.w.mark(c.open[i].close)
+	c.shown = len(c.open)
+	c.w.mark(marks.close)
+	c.last = closed
+	if c.st.reapply {
+		for _, p := range c.open {
+			c.w.mark(p.open)
+		}
 	}
-	c.w.newline()
-	c.resume()
 }
 
-func (c *chat) resume() {
-	for _, p := range c.open {
-		c.w.mark(p.open)
+// show writes the marks that are open but not yet written.
+func (c *chat) show() {
+	if c.shown == len(c.open) {
+		return
 	}
+	if c.st.apart && wordRune(c.last) {
+		c.w.mark(zeroWidth)
+	}
+	for ; c.shown < len(c.open); c.shown++ {
+		c.w.mark(c.open[c.shown].open)
+	}
+	c.last = 0
+}
+
+// zeroWidth is a space without width, for marks within a word.
+const zeroWidth = "\u200b"
+
+// part keeps s apart from a mark just before it, and notes what it ends in.
+func (c *chat) part(s string) {
+	if c.last == closed {
+		if r, _ := utf8.DecodeRuneInString(s); wordRune(r) {
+			c.w.mark(zeroWidth)
+		}
+	}
+	c.last, _ = utf8.DecodeLastRuneInString(s)
+}
+
+// closed stands for a closing mark in last.
+const closed = -1
+
+func wordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// suspend closes the marks that are open; show opens them again.
+func (c *chat) suspend() {
+	for ; c.shown > 0; c.shown-- {
+		c.w.mark(c.open[c.shown-1].close)
+	}
+}
+
+// newline ends a line within inlines.
+func (c *chat) newline() {
+	if c.st.perLine {
+		c.suspend()
+	}
+	c.w.newline()
+	c.last = 0
 }
 
 func (c *chat) code(s string) {
-	if s == "" {
+	marks := c.st.code
+	switch {
+	case s == "":
+		return
+	case marks == (pair{}) || c.st.codeAlone && c.inLink:
+		c.lines(s, c.st.codeEscape)
+		return
+	case c.st.codeAlone:
+		c.suspend()
+		c.w.mark(marks.open)
+		c.bareLines(s)
+		c.w.mark(marks.close)
 		return
 	}
-	marks := c.st.code
-	if strings.Contains(s, "`") && strings.Contains(marks.open, "`") {
+	if strings.Contains(s, "`") && marks.open == "`" {
 		if c.st.doubleTicks && !strings.Contains(s, "``") {
 			marks = pair{"`` ", " ``"}
 		} else {
 			s = strings.ReplaceAll(s, "`", "ˋ") // there is no way to quote it
 		}
 	}
-	if c.on[slotCode] || marks == (pair{}) {
-		c.lines(s, c.st.codeEscape)
-		return
-	}
 	c.begin(slotCode, marks)
 	c.lines(s, c.st.codeEscape)
 	c.end(slotCode, marks)
+}
+
+// bareLines writes code without the styles that are open around it.
+func (c *chat) bareLines(s string) {
+	open := c.open
+	c.open = nil
+	c.lines(s, c.st.codeEscape)
+	c.open = open
 }
 
 // link writes a link or an image, which is a link to the picture.
@@ -124,6 +177,7 @@ func (c *chat) link(n *Node) {
 	c.inLink = true
 	defer func() { c.inLink = false }()
 	bare := len(n.Children) == 0 || saysURL(n)
+	c.show()
 	switch c.st.link {
 	case linkTag:
 		c.w.mark(`<a href="` + attribute(n.URL) + `">`)
@@ -175,6 +229,7 @@ func (c *chat) angleLink(url string, children []Node, bare bool) {
 
 func (c *chat) mention(n *Node) {
 	if mentionable(n.URL) && !c.inLink {
+		c.show()
 		switch {
 		case c.st.mention == mentionAngle:
 			c.w.mark("<@" + n.URL + ">")

@@ -44,7 +44,9 @@ type style struct {
 	langClass   bool // a code block's language is a class
 	langWord    bool // a code block's language follows the fence
 	bareCode    bool // code blocks take no line prefix
+	codeAlone   bool // code takes no other style
 	perLine     bool // marks do not reach across a line end
+	apart       bool // marks count only beside what is no letter
 	reapply     bool // closing one mark ends others too
 	doubleTicks bool // two backticks quote one
 }
@@ -67,7 +69,7 @@ var telegramStyle = style{
 	code: pair{"<code>", "</code>"}, fence: pair{"<pre>", "</pre>"}, pre: pair{"<pre>", "</pre>"},
 	quote: pair{"<blockquote>", "</blockquote>"}, quotePrefix: "│ ", bullet: "• ", rule: "——————————",
 	textEscape: &htmlText, codeEscape: &htmlText, link: linkTag, mention: mentionTag,
-	tableWidth: columns, langClass: true, bareCode: true,
+	tableWidth: columns, langClass: true, bareCode: true, codeAlone: true,
 }
 
 var plainStyle = style{
@@ -85,7 +87,7 @@ var mrkdwnStyle = style{
 	strong: pair{"*", "*"}, emph: pair{"_", "_"}, strike: pair{"~", "~"},
 	code: pair{"`", "`"}, fence: pair{"```\n", "\n```"}, pre: pair{"```\n", "\n```"},
 	quotePrefix: "> ", bullet: "• ", rule: "——————————", textEscape: &slackText, codeEscape: &slackText,
-	link: linkAngle, mention: mentionAngle, tableWidth: 72, perLine: true,
+	link: linkAngle, mention: mentionAngle, tableWidth: 72, perLine: true, apart: true,
 }
 
 var discordStyle = style{
@@ -99,7 +101,7 @@ var whatsappStyle = style{
 	strong: pair{"*", "*"}, emph: pair{"_", "_"}, strike: pair{"~", "~"},
 	code: pair{"`", "`"}, fence: pair{"```\n", "\n```"}, pre: pair{"```\n", "\n```"},
 	quotePrefix: "> ", bullet: "- ", rule: "——————————",
-	link: linkParen, mention: mentionNumber, tableWidth: 32, perLine: true,
+	link: linkParen, mention: mentionNumber, tableWidth: 32, perLine: true, apart: true,
 }
 
 func styleOf(d Dialect) *style {
@@ -151,12 +153,13 @@ func attribute(s string) string { return attributes.Replace(s) }
 
 // word keeps what a language's name is made of.
 func word(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x80 && (alnum(byte(r)) || strings.ContainsRune("+-#._", r)) {
-			return r
+	kept := make([]byte, 0, len(s))
+	for i := range len(s) {
+		if c := s[i]; alnum(c) || strings.IndexByte("+-#._", c) >= 0 {
+			kept = append(kept, c)
 		}
-		return -1
-	}, s)
+	}
+	return string(kept)
 }
 
 // controlEscapes shows control characters instead of letting them act on a

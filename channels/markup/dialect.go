@@ -55,11 +55,11 @@ const (
 	WhatsApp Dialect = "whatsapp"
 )
 
-// Unit is what the dialect's platform counts in. For platforms that only speak
-// of "characters" it is UTF16, which is never less than the number of runes.
+// Unit is what the dialect's platform counts in. For Slack and WhatsApp, which
+// only speak of "characters", it is UTF16: never less than the number of runes.
 func (d Dialect) Unit() Unit {
 	switch d {
-	case TelegramHTML, Mrkdwn, DiscordMarkdown, WhatsApp:
+	case TelegramHTML, Mrkdwn, WhatsApp:
 		return UTF16
 	}
 	return Runes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -112,6 +113,11 @@ func checkTelegram(t *testing.T, out string) string {
 			}
 			rest = rest[len(m[0]):]
 			if m[1] == "" {
+				if n := len(open); n > 0 && (open[n-1] == "code" || open[n-1] == "pre" && m[2] != "code") ||
+					m[2] == "code" && n > 0 && open[n-1] != "pre" && open[n-1] != "blockquote" ||
+					slices.Contains(open, m[2]) {
+					t.Fatalf("<%s> in %v in %q", m[2], open, out)
+				}
 				open = append(open, m[2])
 				continue
 			}
@@ -179,7 +185,7 @@ func checkWeb(t *testing.T, out string) {
 			switch a.Name.Local {
 			case "class", "start", "rel", "target":
 			case "href":
-				if ok, _ := regexp.MatchString(`(?i)^(https?|mailto|tg):`, a.Value); !ok {
+				if !webScheme.MatchString(a.Value) {
 					t.Errorf("link to %q", a.Value)
 				}
 			default:
@@ -188,6 +194,8 @@ func checkWeb(t *testing.T, out string) {
 		}
 	}
 }
+
+var webScheme = regexp.MustCompile(`(?i)^(https?|mailto|tg):`)
 
 // FuzzDialects checks of every dialect that measuring and rendering agree and
 // that no control character comes through.

@@ -333,11 +333,14 @@ func reference(s string) (string, int) {
 	if err != nil {
 		return "", 0
 	}
-	r := rune(v)
-	if r == '\r' {
-		r = '\n'
+	r := utf8.RuneError
+	if v > 0 && v <= utf8.MaxRune {
+		r = rune(v)
 	}
-	if v == 0 || v > utf8.MaxRune || unwanted(r) {
+	switch {
+	case r == '\r':
+		r = '\n'
+	case unwanted(r):
 		r = utf8.RuneError
 	}
 	return string(r), end + 1

@@ -1,8 +1,10 @@
 // Package markup is the one intermediate form of formatted text.
 //
 // What the agent writes is CommonMark with tables and strikethrough. [Parse]
-// turns it into one tree of [Node]; [Split] cuts the tree so that each piece
-// fits a platform's limit; a [Dialect] renders a piece for a platform. Splitting
+// turns it into one tree of [Node], and [Draft] does so while it is still being
+// written; [Split] cuts the tree so that each piece fits a platform's limit, and
+// [Head] takes only its beginning; a [Dialect] renders a piece for a platform.
+// A mention is written as a link to "mention:ID". Splitting
 // happens on the tree and never on rendered text, so that an entity, a code
 // fence, an emoji or a grapheme cluster is never cut in two.
 package markup

@@ -2,6 +2,7 @@ package markup_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,6 +142,20 @@ func TestParseFast(t *testing.T) {
 	})
 }
 
+// TestParseConcurrently is for the race detector: all calls share one parser.
+func TestParseConcurrently(t *testing.T) {
+	want := markup.Parse(reply)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if d := cmp.Diff(want, markup.Parse(reply)); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestPlain(t *testing.T) {
 	const in = "**not bold**\n\n- <b>no</b> list &amp; \\x [a](b) `c` https://e.org @x\n 1. y  \n# z"
 	tree := markup.Plain(in)
@@ -187,6 +202,24 @@ func TestDraft(t *testing.T) {
 		if got := markup.TelegramHTML.Render(markup.Draft(tt.in)); got != tt.want {
 			t.Errorf("%q:\n got %q\nwant %q", tt.in, got, tt.want)
 		}
+	}
+}
+
+func TestTelegramNesting(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"code takes no style", "**a `b` c**", "<b>a </b><code>b</code><b> c</b>"},
+		{"code alone in a style", "**`b`**", "<code>b</code>"},
+		{"code in a link", "[`b`](https://e.org)", `<a href="https://e.org">b</a>`},
+		{"style in itself", "# a **b**", "<b>a b</b>"},
+		{"link in a style", "*[b](https://e.org)*", `<i><a href="https://e.org">b</a></i>`},
+		{"quote in a quote", "> a\n> > b", "<blockquote>a\n\n│ b</blockquote>"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, markup.TelegramHTML.Render(markup.Parse(tt.in))); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
 	}
 }
 

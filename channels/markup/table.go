@@ -148,6 +148,7 @@ func (c *chat) record(head, cells []Node) {
 		if j < len(head) && len(head[j].Children) > 0 {
 			c.styled(slotStrong, c.st.strong, head[j].Children)
 			c.w.text(": ")
+			c.last = 0
 		}
 		c.inlines(cells[j].Children)
 	}
