@@ -128,8 +128,8 @@ func (c *chat) records(n *Node) {
 	head := n.Children[0].Children
 	for i := 1; i < len(n.Children) && !c.w.over(); i++ {
 		if i > 1 {
-			c.w.newline()
-			c.w.newline()
+			c.newline()
+			c.newline()
 		}
 		c.record(head, n.Children[i].Children)
 	}
@@ -142,7 +142,7 @@ func (c *chat) record(head, cells []Node) {
 			continue
 		}
 		if !first {
-			c.w.newline()
+			c.newline()
 		}
 		first = false
 		if j < len(head) && len(head[j].Children) > 0 {
