@@ -246,7 +246,7 @@ const watchTail = 512 // bytes; longer than any secret of a test in any encoding
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 && !w.told {
-		text := append(w.tail, p[:n]...)
+		text := slices.Concat(w.tail, p[:n])
 		if name := w.h.Leak(string(text)); name != "" {
 			w.told = true
 			w.h.violate("a response body holds the value of %s", name)

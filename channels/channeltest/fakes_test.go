@@ -100,7 +100,8 @@ func TestViolations(t *testing.T) {
 		}, "a response body holds"},
 		{"destination", func(h *channeltest.Host) {
 			s, _ := h.Secret(context.Background(), "secret://far")
-			if _, err := h.Client("").Get(srv.URL + "/" + s.Reveal()); err == nil {
+			if resp, err := h.Client("").Get(srv.URL + "/" + s.Reveal()); err == nil {
+				_ = resp.Body.Close()
 				t.Error("the request was sent")
 			}
 		}, "not allowed for"},
@@ -224,7 +225,9 @@ func TestConcurrentAcceptsOfOneConversation(t *testing.T) {
 		hold.Wait()
 		_ = s.Accept(context.Background(), channels.Batch{Events: []channels.Event{event("2", "x")}})
 		hold.Release()
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("accept: %v", err)
+		}
 	})
 	if !rec.Failed() {
 		t.Error("two Accepts of one conversation at a time went unnoticed")

@@ -109,9 +109,9 @@ func (c *loopChannel) Features(channels.Address) channels.Features {
 }
 
 const (
-	loopPollFor  = 20 * time.Second
-	loopPauseMin = 10 * time.Millisecond
-	loopPauseMax = 500 * time.Millisecond
+	loopPollFor    = 20 * time.Second
+	loopPauseFirst = 10 * time.Millisecond
+	loopPauseLast  = 500 * time.Millisecond
 )
 
 // Run implements channels.Channel. The offset moves only with an Accept that
@@ -122,7 +122,7 @@ func (c *loopChannel) Run(ctx context.Context, sink channels.Sink) error {
 	if err != nil && ctx.Err() == nil {
 		return c.fail("read offset", channels.Other, 0, err)
 	}
-	phase, pause := channels.Phase(""), loopPauseMin
+	phase, pause := channels.Phase(""), loopPauseFirst
 	for ctx.Err() == nil {
 		call := loopCall{Offset: offset}
 		if phase == channels.Connected {
@@ -141,11 +141,11 @@ func (c *loopChannel) Run(ctx context.Context, sink channels.Sink) error {
 			phase = c.report(phase, channels.Retrying, err)
 		}
 		if err == nil {
-			pause = loopPauseMin
+			pause = loopPauseFirst
 			continue
 		}
 		rest(ctx, max(pause, channels.RetryAfter(err)))
-		pause = min(2*pause, loopPauseMax)
+		pause = min(2*pause, loopPauseLast)
 	}
 	return nil
 }
@@ -281,11 +281,7 @@ func (c *loopChannel) Probe(ctx context.Context) (channels.Identity, error) {
 
 // Fetch implements channels.Fetcher.
 func (c *loopChannel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, error) {
-	resp, err := c.do(ctx, http.MethodGet, "file/"+url.PathEscape(f.Ref), "", nil)
-	if err != nil {
-		return nil, err
-	}
-	return resp.Body, nil
+	return c.do(ctx, http.MethodGet, "file/"+url.PathEscape(f.Ref), "", nil)
 }
 
 func (c *loopChannel) upload(ctx context.Context, f channels.File) (string, error) {
@@ -293,7 +289,7 @@ func (c *loopChannel) upload(ctx context.Context, f channels.File) (string, erro
 	if err != nil {
 		return "", c.fail("open file", channels.Transient, 0, err)
 	}
-	resp, err := c.do(ctx, http.MethodPost, "upload", "application/octet-stream", body)
+	answer, err := c.do(ctx, http.MethodPost, "upload", "application/octet-stream", body)
 	if err != nil {
 		// The message itself was not sent yet, whatever became of the file.
 		if channels.KindOf(err) == channels.Ambiguous {
@@ -301,8 +297,8 @@ func (c *loopChannel) upload(ctx context.Context, f channels.File) (string, erro
 		}
 		return "", err
 	}
-	answer, err := c.decode("upload", resp)
-	return answer.File, err
+	done, err := c.decode("upload", answer)
+	return done.File, err
 }
 
 func (c *loopChannel) call(ctx context.Context, method string, body loopCall) (loopAnswer, error) {
@@ -310,25 +306,25 @@ func (c *loopChannel) call(ctx context.Context, method string, body loopCall) (l
 	if err != nil {
 		return loopAnswer{}, c.fail(method, channels.Rejected, 0, err)
 	}
-	resp, err := c.do(ctx, http.MethodPost, method, "application/json", bytes.NewReader(b))
+	answer, err := c.do(ctx, http.MethodPost, method, "application/json", bytes.NewReader(b))
 	if err != nil {
 		return loopAnswer{}, err
 	}
-	return c.decode(method, resp)
+	return c.decode(method, answer)
 }
 
-func (c *loopChannel) decode(method string, resp *http.Response) (answer loopAnswer, err error) {
-	defer func() { _ = resp.Body.Close() }()
-	if err = json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+func (c *loopChannel) decode(method string, body io.ReadCloser) (answer loopAnswer, err error) {
+	defer func() { _ = body.Close() }()
+	if err = json.NewDecoder(body).Decode(&answer); err != nil {
 		return answer, c.fail(method, channels.Ambiguous, 0, errors.New("the answer broke off"))
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
+	_, _ = io.Copy(io.Discard, body)
 	return answer, nil
 }
 
-// do makes one request. What was written but not answered may have had its
+// do makes one request and returns the answer's body. What was written but not answered may have had its
 // effect; what never left certainly had none.
-func (c *loopChannel) do(ctx context.Context, verb, method, kind string, body io.Reader) (*http.Response, error) {
+func (c *loopChannel) do(ctx context.Context, verb, method, kind string, body io.Reader) (io.ReadCloser, error) {
 	token, err := c.host.Secret(ctx, c.token)
 	if err != nil {
 		return nil, c.fail(method, channels.Transient, 0, err)
@@ -353,7 +349,7 @@ func (c *loopChannel) do(ctx context.Context, verb, method, kind string, body io
 		return nil, c.fail(method, kind, 0, err)
 	}
 	if resp.StatusCode == http.StatusOK {
-		return resp, nil
+		return resp.Body, nil
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var refusal loopAnswer

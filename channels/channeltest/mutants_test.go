@@ -587,12 +587,12 @@ func givingUp() mutant {
 // dyingSends ties sends to the life of Run.
 func dyingSends() mutant {
 	var mu sync.Mutex
-	running := context.Background()
+	var running <-chan struct{}
 	return mutant{
 		name: "sends die with Run", in: "life/a shutdown finishes sends", says: "took a send with it",
 		run: func(ctx context.Context, _ *channeltest.Host, next func(context.Context) error) error {
 			mu.Lock()
-			running = ctx
+			running = ctx.Done()
 			mu.Unlock()
 			return next(ctx)
 		},
@@ -602,7 +602,6 @@ func dyingSends() mutant {
 			mu.Unlock()
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
-			defer context.AfterFunc(life, cancel)()
 			type result struct {
 				rec channels.Receipt
 				err error
@@ -612,9 +611,10 @@ func dyingSends() mutant {
 			select {
 			case x := <-done:
 				return x.rec, x.err
-			case <-life.Done():
+			case <-life:
+				cancel()
 				<-done
-				return channels.Receipt{}, &channels.Error{Op: "send", Channel: "test", Kind: channels.Ambiguous, Err: life.Err()}
+				return channels.Receipt{}, &channels.Error{Op: "send", Channel: "test", Kind: channels.Ambiguous, Err: context.Canceled}
 			}
 		},
 	}

@@ -107,11 +107,11 @@ func (r *rig) halt() error {
 }
 
 // ended waits for Run to return.
-func (r *rig) ended() (err error, ok bool) { //nolint:staticcheck // the error is the result that was waited for
+func (r *rig) ended() (result error, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.s.patience())
 	defer cancel()
 	select {
-	case err = <-r.done:
+	case err := <-r.done:
 		r.done <- err
 		if err != nil {
 			r.host.watch("the error of Run", err.Error())
