@@ -194,6 +194,10 @@ type exception struct {
 // itself a fault.
 var exceptions = []exception{
 	{
+		rule: "egress", path: "cmd/gatehouse/socket.go",
+		why: "the command line speaks to admin.sock of the running gateway, a file in its data folder",
+	},
+	{
 		rule: "libraries", path: "vault/egress/strays_test.go",
 		why: "it drives the SDKs over the gate and watches for requests that go round it",
 	},
