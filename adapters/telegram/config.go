@@ -81,7 +81,11 @@ func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 			faults = append(faults, channels.Fault{Path: name, Text: "must be a text"})
 		}
 	}
-	faults = append(faults, s.faults()...)
+	for _, f := range s.faults() {
+		if !slices.ContainsFunc(faults, func(known channels.Fault) bool { return known.Path == f.Path }) {
+			faults = append(faults, f)
+		}
+	}
 	slices.SortFunc(faults, func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
 	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
 	return s, faults
