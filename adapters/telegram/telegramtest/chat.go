@@ -111,6 +111,7 @@ func (s *Server) newChat(id int64, kind, title string) *Chat {
 		topics:   map[int64]*topic{},
 		messages: map[int64]*stored{},
 		botState: "member",
+		lastID:   1, // the message that says that the group was made
 	}
 	s.chats[id] = c
 	return c

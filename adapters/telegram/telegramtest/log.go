@@ -99,21 +99,28 @@ func (s *Server) Delivered() Log {
 	return s.log[:len(s.log):len(s.log)]
 }
 
+// behind is what follows the first n deliveries, or a channel that is closed
+// once there is more.
+func (s *Server) behind(n int) (Log, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n < len(s.log) {
+		return s.log[max(n, 0):len(s.log):len(s.log)], nil
+	}
+	if s.logged == nil {
+		s.logged = make(chan struct{})
+	}
+	return nil, s.logged
+}
+
 // After waits until there is something behind the first n deliveries and
 // returns that, or nothing with the error of ctx.
 func (s *Server) After(ctx context.Context, n int) (Log, error) {
 	for {
-		s.mu.Lock()
-		if n < len(s.log) {
-			found := s.log[max(n, 0):len(s.log):len(s.log)]
-			s.mu.Unlock()
+		found, logged := s.behind(n)
+		if len(found) > 0 {
 			return found, nil
 		}
-		if s.logged == nil {
-			s.logged = make(chan struct{})
-		}
-		logged := s.logged
-		s.mu.Unlock()
 		select {
 		case <-logged:
 		case <-ctx.Done():

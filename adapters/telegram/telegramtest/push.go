@@ -78,6 +78,9 @@ func (p *sender) push(u *update) {
 			p.done(u)
 			return
 		}
+		if p.ctx.Err() != nil {
+			return
+		}
 		pause := min(retryAfter, maxRetryAfter)
 		if retryAfter == 0 && fails > 0 {
 			delay = min(2*delay, p.longest())
