@@ -39,9 +39,6 @@ const (
 	messages    dialect = "messages"     // Anthropic's
 )
 
-// placeholder is sent as the key; the client puts the real one in its place.
-const placeholder = "placeholder"
-
 // Kinds returns every known kind, in the order in which a key in the
 // environment is looked for. "compatible" stands for any other endpoint that
 // speaks OpenAI's dialect, such as vLLM or llama.cpp.
@@ -102,7 +99,7 @@ func Names() []string {
 type Config struct {
 	BaseURL string       // "": the kind's own
 	Client  *http.Client // puts the key in; required
-	Keyless bool         // send no Authorization at all, not even a placeholder
+	Key     string       // placeholder that Client replaces; "": no Authorization is sent
 	First   time.Duration
 	Stall   time.Duration
 }
@@ -123,10 +120,7 @@ func (k Kind) Open(c Config) (Provider, error) {
 	if base == "" {
 		return nil, fmt.Errorf("provider %s: base_url is not set", k.Name)
 	}
-	key := placeholder
-	if c.Keyless || k.Local {
-		key = ""
-	}
+	key := c.Key
 	if k.dialect == messages {
 		// The SDK adds the version to the path itself; many people write it.
 		base = strings.TrimSuffix(strings.TrimSuffix(base, "/"), "/v1")

@@ -28,24 +28,24 @@ func open(s providertest.Settings) providertest.Provider {
 }
 
 func TestProvider(t *testing.T) {
-	providertest.Run(t, open, map[string]string{
-		"ANTHROPIC_BASE_URL":                                "ELSEWHERE",
-		"ANTHROPIC_API_KEY":                                 "sk-stray",
-		"ANTHROPIC_AUTH_TOKEN":                              "stray-token",
-		"ANTHROPIC_PROFILE":                                 "stray",
-		"ANTHROPIC_CONFIG_DIR":                              "/nonexistent/stray",
-		"ANTHROPIC_CUSTOM_HEADERS":                          "X-Stray: stray",
-		"ANTHROPIC_WEBHOOK_SIGNING_KEY":                     "stray",
-		"ANTHROPIC_FEDERATION_RULE_ID":                      "stray",
-		"ANTHROPIC_ORGANIZATION_ID":                         "stray",
-		"ANTHROPIC_SERVICE_ACCOUNT_ID":                      "stray",
-		"ANTHROPIC_WORKSPACE_ID":                            "stray",
-		"ANTHROPIC_IDENTITY_TOKEN":                          "stray",
-		"ANTHROPIC_IDENTITY_TOKEN_FILE":                     "/nonexistent/stray",
-		"ANTHROPIC_OPEN_TELEMETRY":                          "true",
-		"ANTHROPIC_OPEN_TELEMETRY_PROPAGATION":              "true",
-		"ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE":      "content",
-		"ANTHROPIC_OPEN_TELEMETRY_TRACES_MAX_CONTENT_BYTES": "stray",
+	providertest.Run(t, open, []string{
+		"ANTHROPIC_BASE_URL=ELSEWHERE",
+		"ANTHROPIC_API_KEY=sk-stray",
+		"ANTHROPIC_AUTH_TOKEN=stray-token",
+		"ANTHROPIC_PROFILE=stray",
+		"ANTHROPIC_CONFIG_DIR=/nonexistent/stray",
+		"ANTHROPIC_CUSTOM_HEADERS=X-Stray: stray",
+		"ANTHROPIC_WEBHOOK_SIGNING_KEY=stray",
+		"ANTHROPIC_FEDERATION_RULE_ID=stray",
+		"ANTHROPIC_ORGANIZATION_ID=stray",
+		"ANTHROPIC_SERVICE_ACCOUNT_ID=stray",
+		"ANTHROPIC_WORKSPACE_ID=stray",
+		"ANTHROPIC_IDENTITY_TOKEN=stray",
+		"ANTHROPIC_IDENTITY_TOKEN_FILE=/nonexistent/stray",
+		"ANTHROPIC_OPEN_TELEMETRY=true",
+		"ANTHROPIC_OPEN_TELEMETRY_PROPAGATION=true",
+		"ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE=content",
+		"ANTHROPIC_OPEN_TELEMETRY_TRACES_MAX_CONTENT_BYTES=stray",
 	})
 }
 

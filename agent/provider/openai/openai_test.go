@@ -25,15 +25,15 @@ func open(s providertest.Settings) providertest.Provider {
 }
 
 func TestProvider(t *testing.T) {
-	providertest.Run(t, open, map[string]string{
-		"OPENAI_BASE_URL":          "ELSEWHERE/v1",
-		"OPENAI_API_KEY":           "sk-stray",
-		"OPENAI_ADMIN_KEY":         "sk-stray-admin",
-		"OPENAI_ORG_ID":            "org-stray",
-		"OPENAI_PROJECT_ID":        "proj-stray",
-		"OPENAI_WEBHOOK_SECRET":    "whsec-stray",
-		"OPENAI_CUSTOM_HEADERS":    "X-Stray: stray",
-		"AWS_BEARER_TOKEN_BEDROCK": "stray",
+	providertest.Run(t, open, []string{
+		"OPENAI_BASE_URL=ELSEWHERE/v1",
+		"OPENAI_API_KEY=sk-stray",
+		"OPENAI_ADMIN_KEY=sk-stray-admin",
+		"OPENAI_ORG_ID=org-stray",
+		"OPENAI_PROJECT_ID=proj-stray",
+		"OPENAI_WEBHOOK_SECRET=whsec-stray",
+		"OPENAI_CUSTOM_HEADERS=X-Stray: stray",
+		"AWS_BEARER_TOKEN_BEDROCK=stray",
 	})
 }
 

@@ -112,8 +112,9 @@ func Hello(text string) agent.ModelRequest {
 	return agent.ModelRequest{Model: "scripted", Messages: []agent.Entry{{Role: agent.User, Text: text}}}
 }
 
-// Run runs the suite. env names every variable that the SDK might read.
-func Run(t *testing.T, open Harness, env map[string]string) {
+// Run runs the suite. env is every variable that the SDK might read, as
+// name=value, in the order in which it looks for them.
+func Run(t *testing.T, open Harness, env []string) {
 	t.Run("talk", func(t *testing.T) { testTalk(t, open) })
 	t.Run("tools", func(t *testing.T) { testTools(t, open) })
 	t.Run("history", func(t *testing.T) { testHistory(t, open) })
@@ -447,14 +448,24 @@ func testModels(t *testing.T, open Harness) {
 	}
 }
 
-// testEnvironment shows that nothing in the environment reaches a request.
-func testEnvironment(t *testing.T, open Harness, env map[string]string) {
+// testEnvironment shows that nothing in the environment reaches a request. An
+// SDK may stop looking once it has found something, so each variable is set
+// alone, and with all that come after it.
+func testEnvironment(t *testing.T, open Harness, env []string) {
+	for i, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		t.Run(name, func(t *testing.T) { strayFree(t, open, env[i:i+1]) })
+		t.Run(name+" and the rest", func(t *testing.T) { strayFree(t, open, env[i:]) })
+	}
+}
+
+func strayFree(t *testing.T, open Harness, env []string) {
 	elsewhere := serve(t, agenttest.Config{})
-	for name, value := range env {
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, strings.ReplaceAll(value, "ELSEWHERE", elsewhere.URL))
 	}
 	t.Setenv("HOME", t.TempDir())
-	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	p, srv := script(t, open, nil)
 	if got := Ask(t.Context(), t, p, Hello("hi")); got.Err != nil {
 		t.Fatalf("got %v", got.Err)
@@ -465,14 +476,13 @@ func testEnvironment(t *testing.T, open Harness, env map[string]string) {
 	if n := elsewhere.Calls(); n != 0 {
 		t.Errorf("%d calls went elsewhere", n)
 	}
-	for name, values := range srv.Requests()[0].Header {
-		for _, v := range values {
-			if strings.Contains(strings.ToLower(name+v), "stray") {
-				t.Errorf("header %s comes from the environment", name)
-			}
+	req := srv.Requests()[0]
+	for name, values := range req.Header {
+		if strings.Contains(strings.ToLower(name+strings.Join(values, " ")), "stray") {
+			t.Errorf("header %s comes from the environment", name)
 		}
 	}
-	if strings.Contains(string(srv.Requests()[0].Body), "stray") {
+	if strings.Contains(string(req.Body), "stray") {
 		t.Error("the body has something of the environment")
 	}
 }
