@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"time"
 
@@ -14,6 +15,10 @@ import (
 // property runs random calls against the engine and the model, each run in a
 // channel of its own, and compares every answer and everything that shows.
 func property(b *bench) {
+	if checks := flag.Lookup("rapid.checks"); slow && checks.Value.String() == checks.DefValue {
+		b.must(checks.Value.Set("12"))
+		defer func() { b.must(checks.Value.Set(checks.DefValue)) }()
+	}
 	runs := 0
 	rapid.Check(b.TB, func(t *rapid.T) {
 		runs++

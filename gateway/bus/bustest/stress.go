@@ -38,7 +38,7 @@ func (h *hammerRun) tolerant(order string) bool { return strings.HasSuffix(order
 
 func hammer(b *bench) {
 	h := &hammerRun{b: b, engines: []bus.Engine{b.Engine}, orders: 24, records: 40}
-	if testing.Short() {
+	if testing.Short() || slow {
 		h.orders, h.records = 12, 15
 	}
 	if b.Shared {

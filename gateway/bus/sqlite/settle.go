@@ -23,31 +23,12 @@ func (w *writer) fence(l *bus.Lease) (order, error) {
 	return o, nil
 }
 
-// seqs maps each key of the lease to its positions: two accounts may use the
-// same key within one order. It reports a key that the lease does not hold.
-func seqs[V any](l *bus.Lease, byKey map[string]V) (map[string][]int64, error) {
-	if len(byKey) == 0 {
-		return nil, nil
-	}
-	at := make(map[string][]int64, len(l.Records))
-	for i := range l.Records {
-		r := &l.Records[i]
-		at[r.Key] = append(at[r.Key], r.Seq)
-	}
-	for key := range byKey {
-		if len(at[key]) == 0 {
-			return nil, rule.ErrNotLeased
-		}
-	}
-	return at, nil
-}
-
 // Settle ends a lease in one commit.
 func (e *Engine) Settle(ctx context.Context, l *bus.Lease, out bus.Outcome) error {
 	if err := rule.CheckOutcome(out); err != nil {
 		return err
 	}
-	at, malformed := seqs(l, out.Verdicts)
+	at, malformed := rule.Seqs(l, out.Verdicts)
 	err := e.commit(ctx, func(w *writer) error {
 		o, err := w.fence(l)
 		if err != nil {
@@ -132,7 +113,7 @@ func (e *Engine) Hold(ctx context.Context, l *bus.Lease, h bus.Hold) ([]bus.Reco
 	if err := rule.Check(h.Emit, h.State); err != nil {
 		return nil, err
 	}
-	at, malformed := seqs(l, h.Progress)
+	at, malformed := rule.Seqs(l, h.Progress)
 	var joined []bus.Record
 	var until int64
 	err := e.commit(ctx, func(w *writer) error {

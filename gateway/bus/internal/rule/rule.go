@@ -119,6 +119,25 @@ func Filled(w bus.Want) bus.Want {
 // the lease does not hold.
 var ErrNotLeased = errors.New("bus: the lease does not hold that record")
 
+// Seqs maps each key of the lease to its positions: two accounts may use the
+// same key within one order. It reports a key that the lease does not hold.
+func Seqs[V any](l *bus.Lease, byKey map[string]V) (map[string][]int64, error) {
+	if len(byKey) == 0 {
+		return nil, nil
+	}
+	at := make(map[string][]int64, len(l.Records))
+	for i := range l.Records {
+		r := &l.Records[i]
+		at[r.Key] = append(at[r.Key], r.Seq)
+	}
+	for key := range byKey {
+		if len(at[key]) == 0 {
+			return nil, ErrNotLeased
+		}
+	}
+	return at, nil
+}
+
 // Hash is what is kept of a key after its record has gone: 16 bytes of SHA-256
 // over the length-prefixed parts that make the key unique.
 func Hash(queue, channel, account, key string) [16]byte {
@@ -148,14 +167,18 @@ func Keys(r bus.Retention) time.Duration {
 }
 
 // Beyond returns the least string that is greater than everything that begins
-// with prefix, in byte order; empty when there is none. It need not be valid
-// UTF-8.
+// with prefix, in byte order; empty when there is none. It is valid UTF-8 when
+// prefix is.
 func Beyond(prefix string) string {
-	b := []byte(prefix)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i] < 0xff {
-			b[i]++
-			return string(b[:i+1])
+	for prefix != "" {
+		r, n := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-n]
+		switch {
+		case r == utf8.MaxRune: // no rune follows: carry
+		case r == 0xd7ff: // surrogates are not in UTF-8
+			return prefix + "\ue000"
+		default:
+			return prefix + string(r+1)
 		}
 	}
 	return ""

@@ -1,0 +1,213 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
+)
+
+type commandTag = pgconn.CommandTag
+
+func isContract(err error) bool {
+	for _, e := range [...]error{bus.ErrConflict, bus.ErrLeaseLost, bus.ErrFull, bus.ErrClosed, rule.ErrNotLeased} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// Lease takes orders that have due records, or waits for some.
+func (e *Engine) Lease(ctx context.Context, w bus.Want) ([]*bus.Lease, error) {
+	if err := rule.CheckWant(w); err != nil {
+		return nil, err
+	}
+	w = rule.Filled(w)
+	for {
+		changed := e.wake.watch()
+		leases, wait, err := e.tryLease(ctx, w)
+		if err != nil || len(leases) > 0 || w.NoWait {
+			return leases, wrap("lease", err)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-changed:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		t.Stop()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// due finds and locks due orders that nobody else has locked; $4 restricts the
+// channels unless it is NULL.
+var due = `SELECT o.id, o.queue, o.channel, o.name, o.epoch, o.held, o.due, o.head, o.tail
+	FROM bus_order o WHERE o.queue = $1 AND o.due <= ` + clock("$2") + `
+	ORDER BY o.due, o.head LIMIT $3 FOR UPDATE SKIP LOCKED`
+
+var dueInChannels = `SELECT o.id, o.queue, o.channel, o.name, o.epoch, o.held, o.due, o.head, o.tail
+	FROM bus_order o WHERE o.queue = $1 AND o.channel = ANY ($4) AND o.due <= ` + clock("$2") + `
+	ORDER BY o.due, o.head LIMIT $3 FOR UPDATE SKIP LOCKED`
+
+// nextDue says in how many microseconds the first order falls due.
+var nextDue = `SELECT min(o.due) - ` + clock("$2") + ` FROM bus_order o
+	WHERE o.queue = $1 AND o.due IS NOT NULL AND ($3::text[] IS NULL OR o.channel = ANY ($3))`
+
+// tryLease returns leases, or how long to wait at most.
+func (e *Engine) tryLease(ctx context.Context, w bus.Want) (leases []*bus.Lease, wait time.Duration, err error) {
+	err = e.write(ctx, func(ctx context.Context, t *tx) error {
+		leases = nil
+		orders, err := t.due(ctx, w)
+		if err != nil || len(orders) == 0 {
+			return err
+		}
+		leases, err = t.take(ctx, orders, w)
+		return err
+	})
+	if err != nil || len(leases) > 0 {
+		return leases, 0, err
+	}
+	var next *int64
+	if err := e.db.Pool().QueryRow(ctx, nextDue, w.Queue, e.skewMicros(), w.Channels).Scan(&next); err != nil {
+		return nil, 0, err
+	}
+	wait = sweepEvery
+	if next != nil {
+		// Due, but locked by somebody: look again soon.
+		wait = min(wait, max(time.Duration(*next)*time.Microsecond, 5*time.Millisecond))
+	}
+	return nil, wait, nil
+}
+
+func (t *tx) due(ctx context.Context, w bus.Want) ([]order, error) {
+	query, args := due, []any{w.Queue, t.skew, w.N}
+	if w.Channels != nil {
+		query, args = dueInChannels, append(args, w.Channels)
+	}
+	rows, err := t.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanOrder)
+}
+
+// unmark frees what a lease that ran out had.
+const unmark = `UPDATE bus_record r SET state = 2 FROM bus_order o
+	WHERE o.id = ANY ($1) AND o.held AND r.order_id = o.id AND r.seq BETWEEN o.head AND o.tail AND r.state = 3`
+
+// mark marks the due records of locked orders, up to the first that is not due,
+// counts the attempts and starts the leases.
+var mark = `WITH t AS MATERIALIZED (SELECT ` + clock("$2") + ` AS now),
+	waiting AS (
+		SELECT r.seq, r.order_id, max(r.due) OVER (PARTITION BY r.order_id ORDER BY r.seq) AS latest
+		FROM bus_order o CROSS JOIN LATERAL (
+			SELECT x.seq, x.order_id, x.due FROM bus_record x
+			WHERE x.order_id = o.id AND x.seq >= o.head AND x.state = 2 ORDER BY x.seq LIMIT $3
+		) r WHERE o.id = ANY ($1)
+	),
+	marked AS (
+		UPDATE bus_record r SET state = 3, attempt = r.attempt + 1, at = t.now
+		FROM waiting w, t WHERE r.seq = w.seq AND w.latest <= t.now
+		RETURNING r.seq, r.order_id, r.due, r.attempt, r.published, r.account, r.key, r.workspace, r.progress, r.body
+	),
+	started AS (
+		UPDATE bus_order o SET epoch = o.epoch + 1, held = true, due = t.now + $4, head = m.first, tail = m.last
+		FROM (SELECT order_id, min(seq) AS first, max(seq) AS last FROM marked GROUP BY order_id) m, t
+		WHERE o.id = m.order_id
+	)
+	SELECT m.*, t.now + $4 FROM marked m, t ORDER BY m.order_id, m.seq`
+
+// take leases locked orders. The records are read by statements that began after
+// the locks were taken.
+func (t *tx) take(ctx context.Context, orders []order, w bus.Want) ([]*bus.Lease, error) {
+	ids := make([]int64, len(orders))
+	byID := make(map[int64]*bus.Lease, len(orders))
+	expired := false
+	for i, o := range orders {
+		ids[i] = o.id
+		expired = expired || o.held
+		byID[o.id] = &bus.Lease{
+			Queue: o.orderID.queue, Channel: o.orderID.channel, Order: o.orderID.name,
+			Epoch: o.epoch + 1, For: w.For,
+		}
+	}
+	if expired {
+		if _, err := t.Exec(ctx, unmark, ids); err != nil {
+			return nil, err
+		}
+	}
+	var most any
+	if w.Max > 0 {
+		most = w.Max
+	}
+	rows, err := t.Query(ctx, mark, ids, t.skew, most, w.For.Microseconds())
+	if err != nil {
+		return nil, err
+	}
+	if err := collect(rows, byID); err != nil {
+		return nil, err
+	}
+	var leases []*bus.Lease
+	for _, o := range orders {
+		if l := byID[o.id]; len(l.Records) > 0 {
+			leases = append(leases, l)
+			continue
+		}
+		if err := t.free(ctx, o.id, o.head); err != nil { // its row was out of step with its records
+			return nil, err
+		}
+	}
+	return leases, nil
+}
+
+// collect adds the records to their leases.
+func collect(rows pgx.Rows, byID map[int64]*bus.Lease) error {
+	var (
+		r                     bus.Record
+		orderID               int64
+		due, published, until int64
+		progress, body        []byte
+	)
+	_, err := pgx.ForEachRow(rows, []any{
+		&r.Seq, &orderID, &due, &r.Attempt, &published, &r.Account, &r.Key, &r.Workspace, &progress, &body, &until,
+	}, func() error {
+		l := byID[orderID]
+		r.Queue, r.Channel, r.Order = l.Queue, l.Channel, l.Order
+		r.Published, r.NotBefore = fromMicros(published), notBefore(due, published)
+		r.Progress, r.Body = slices.Clone(progress), slices.Clone(body)
+		l.Until = fromMicros(until)
+		l.Records = append(l.Records, r)
+		return nil
+	})
+	return err
+}
+
+// notBefore undoes that a record without a time of its own is due when published.
+func notBefore(due, published int64) time.Time {
+	if due <= published {
+		return time.Time{}
+	}
+	return fromMicros(due)
+}
+
+// release ends the order's lease, if any, and finds its first waiting record,
+// from head on.
+const release = `UPDATE bus_order o SET held = false, due = n.due, head = coalesce(n.seq, o.head)
+	FROM (SELECT 1) one LEFT JOIN LATERAL (
+		SELECT seq, due FROM bus_record WHERE order_id = $1 AND seq >= $2 AND state <= 3 ORDER BY seq LIMIT 1
+	) n ON true WHERE o.id = $1`
+
+func (t *tx) free(ctx context.Context, id, head int64) error {
+	_, err := t.Exec(ctx, release, id, head)
+	return err
+}
