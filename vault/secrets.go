@@ -52,8 +52,10 @@ func (s *Store) Rotate(ctx context.Context, workspace, name string, f func(old [
 		}
 		defer clear(plain)
 		fresh, err := f(plain)
-		// f may have returned a part of what it was given.
-		return old.meta, slices.Clone(fresh), withoutValue(err, plain)
+		// fresh may be a part of plain: it is copied before either is cleared.
+		kept := slices.Clone(fresh)
+		defer clear(fresh)
+		return old.meta, kept, withoutValue(err, plain)
 	})
 }
 
@@ -138,6 +140,7 @@ func (s *Store) attempt(ctx context.Context, workspace, name string, f decide) (
 	if len(plain) == 0 || len(plain) > MaxValue {
 		return Stored{}, fmt.Errorf("a value has 1 to %d bytes", MaxValue)
 	}
+	s.o.Scrub.Learn(plain)
 	meta.Name, meta.Changed = name, s.o.Now().UTC()
 	meta.Version++
 	if old == nil {

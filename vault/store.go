@@ -36,6 +36,9 @@ type Options struct {
 	// the key, as after restoring a backup. What was changed or revoked since
 	// stands again as it was. Without it such a database is ErrRolledBack.
 	AcceptOlder bool
+	// Scrub learns every value, so that what writes through it hides them.
+	// nil: none.
+	Scrub *Scrubber
 }
 
 // Store is a vault over the durable state. It holds data keys and encrypted
@@ -76,7 +79,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{o: o}
 	s.shelves.Store(&map[string]*shelf{})
 	s.bindings.Store(&map[string][]Binding{})
-	return s, s.Refresh(ctx)
+	if err := s.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Refresh reads everything again, for a process that shares its database with
@@ -184,6 +190,7 @@ func (s *Store) verify(ctx context.Context, sh *shelf, m manifest) error {
 		if err != nil {
 			return fmt.Errorf("secret %q: %w", name, err)
 		}
+		s.o.Scrub.Learn(plain)
 		clear(plain)
 	}
 	kept, err := s.o.Key.Highest(ctx, sh.key.name())

@@ -1,0 +1,548 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/vault"
+	"github.com/gatehouse-chat/gatehouse/vault/vaulttest"
+)
+
+const secret = "123456:AA-the-value-of-the-secret"
+
+func TestConformance(t *testing.T) {
+	t.Run("in memory", func(t *testing.T) {
+		vaulttest.Test(t, func(*testing.T) kv.Store { return &vaulttest.State{} })
+	})
+	t.Run("in the reference engine", func(t *testing.T) {
+		vaulttest.Test(t, func(*testing.T) kv.Store { return inprocess.New(inprocess.Options{}) })
+	})
+}
+
+// home is a vault with one secret, "bot".
+func home(t testing.TB) (*vault.Store, *vaulttest.State, *vault.KeyFile) {
+	t.Helper()
+	state, key := &vaulttest.State{}, vaulttest.NewKey(t)
+	v := vaulttest.Open(t, state, key)
+	if _, err := v.Set(context.Background(), "home", "bot", []byte(secret), nil); err != nil {
+		t.Fatal(err)
+	}
+	return v, state, key
+}
+
+func TestNames(t *testing.T) {
+	v, _, _ := home(t)
+	for _, tt := range []struct {
+		name string
+		ok   bool
+	}{
+		{"a", true},
+		{"0", true},
+		{"support-bot_2.x", true},
+		{strings.Repeat("a", 64), true},
+		{"", false},
+		{strings.Repeat("a", 65), false},
+		{"-a", false},
+		{".a", false},
+		{"_a", false},
+		{"A", false},
+		{"a b", false},
+		{"a/b", false},
+		{"../a", false},
+		{"ä", false},
+		{"a\x00", false},
+	} {
+		_, err := v.Set(t.Context(), "home", tt.name, []byte(secret), nil)
+		if (err == nil) != tt.ok {
+			t.Errorf("%q: %v", tt.name, err)
+		}
+		if _, ok := vault.ParseRef("secret://" + tt.name); ok != tt.ok {
+			t.Errorf("reference to %q: %v", tt.name, ok)
+		}
+	}
+	if _, ok := vault.ParseRef("bot"); ok {
+		t.Error("a literal is taken for a reference")
+	}
+}
+
+func TestWorkspacesThatReachIntoOthers(t *testing.T) {
+	v, _, _ := home(t)
+	for _, w := range []string{"", "home/", "home/bot", "a b", "a\x00", strings.Repeat("a", 129)} {
+		if _, err := v.Set(t.Context(), w, "bot", []byte(secret), nil); err == nil {
+			t.Errorf("%q: set", w)
+		}
+		if err := v.Configure(w); err == nil {
+			t.Errorf("%q: configured", w)
+		}
+	}
+}
+
+func TestValues(t *testing.T) {
+	v, _, _ := home(t)
+	for _, tt := range []struct {
+		size      int
+		ok, short bool
+	}{
+		{0, false, false},
+		{1, true, true},
+		{11, true, true},
+		{12, true, false},
+		{64 << 10, true, false},
+		{64<<10 + 1, false, false},
+	} {
+		got, err := v.Set(t.Context(), "home", "x", bytes.Repeat([]byte("x"), tt.size), nil)
+		if (err == nil) != tt.ok || got.Short != tt.short || (got.Warning() != "") != tt.short {
+			t.Errorf("%d bytes: short %v, %v", tt.size, got.Short, err)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	v, _, _ := home(t)
+	tests := []struct {
+		in, want []string // want nil: refused
+	}{
+		{[]string{"API.Example.com"}, []string{"api.example.com:443"}},
+		{[]string{"b:1", "a:1", "b:1"}, []string{"a:1", "b:1"}},
+		{[]string{"[::1]:80", "::1"}, []string{"[::1]:443", "[::1]:80"}},
+		{[]string{"https://api.example.com"}, nil},
+		{[]string{"api.example.com/x"}, nil},
+		{[]string{"a@b"}, nil},
+		{[]string{"*.example.com"}, nil},
+		{[]string{"a:0"}, nil},
+		{[]string{"a:b:c"}, nil},
+		{[]string{""}, nil},
+		{[]string{"a b"}, nil},
+	}
+	for _, tt := range tests {
+		got, err := v.Set(t.Context(), "home", "bot", []byte(secret), tt.in)
+		if diff := cmp.Diff(tt.want, got.Hosts); diff != "" || (err == nil) != (tt.want != nil) {
+			t.Errorf("%q: %v %s", tt.in, err, diff)
+		}
+	}
+}
+
+func TestSetKeepsHostsUnlessTold(t *testing.T) {
+	v, _, _ := home(t)
+	for _, step := range []struct{ set, want []string }{
+		{[]string{"a:1"}, []string{"a:1"}},
+		{nil, []string{"a:1"}},
+		{[]string{}, nil},
+	} {
+		got, err := v.Set(t.Context(), "home", "bot", []byte(secret), step.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, got.Hosts); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	v, err := vault.Open(t.Context(), vault.Options{
+		State: &vaulttest.State{}, Key: vaulttest.NewKey(t), Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := now
+	for range 2 {
+		if _, err := v.Set(t.Context(), "home", "bot", []byte(secret), []string{"a:1"}); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Hour)
+	}
+	got, err := v.List(t.Context(), "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []vault.Meta{{Name: "bot", Version: 2, Created: first, Changed: first.Add(time.Hour), Hosts: []string{"a:1"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if text, _ := json.Marshal(got); bytes.Contains(text, []byte(secret)) {
+		t.Error("the list holds the value")
+	}
+	got[0].Hosts[0] = "evil:1"
+	if again, _ := v.List(t.Context(), "home"); again[0].Hosts[0] != "a:1" {
+		t.Error("the list gives the vault's own memory away")
+	}
+}
+
+// Nothing that is stored may hold the value, or what gives it away.
+func TestNothingReadableIsStored(t *testing.T) {
+	v, state, _ := home(t)
+	if _, err := v.Seal(t.Context(), "home", "via", []byte(secret)); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	state.Tamper(func(_ string, e kv.Entry) []byte {
+		n++
+		if bytes.Contains(e.Value, []byte(secret)) || bytes.Contains(e.Value, []byte("the-value")) {
+			t.Errorf("%s holds the value", e.Key)
+		}
+		return e.Value
+	})
+	if n != 3 {
+		t.Errorf("%d rows, want key, list and secret", n)
+	}
+}
+
+func TestLeaseConfigured(t *testing.T) {
+	v, _, _ := home(t)
+	if _, err := v.Set(t.Context(), "home", "fixed", []byte(secret), []string{"api.example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	set := func(b ...vault.Binding) {
+		if err := v.Configure("home", b...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bind := func(ref vault.Ref, kind, name string, hosts ...string) vault.Binding {
+		return vault.Binding{Ref: ref, Kind: kind, Name: name, Hosts: hosts}
+	}
+	set(
+		bind("secret://bot", "channel", "support", "api.example.com", "127.0.0.1:8081"),
+		bind("secret://fixed", "channel", "support", "api.example.com", "other.example"),
+		bind("secret://bot", "webhook", "hook"),
+	)
+	tests := []struct {
+		name, workspace string
+		ref             vault.Ref
+		p               vault.Purpose
+		want            error
+	}{
+		{"named", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "support", Host: "api.example.com:443"}, nil},
+		{"named, without a port", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "support", Host: "API.example.com"}, nil},
+		{"private host", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "support", Host: "127.0.0.1:8081"}, nil},
+		{"does not leave", "home", "secret://bot", vault.Purpose{Kind: "webhook", Name: "hook"}, nil},
+		{"bare name", "home", "bot", vault.Purpose{Kind: "channel", Name: "support", Host: "api.example.com:443"}, nil},
+		{"another host", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "support", Host: "evil.example:443"}, vault.ErrDenied},
+		{"another port", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "support", Host: "api.example.com:80"}, vault.ErrDenied},
+		{"a host where none is named", "home", "secret://bot", vault.Purpose{Kind: "webhook", Name: "hook", Host: "api.example.com:443"}, vault.ErrDenied},
+		{"another channel", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "sales", Host: "api.example.com:443"}, vault.ErrDenied},
+		{"another kind", "home", "secret://bot", vault.Purpose{Kind: "provider", Name: "support", Host: "api.example.com:443"}, vault.ErrDenied},
+		{"a tool", "home", "secret://bot", vault.Purpose{Kind: "tool", Name: "support", Host: "api.example.com:443"}, vault.ErrDenied},
+		{"nobody", "home", "secret://bot", vault.Purpose{}, vault.ErrDenied},
+		{"another workspace", "away", "secret://bot", vault.Purpose{Kind: "channel", Name: "support"}, vault.ErrNotFound},
+		{"unknown", "home", "secret://x", vault.Purpose{Kind: "channel", Name: "support"}, vault.ErrNotFound},
+		{"both allow", "home", "secret://fixed", vault.Purpose{Kind: "channel", Name: "support", Host: "api.example.com:443"}, nil},
+		{"the secret itself does not allow", "home", "secret://fixed", vault.Purpose{Kind: "channel", Name: "support", Host: "other.example:443"}, vault.ErrDenied},
+	}
+	for _, tt := range tests {
+		l, err := v.LeaseConfigured(t.Context(), tt.workspace, tt.ref, tt.p)
+		if !errors.Is(err, tt.want) || (l == nil) != (tt.want != nil) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	set()
+	if _, err := v.LeaseConfigured(t.Context(), "home", "bot", vault.Purpose{Kind: "webhook", Name: "hook"}); !errors.Is(err, vault.ErrDenied) {
+		t.Errorf("no longer configured: %v", err)
+	}
+}
+
+func TestConfigureRefuses(t *testing.T) {
+	v, _, _ := home(t)
+	for name, b := range map[string]vault.Binding{
+		"a tool":       {Ref: "secret://bot", Kind: "tool", Name: "x"},
+		"no kind":      {Ref: "secret://bot", Name: "x"},
+		"no name":      {Ref: "secret://bot", Kind: "channel"},
+		"no secret":    {Kind: "channel", Name: "x"},
+		"a URL":        {Ref: "secret://bot", Kind: "channel", Name: "x", Hosts: []string{"https://a"}},
+		"a wild card":  {Ref: "secret://bot", Kind: "channel", Name: "x", Hosts: []string{"*"}},
+		"a bad secret": {Ref: "secret://../bot", Kind: "channel", Name: "x"},
+	} {
+		if err := v.Configure("home", b); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// Every way in which a scope can differ from the one that is granted.
+func TestEveryWrongScopeIsDenied(t *testing.T) {
+	v, _, _ := home(t)
+	if _, err := v.Set(t.Context(), "away", "bot", []byte(secret), []string{"h:1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Set(t.Context(), "home", "bot", []byte(secret), []string{"h:1"}); err != nil {
+		t.Fatal(err)
+	}
+	g := vault.Grant{Kind: "tool", Name: "http", Channel: "support", Conversation: "room", Member: "anna"}
+	if err := v.Grant(t.Context(), "home", "bot", g); err != nil {
+		t.Fatal(err)
+	}
+	right := scope.Principal{Workspace: "home", Channel: "support", Conversation: "room", Member: "anna", Role: scope.Ordinary}
+	p := vault.Purpose{Kind: "tool", Name: "http", Host: "h:1"}
+	n := 0
+	for _, workspace := range []string{"home", "away", "none", ""} {
+		for _, channel := range []string{"support", "sales", ""} {
+			for _, conversation := range []string{"room", "other", ""} {
+				for _, member := range []string{"anna", "ben", ""} {
+					for _, role := range []scope.Role{scope.Owner, scope.Ordinary, scope.Guest, ""} {
+						for _, purpose := range []vault.Purpose{
+							p,
+							{Kind: "tool", Name: "http"},
+							{Kind: "tool", Name: "http", Host: "evil:1"},
+							{Kind: "tool", Name: "other", Host: "h:1"},
+							{Kind: "channel", Name: "http", Host: "h:1"},
+							{},
+						} {
+							x := scope.Principal{Workspace: workspace, Channel: channel, Conversation: conversation, Member: member, Role: role}
+							here := x
+							here.Role = right.Role
+							want := here == right && role != "" && purpose.Kind == "tool" && purpose.Name == "http" && purpose.Host != "evil:1"
+							l, err := v.Lease(t.Context(), scope.New(x), "secret://bot", purpose)
+							if (err == nil) != want || (l != nil) != want {
+								t.Errorf("%+v for %+v: %v", x, purpose, err)
+							}
+							n++
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d combinations", n)
+}
+
+func TestGrantAndRevoke(t *testing.T) {
+	v, state, key := home(t)
+	s := scope.New(scope.Principal{Workspace: "home", Member: "anna", Role: scope.Ordinary})
+	p := vault.Purpose{Kind: "tool", Name: "http"}
+	g := vault.Grant{Kind: "tool", Name: "http"}
+	lease := func() (*vault.Lease, error) { return v.Lease(t.Context(), s, "secret://bot", p) }
+	if _, err := lease(); !errors.Is(err, vault.ErrDenied) {
+		t.Errorf("before: %v", err)
+	}
+	for range 2 {
+		if err := v.Grant(t.Context(), "home", "bot", g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := lease()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := vaulttest.Value(t, l); got != secret || l.Version() != 1 {
+		t.Errorf("version %d is %q", l.Version(), got)
+	}
+	if err := v.Revoke(t.Context(), "home", "bot", g); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lease(); !errors.Is(err, vault.ErrDenied) {
+		t.Errorf("after: %v", err)
+	}
+	if err := l.Use(func([]byte) error { return nil }); !errors.Is(err, vault.ErrExpired) {
+		t.Errorf("the lease: %v", err)
+	}
+	v = vaulttest.Open(t, state, key)
+	if _, err := lease(); !errors.Is(err, vault.ErrDenied) {
+		t.Errorf("after a restart: %v", err)
+	}
+	for _, bad := range []vault.Grant{{}, {Kind: "tool"}, {Name: "http"}, {Kind: "channel", Name: "support"}} {
+		if err := v.Grant(t.Context(), "home", "bot", bad); err == nil {
+			t.Errorf("granted %+v", bad)
+		}
+	}
+	if err := v.Grant(t.Context(), "home", "none", g); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("unknown: %v", err)
+	}
+}
+
+func TestRotate(t *testing.T) {
+	v, _, _ := home(t)
+	var held []byte
+	got, err := v.Rotate(t.Context(), "home", "bot", func(old []byte) ([]byte, error) {
+		held = old
+		return append(slices.Clone(old), "+1"...), nil
+	})
+	if err != nil || got.Version != 2 {
+		t.Fatalf("version %d, %v", got.Version, err)
+	}
+	if !bytes.Equal(held, make([]byte, len(held))) {
+		t.Error("the old value was not cleared")
+	}
+	l, err := vaulttest.Lease(t, v, "home", "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := vaulttest.Value(t, l); got != secret+"+1" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := v.Rotate(t.Context(), "home", "none", func(b []byte) ([]byte, error) { return b, nil }); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("unknown: %v", err)
+	}
+	_, err = v.Rotate(t.Context(), "home", "bot", func(b []byte) ([]byte, error) { return nil, fmt.Errorf("refused: %s", b) })
+	if err == nil || strings.Contains(err.Error(), secret) {
+		t.Errorf("a failure: %v", err)
+	}
+	// What f returns may be what it was given.
+	if _, err := v.Rotate(t.Context(), "home", "bot", func(b []byte) ([]byte, error) { return b[:6], nil }); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = vaulttest.Lease(t, v, "home", "bot"); err != nil {
+		t.Fatal(err)
+	}
+	if got := vaulttest.Value(t, l); got != "123456" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRotationsHappenOneAfterTheOther(t *testing.T) {
+	v, _, _ := home(t)
+	if _, err := v.Set(t.Context(), "home", "n", []byte("x"), nil); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			_, err := v.Rotate(context.Background(), "home", "n", func(b []byte) ([]byte, error) { return append(slices.Clone(b), 'x'), nil })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if l, err := vaulttest.Lease(t, v, "home", "n"); err == nil {
+				_ = l.Use(func([]byte) error { return nil })
+			}
+		})
+	}
+	wg.Wait()
+	l, err := vaulttest.Lease(t, v, "home", "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := vaulttest.Value(t, l); len(got) != 21 {
+		t.Errorf("%d rotations took effect", len(got)-1)
+	}
+}
+
+func TestAudit(t *testing.T) {
+	var got []vault.Use
+	now := time.Unix(1, 0)
+	v, err := vault.Open(t.Context(), vault.Options{
+		State: &vaulttest.State{}, Key: vaulttest.NewKey(t), Now: func() time.Time { return now },
+		Audit: func(_ context.Context, u vault.Use) { got = append(got, u) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Set(t.Context(), "home", "bot", []byte(secret), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vaulttest.Lease(t, v, "home", "bot"); err != nil {
+		t.Fatal(err)
+	}
+	anna := scope.Principal{Workspace: "home", Member: "anna", Role: scope.Ordinary}
+	tool := vault.Purpose{Kind: "tool", Name: "http", Host: "h:1"}
+	_, _ = v.Lease(t.Context(), scope.New(anna), "secret://bot", tool)
+	want := []vault.Use{
+		{At: now, Workspace: "home", Secret: "bot", Version: 1, Purpose: vaulttest.Bot},
+		{At: now, Workspace: "home", By: anna, Secret: "bot", Purpose: tool, Err: vault.ErrDenied},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateErrors()); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(fmt.Sprintf("%+v", got), secret) {
+		t.Error("the audit holds the value")
+	}
+}
+
+func TestLeaseShowsNothing(t *testing.T) {
+	v, _, _ := home(t)
+	l, err := vaulttest.Lease(t, v, "home", "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "lease", l, "in", struct{ L *vault.Lease }{l})
+	text, _ := json.Marshal(map[string]any{"lease": l})
+	for _, x := range []*vault.Lease{l, vault.Literal([]byte(secret))} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			if got := fmt.Sprintf(verb, x); got != "[secret]" {
+				t.Errorf("%s: %s", verb, got)
+			}
+		}
+	}
+	if x := log.String() + string(text); strings.Contains(x, secret) || !strings.Contains(x, "[secret]") {
+		t.Errorf("got %s", x)
+	}
+}
+
+func TestLeaseIsClearedAndEnds(t *testing.T) {
+	now := time.Unix(1, 0)
+	v, err := vault.Open(t.Context(), vault.Options{
+		State: &vaulttest.State{}, Key: vaulttest.NewKey(t), Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Set(t.Context(), "home", "bot", []byte(secret), nil); err != nil {
+		t.Fatal(err)
+	}
+	l, err := vaulttest.Lease(t, v, "home", "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held []byte
+	use := func() error { return l.Use(func(plain []byte) error { held = plain; return nil }) }
+	if err := use(); err != nil || !bytes.Equal(held, make([]byte, len(secret))) {
+		t.Errorf("after use: %q, %v", held, err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = l.Use(func(plain []byte) error { held = plain; panic("x") })
+	}()
+	if !bytes.Equal(held, make([]byte, len(secret))) {
+		t.Error("a panic leaves the value behind")
+	}
+	now = now.Add(vault.LeaseFor - 1)
+	if err := use(); err != nil {
+		t.Errorf("at the last moment: %v", err)
+	}
+	now = now.Add(1)
+	if err := use(); !errors.Is(err, vault.ErrExpired) {
+		t.Errorf("afterwards: %v", err)
+	}
+	var none *vault.Lease
+	for name, x := range map[string]*vault.Lease{"nil": none, "zero": {}, "empty": vault.Literal(nil)} {
+		if err := x.Use(func([]byte) error { return nil }); !errors.Is(err, vault.ErrDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestLeaseWithholdsErrorsThatTell(t *testing.T) {
+	v, _, _ := home(t)
+	l, err := vaulttest.Lease(t, v, "home", "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := errors.New("other")
+	if err := l.Use(func([]byte) error { return other }); !errors.Is(err, other) {
+		t.Errorf("got %v", err)
+	}
+	err = l.Use(func(plain []byte) error { return fmt.Errorf("with %s: %w", plain, other) })
+	for ; err != nil; err = errors.Unwrap(err) {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
