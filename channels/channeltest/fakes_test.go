@@ -107,6 +107,8 @@ func TestViolations(t *testing.T) {
 		}, "not allowed for"},
 		{"event text", accept(func(e *channels.Event) { e.Raw = json.RawMessage(`"` + value + `"`) }), "holds the value"},
 		{"no key", accept(func(e *channels.Event) { e.Key = "" }), "no key"},
+		{"a key with NUL", accept(func(e *channels.Event) { e.Key = "a\x00b" }), "without NUL"},
+		{"a thread that is no text", accept(func(e *channels.Event) { e.Where.Thread = "\xff" }), "without NUL"},
 		{"foreign channel", accept(func(e *channels.Event) { e.Where.Channel = "other" }), "not the channel's id"},
 		{"two accounts", accept(func(e *channels.Event) { e.Account = "b" }), "differ"},
 		{"no conversation", accept(func(e *channels.Event) { e.Where.Conversation = "" }), "no conversation"},

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 )
@@ -167,6 +169,11 @@ func (s *Sink) check(e channels.Event) {
 	}
 	if e.Key == "" {
 		bad("it has no key")
+	}
+	for _, id := range []string{e.Key, string(e.Account), string(e.Where.Conversation), string(e.Where.Thread)} {
+		if !utf8.ValidString(id) || strings.Contains(id, "\x00") {
+			bad("the id %q is not UTF-8 without NUL", id)
+		}
 	}
 	if e.Where.Channel != s.h.id {
 		bad("Where.Channel is %q and not the channel's id %q", e.Where.Channel, s.h.id)

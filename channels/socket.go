@@ -1,0 +1,29 @@
+package channels
+
+import (
+	"context"
+	"net/http"
+)
+
+// Socketer is a [Host] that opens WebSockets, found by a type assertion. An
+// adapter that must send a credential inside of a message needs it: the frames
+// of a connection that the adapter opens itself are masked, so that nothing can
+// be filled in on their way, while here the gateway does the framing and puts
+// secrets into text messages as it does into a JSON body. It is also how a
+// guest, which cannot hold a connection, is given one.
+type Socketer interface {
+	// Socket connects for an account, under the rules of Client. It blocks
+	// until the handshake is over.
+	Socket(ctx context.Context, a AccountID, url string, header http.Header) (Socket, error)
+}
+
+// Socket is a WebSocket that carries text. One goroutine may read while another
+// writes. A context that ends closes it.
+type Socket interface {
+	// Read returns the next message.
+	Read(ctx context.Context) ([]byte, error)
+	// Write sends one message.
+	Write(ctx context.Context, message []byte) error
+	// Close ends the connection and every call on it.
+	Close() error
+}
