@@ -48,8 +48,8 @@ One of these helps:
 // lifetime bounds the first start of a server, download included.
 const lifetime = 6 * time.Minute
 
-// shared is the server of this process. The reference to it is given up by
-// the kernel when the process ends, however it ends, so nothing closes it.
+// shared is the server of this process. Nothing closes the reference to it:
+// the kernel gives it up when the process ends, however it ends.
 var shared = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv(urlVariable); given != "" {
 		return given, nil

@@ -5,36 +5,48 @@ package pgserver
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 )
 
-// lockShared blocks until it holds a shared lock on the file, which lasts
-// until the file is closed.
-func lockShared(path string) (*os.File, error) {
+// fileLock is a lock on a file. It holds a bare descriptor, because an os.File
+// is closed by the garbage collector: this lock lasts until it is closed or
+// its process ends, whoever still remembers it.
+type fileLock struct{ descriptor int }
+
+// Close gives the lock up.
+func (l *fileLock) Close() error {
+	if err := syscall.Close(l.descriptor); err != nil {
+		return fmt.Errorf("unlock: %w", err)
+	}
+	return nil
+}
+
+// lockShared blocks until it holds a shared lock on the file.
+func lockShared(path string) (*fileLock, error) {
 	return lock(path, syscall.LOCK_SH)
 }
 
 // tryLock takes an exclusive lock, or reports errBusy at once.
-func tryLock(path string) (*os.File, error) {
+func tryLock(path string) (*fileLock, error) {
 	return lock(path, syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-func lock(path string, how int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+func lock(path string, how int) (*fileLock, error) {
+	descriptor, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	l := &fileLock{descriptor: descriptor}
 	for {
-		err = syscall.Flock(int(f.Fd()), how)
+		err = syscall.Flock(descriptor, how)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}
 	if err == nil {
-		return f, nil
+		return l, nil
 	}
-	_ = f.Close()
+	_ = l.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, errBusy
 	}
@@ -43,12 +55,12 @@ func lock(path string, how int) (*os.File, error) {
 
 // isLocked reports whether some process holds the file's exclusive lock.
 func isLocked(path string) (bool, error) {
-	f, err := lock(path, syscall.LOCK_SH|syscall.LOCK_NB)
+	l, err := lock(path, syscall.LOCK_SH|syscall.LOCK_NB)
 	if errors.Is(err, errBusy) {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	return false, f.Close()
+	return false, l.Close()
 }

@@ -95,7 +95,7 @@ func (p places) writeState(s state) error {
 // Reference keeps the server running until it is closed or its process ends.
 type Reference struct {
 	URL  string // of the maintenance database, as a role that may do everything
-	lock *os.File
+	lock *fileLock
 }
 
 // Close gives the reference up.
