@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"path"
 	"strconv"
 	"strings"
@@ -154,14 +153,13 @@ func (a *api) download(ctx context.Context, file string) (io.ReadCloser, error) 
 	if err != nil {
 		return nil, err
 	}
-	var sent progress
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), http.MethodGet, to, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, http.NoBody)
 	if err != nil {
 		return nil, a.fail(op, channels.Rejected, errors.New("the file's address is not a URL"))
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return nil, a.lost(codec.Call{Method: op, Repeatable: true}, err, sent.stage(), nil)
+		return nil, a.fail(op, channels.Transient, cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
 		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil

@@ -1,7 +1,6 @@
 package telegram
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -141,19 +139,19 @@ func (a *api) post(ctx context.Context, c codec.Call, limit int64) (status int, 
 	if err != nil {
 		return 0, nil, err
 	}
-	var sent progress
-	content, kind, upload, err := open(ctx, c)
+	b, err := newBody(ctx, c)
 	if err != nil {
 		return 0, nil, a.fail(c.Method, channels.Other, err)
 	}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), http.MethodPost, to, content)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, b)
 	if err != nil {
-		return 0, nil, a.fail(c.Method, channels.Other, errors.New("the address of the Bot API is not a URL"))
+		return 0, nil, a.fail(c.Method, channels.Other, errors.Join(errors.New("the address of the Bot API is not a URL"), b.Close()))
 	}
-	req.Header.Set("Content-Type", kind)
+	req.Header.Set("Content-Type", b.contentType)
+	req.ContentLength, req.GetBody = b.size, b.again
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return 0, nil, a.lost(c, err, sent.stage(), upload)
+		return 0, nil, a.lost(c, err, b)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
@@ -161,37 +159,20 @@ func (a *api) post(ctx context.Context, c codec.Call, limit int64) (status int, 
 		err = errors.New("the answer is too long")
 	}
 	if err != nil {
-		return 0, nil, a.lost(c, err, answered, upload)
+		return 0, nil, a.lost(c, err, b)
 	}
 	return resp.StatusCode, body, nil
-}
-
-// open makes a request's body. An upload is nil for JSON.
-func open(ctx context.Context, c codec.Call) (io.Reader, string, *upload, error) {
-	if len(c.Files) == 0 {
-		return bytes.NewReader(c.Params), "application/json", nil, nil
-	}
-	u, err := newUpload(ctx, c)
-	if err != nil {
-		return nil, "", nil, err
-	}
-	return u, u.contentType, u, nil
 }
 
 // lost classifies a request whose answer did not come. A call that may be
 // repeated is Transient in any case; another one only when it is certain that
 // the platform cannot have the whole of it.
-func (a *api) lost(c codec.Call, err error, s stage, u *upload) error {
-	var mine *channels.Error
-	if errors.As(err, &mine) {
-		return a.fail(c.Method, mine.Kind, cause(err))
+func (a *api) lost(c codec.Call, err error, b *body) error {
+	if broken := b.broken(); broken != nil {
+		return a.fail(c.Method, channels.Other, broken)
 	}
 	kind := channels.Ambiguous
-	switch {
-	case u.broken() != nil:
-		// The body ended before its last boundary: no server takes that.
-		return a.fail(c.Method, channels.Other, u.broken())
-	case c.Repeatable, s == connecting, dialing(err):
+	if c.Repeatable || !b.whole.Load() || dialing(err) {
 		kind = channels.Transient
 	}
 	return a.fail(c.Method, kind, cause(err))
@@ -206,35 +187,10 @@ func cause(err error) error {
 	return err
 }
 
-// dialing reports whether no connection was made at all.
+// dialing reports whether no connection was made at all. The gateway's boundary
+// may have taken the body by then, to look for placeholders in it.
 func dialing(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
 	return (errors.As(err, &op) && op.Op == "dial") || errors.As(err, &dns)
-}
-
-// stage is how far a request is known to have come.
-type stage int32
-
-const (
-	untold     stage = iota // the transport has said nothing
-	connecting              // it waits for a connection; nothing was written
-	written                 // something was written
-	answered                // the answer has begun
-)
-
-// progress follows a request. Without a word from the transport nothing is
-// certain, so that one that does not trace is never taken for one that did not
-// send. The transport asks for a connection again only when nothing of a POST
-// was written to the one before.
-type progress struct{ at atomic.Int32 }
-
-func (p *progress) stage() stage { return stage(p.at.Load()) }
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { p.at.Store(int32(connecting)) },
-		WroteHeaders: func() { p.at.Store(int32(written)) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { p.at.Store(int32(written)) },
-	}
 }

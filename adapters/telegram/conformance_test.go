@@ -290,11 +290,10 @@ type gate struct {
 	addr    string
 	backend *httputil.ReverseProxy
 
-	mu    sync.Mutex
-	srv   *httptest.Server
-	hold  chan struct{} // the next send's answer waits for its end
-	log   []call
-	opens []io.Closer
+	mu   sync.Mutex
+	srv  *httptest.Server
+	hold chan struct{} // the next send's answer waits for its end
+	log  []call
 }
 
 type call struct {

@@ -51,15 +51,19 @@ func (l *live) boot(t *testing.T, snap channeltest.Snapshot) {
 	done := make(chan error, 1)
 	go func() { done <- ch.Run(ctx, l.sink) }()
 	l.done, l.stop = done, cancel
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run returned %v", err)
-		}
-		done <- nil
-		l.host.Client("").CloseIdleConnections()
-	})
+	t.Cleanup(func() { l.halt(t) })
 	l.host.WaitHealth(channels.Connected)
+}
+
+// halt ends Run and wants nil from it. It may be called again.
+func (l *live) halt(t *testing.T) {
+	t.Helper()
+	l.stop()
+	if err := <-l.done; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	l.done <- nil
+	l.host.Client("").CloseIdleConnections()
 }
 
 func (l *live) send(t *testing.T, p channels.Part) channels.Receipt {
@@ -242,9 +246,7 @@ func TestButtonsSurviveAndAreAnswered(t *testing.T) {
 	chat.Say(l.alice, "do it")
 	where := l.sink.WaitEvents(1)[0].Where
 	r := l.send(t, channels.Part{To: where, Body: markup.Plain("Sure?"), Buttons: []channels.Button{{Label: "Yes", Data: "approve:17"}}})
-	l.stop()
-	<-l.done
-	l.done <- nil
+	l.halt(t)
 	l.boot(t, l.host.Snapshot())
 	l.stage.press(r.ID, "Yes")
 	e := l.sink.WaitEvent("the press", func(e channels.Event) bool { _, ok := e.Content.(channels.Press); return ok })
@@ -288,11 +290,7 @@ func TestBlockedBot(t *testing.T) {
 func TestLongPollIsLeftAtOnceOnShutdown(t *testing.T) {
 	l := newLive(t)
 	channeltest.Eventually(t, "a long poll", func() bool { return l.srv.Calls("getUpdates") >= 1 })
-	l.stop()
-	if err := <-l.done; err != nil {
-		t.Error(err)
-	}
-	l.done <- nil
+	l.halt(t)
 }
 
 func TestLargeFileIsStreamed(t *testing.T) {

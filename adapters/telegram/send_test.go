@@ -140,11 +140,8 @@ func TestLostConnections(t *testing.T) {
 	nobody := "http://" + closed.Addr().String()
 	_ = closed.Close()
 
-	abort := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	abort := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		if strings.HasSuffix(r.URL.Path, "/half") || r.Header.Get("Half") != "" {
-			return
-		}
 		panic(http.ErrAbortHandler)
 	}))
 	abort.Config.ErrorLog = quiet()
@@ -203,14 +200,37 @@ func TestLostConnections(t *testing.T) {
 	}
 }
 
-// A transport that tells nothing is not believed to have sent nothing.
-func TestUntracedFailureIsAmbiguous(t *testing.T) {
+// A transport that has taken the whole request is believed to have sent it.
+func TestTakenRequestIsAmbiguous(t *testing.T) {
 	f := newFake(t)
 	f.on("sendMessage", func(context.Context, request) (int, string, error) { return 0, "", errors.New("gone") })
 	_, err := newBench(t, f, channeltest.Snapshot{}).ch.Send(t.Context(), text("hello"))
 	if channels.KindOf(err) != channels.Ambiguous {
 		t.Error(err)
 	}
+}
+
+// One that refuses it, as the way out does with a destination, has not.
+func TestRefusedRequestIsTransient(t *testing.T) {
+	h := plainHost{channeltest.NewHost(t), &http.Client{Transport: refusing{}}}
+	ch, err := telegram.Driver{}.Open(t.Context(), h, section())
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := text("hello")
+	form.Files = []channels.File{file(channels.Document, "x")}
+	for _, p := range []channels.Part{text("hello"), form} {
+		if _, err := ch.Send(t.Context(), p); channels.KindOf(err) != channels.Transient {
+			t.Error(err)
+		}
+	}
+}
+
+type refusing struct{}
+
+func (refusing) RoundTrip(req *http.Request) (*http.Response, error) {
+	_ = req.Body.Close()
+	return nil, errors.New("egress: refused")
 }
 
 type failingReader struct{}

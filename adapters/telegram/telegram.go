@@ -164,7 +164,7 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 func (c *Channel) identify(ctx context.Context) (codec.Self, error) {
 	var pause backoff
 	for {
-		self, err := c.self(ctx)
+		self, err := c.ask(ctx)
 		switch {
 		case err == nil:
 			return self, nil
@@ -178,11 +178,17 @@ func (c *Channel) identify(ctx context.Context) (codec.Self, error) {
 	}
 }
 
-// self is the bot, asked for once.
+// self is the bot, asked for when it is not known.
 func (c *Channel) self(ctx context.Context) (codec.Self, error) {
 	if s, ok := c.known(); ok {
 		return s, nil
 	}
+	return c.ask(ctx)
+}
+
+// ask asks the platform who the bot is, and remembers it. Each Run does, since
+// the token behind the reference may be another bot's by then.
+func (c *Channel) ask(ctx context.Context) (codec.Self, error) {
 	u, err := c.getMe(ctx)
 	if err != nil {
 		return codec.Self{}, err

@@ -32,7 +32,10 @@ type source struct {
 	err  atomic.Pointer[error] // read by the sender while the transport may still be reading the file
 }
 
-var errTooBig = errors.New("a file is larger than the platform takes")
+var (
+	errTooBig = errors.New("a file is larger than the platform takes")
+	errOnce   = errors.New("a form can be sent once")
+)
 
 // Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) {

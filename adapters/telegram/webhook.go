@@ -104,7 +104,7 @@ func (w *hook) look(ctx context.Context) error {
 		// The platform's words describe our own answer or the way to us.
 		w.health.report(channels.Health{
 			Phase: channels.Retrying, Fix: fixPublic, As: w.name(),
-			Err: errors.New("Telegram cannot deliver: " + cut(n.LastErrorMessage, 200)), //nolint:staticcheck // a proper name
+			Err: errors.New("Telegram cannot deliver: " + cut(n.LastErrorMessage, 200)),
 		})
 		return nil
 	}
