@@ -31,6 +31,7 @@ func tidy(h []Entry) []Entry {
 	settle := func() {
 		for _, id := range order {
 			if open[id] > 0 {
+				open[id]--
 				out = append(out, Entry{Role: ToolRole, CallID: id, Text: "[no result: the turn ended before]"})
 			}
 		}

@@ -1,0 +1,163 @@
+package agent_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+)
+
+func long(n int) []agent.Entry {
+	var h []agent.Entry
+	for i := range n {
+		h = append(h,
+			agent.Entry{Role: agent.User, Name: "Ada", Text: fmt.Sprintf("question %d %s", i, strings.Repeat("x", 400)), Keys: []string{fmt.Sprint("old", i)}},
+			agent.Entry{Role: agent.Assistant, Text: fmt.Sprintf("answer %d %s", i, strings.Repeat("y", 400))})
+	}
+	return h
+}
+
+func small(m *agenttest.Model) agent.Options {
+	o := one(m)
+	d := o.Models["default"]
+	d.Context = 2000
+	o.Models["default"] = d
+	return o
+}
+
+// summarising answers the call that asks for a summary.
+func summarising(summary agenttest.Answer, otherwise agenttest.Script) agenttest.Script {
+	return func(r *agenttest.Request) agenttest.Answer {
+		if strings.HasPrefix(r.System(), "You keep the memory") {
+			return summary
+		}
+		return otherwise(r)
+	}
+}
+
+func TestCompaction(t *testing.T) {
+	m := agenttest.NewModel(summarising(agenttest.Say("Ada likes soup."), agenttest.Echo))
+	tn := turn("and now?")
+	tn.History = long(20)
+	res := run(t, small(m), tn, &port{})
+	if text(res) != "echo: and now?" || m.Calls() != 2 || len(res.Usage) != 2 {
+		t.Fatalf("reply %q after %d calls", text(res), m.Calls())
+	}
+	first := res.Entries[0]
+	if first.Role != agent.Summary || first.Text != "Ada likes soup." {
+		t.Errorf("entries begin with %+v", first)
+	}
+	kept := res.Entries[1 : len(res.Entries)-2]
+	if len(kept) == 0 || kept[0].Role != agent.User {
+		t.Errorf("kept %s", roles(kept))
+	}
+	if diff := cmp.Diff(tn.History[len(tn.History)-len(kept):], kept); diff != "" {
+		t.Errorf("the newest are not kept as they were: %s", diff)
+	}
+	asked := m.Requests()[1].Messages()
+	if asked[0].Text != agent.ContextMark+"What was said before, summarised: Ada likes soup." {
+		t.Errorf("the model reads %q", asked[0].Text)
+	}
+	if tr := m.Requests()[0].Messages()[0].Text; !strings.Contains(tr, "Ada: question 15") || strings.Contains(tr, kept[0].Text) {
+		t.Errorf("transcript %.200q", tr)
+	}
+
+	// The next turn reads the history from the summary on, and has no need of another.
+	next := turn("and then?")
+	next.History = append(append([]agent.Entry{}, tn.History...), res.Entries...)
+	m.Follow(nil)
+	if res := run(t, small(m), next, &port{}); m.Calls() != 1 || len(res.Entries) != 2 {
+		t.Errorf("%d calls, entries %d", m.Calls(), len(res.Entries))
+	}
+	if n := len(m.Requests()[0].Messages()); n != 1+len(kept)+3 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+func TestCompactionThatFailsLosesNothing(t *testing.T) {
+	for name, a := range map[string]agenttest.Answer{"error": agenttest.Refuse(400, ""), "empty": {}} {
+		t.Run(name, func(t *testing.T) {
+			m := agenttest.NewModel(summarising(a, agenttest.Echo))
+			tn := turn("and now?")
+			tn.History = long(20)
+			res := run(t, small(m), tn, &port{})
+			if text(res) != "echo: and now?" || len(res.Entries) != 2 {
+				t.Errorf("reply %q, %d entries", text(res), len(res.Entries))
+			}
+		})
+	}
+}
+
+func TestTooLongIsShortenedOnce(t *testing.T) {
+	refuse := func(r *agenttest.Request) agenttest.Answer {
+		if len(r.Messages()) > 3 {
+			return agenttest.Refuse(http.StatusBadRequest, "context_length_exceeded")
+		}
+		return agenttest.Echo(r)
+	}
+	m := agenttest.NewModel(summarising(agenttest.Say("short"), refuse))
+	tn := turn("and now?")
+	tn.History = long(4)
+	res := run(t, one(m), tn, &port{})
+	if text(res) != "echo: and now?" || m.Calls() != 3 || res.Entries[0].Role != agent.Summary {
+		t.Errorf("reply %q after %d calls, entries\n%.300s", text(res), m.Calls(), roles(res.Entries))
+	}
+
+	always := func(*agenttest.Request) agenttest.Answer {
+		return agenttest.Refuse(http.StatusBadRequest, "context_length_exceeded")
+	}
+	m.Follow(summarising(agenttest.Say("short"), always))
+	if res := run(t, one(m), tn, &port{}); res.Failed == nil || res.Failed.Kind != agent.TooLong || m.Calls() != 3 {
+		t.Errorf("failed %v after %d calls", res.Failed, m.Calls())
+	}
+}
+
+// TestAnyHistoryIsMadeWhole: whatever was cut off a history, each call in a
+// request is followed by its result, and no result stands alone.
+func TestAnyHistoryIsMadeWhole(t *testing.T) {
+	id := rapid.SampledFrom([]string{"a", "b", ""})
+	rapid.Check(t, func(rt *rapid.T) {
+		entry := rapid.Custom(func(rt *rapid.T) agent.Entry {
+			switch rapid.IntRange(0, 3).Draw(rt, "role") {
+			case 0:
+				return agent.Entry{Role: agent.User, Text: "u"}
+			case 1:
+				return agent.Entry{Role: agent.ToolRole, CallID: id.Draw(rt, "id"), Text: "r"}
+			}
+			e := agent.Entry{Role: agent.Assistant, Text: "s"}
+			for range rapid.IntRange(0, 3).Draw(rt, "calls") {
+				e.Calls = append(e.Calls, agent.ToolCall{ID: id.Draw(rt, "id"), Name: "f", Args: []byte("{}")})
+			}
+			return e
+		})
+		m := agenttest.NewModel(nil)
+		tn := turn("x")
+		tn.History = rapid.SliceOf(entry).Draw(rt, "history")
+		if _, err := agent.New(one(m)).Run(t.Context(), tn, &port{}); err != nil {
+			rt.Fatal(err)
+		}
+		open := map[string]int{}
+		for _, e := range m.Requests()[0].Messages() {
+			if e.Role == agent.ToolRole {
+				if open[e.CallID]--; open[e.CallID] < 0 {
+					rt.Fatalf("a result for %q without a call", e.CallID)
+				}
+				continue
+			}
+			for id, n := range open {
+				if n != 0 {
+					rt.Fatalf("call %q has no result before %s", id, e.Role)
+				}
+			}
+			for _, c := range e.Calls {
+				open[c.ID]++
+			}
+		}
+	})
+}
