@@ -38,7 +38,6 @@ type topic struct {
 type stored struct {
 	*wireMessage
 	outgoing  bool // from the bot under test
-	album     string
 	files     []File
 	reactions map[int64][]wireReaction // by user, 0 for the bot
 }

@@ -159,7 +159,7 @@ func (s *Server) controlFaults(mux *http.ServeMux) {
 func take[In, Out any](do func(In) (Out, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var in In
-		body, err := io.ReadAll(io.LimitReader(r.Body, 2*maxBody))
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
 		if err == nil && len(body) > 0 {
 			err = json.Unmarshal(body, &in)
 		}
@@ -232,6 +232,9 @@ func controlWrite(c *Chat, u *User, p controlSay) (controlSaid, error) {
 	}
 	return controlSaid{Message: m.ID, Update: m.Update, Thread: m.Thread}, nil
 }
+
+// maxControl bounds a message of a Remote, whose files are written in base64.
+const maxControl = 2 * maxUpload
 
 // logWait bounds how long a reader of the log is kept waiting.
 const logWait = 30 * time.Second

@@ -46,6 +46,28 @@ type Delivery struct {
 	Lost      bool      `json:"lost,omitempty"` // a fault kept the answer from the bot
 }
 
+// Marked lists the parts of the text that are marked with a kind of entity, such
+// as bold. Pieces that touch are joined: the platform cuts a style in two where
+// another entity begins.
+func (d Delivery) Marked(kind string) []string {
+	var out []string
+	end := -1
+	for _, e := range d.Entities {
+		if e.Type != kind {
+			continue
+		}
+		start := byteOffset(d.Text, e.Offset)
+		run := d.Text[start : start+byteOffset(d.Text[start:], e.Length)]
+		if e.Offset == end && isStyle(kind) {
+			out[len(out)-1] += run
+		} else {
+			out = append(out, run)
+		}
+		end = e.end()
+	}
+	return out
+}
+
 // Log is a run of deliveries in the order in which they took effect.
 type Log []Delivery
 

@@ -30,7 +30,7 @@ func sendFile(kind string) call {
 		if err != nil {
 			return nil, err
 		}
-		if err := checkMedia(kind, up, caption); err != nil {
+		if err := s.checkMedia(kind, up, caption); err != nil {
 			return nil, err
 		}
 		if err := checkButtons(board); err != nil {
@@ -102,14 +102,14 @@ func (s *Server) input(q *query, field, value string) (*upload, *keptFile, error
 }
 
 // checkMedia applies the platform's limits on a file and its caption.
-func checkMedia(kind string, up *upload, caption formatted) error {
+func (s *Server) checkMedia(kind string, up *upload, caption formatted) error {
 	if utf16Len(caption.text) > maxCaption {
 		return badRequest("message caption is too long")
 	}
 	if up == nil {
 		return nil
 	}
-	if len(up.bytes) > maxUpload {
+	if len(up.bytes) > s.options.maxUpload {
 		return &apiError{code: 413, description: "Request Entity Too Large"}
 	}
 	if kind != "photo" {
@@ -165,7 +165,7 @@ func (s *Server) prepare(q *query, item albumItem) (readyItem, error) {
 	if err != nil {
 		return readyItem{}, err
 	}
-	return readyItem{kind, up, known, caption}, checkMedia(kind, up, caption)
+	return readyItem{kind, up, known, caption}, s.checkMedia(kind, up, caption)
 }
 
 // sendMediaGroup sends an album: all of it or nothing.

@@ -1,7 +1,10 @@
 package telegramtest
 
+import "slices"
+
 // nest brings entities into the shape the platform stores: styles may cross
-// anything and are joined where they touch; code and pre hold nothing else;
+// anything, are joined where they touch and cut where
+// another entity begins; code and pre hold nothing else;
 // links, mentions and their like do not overlap; quotes do not nest.
 func nest(list []Entity) []Entity {
 	if len(list) == 0 {
@@ -22,9 +25,9 @@ func nest(list []Entity) []Entity {
 	solid = apart(solid)
 	quotes = apart(quotes)
 	solid = dropCrossing(solid, quotes)
-	outer := append(solid, quotes...)
+	outer := slices.Concat(solid, quotes)
 	sortEntities(outer)
-	out := append(outer, splitStyles(styles, outer)...)
+	out := slices.Concat(outer, splitStyles(styles, outer))
 	sortEntities(out)
 	return out
 }
@@ -70,14 +73,24 @@ func dropCrossing(list, quotes []Entity) []Entity {
 	return out
 }
 
-// splitStyles joins runs of a style that touch, cuts them at the borders of
-// outer entities, and takes them out of code.
+// splitStyles joins runs of a style that touch, cuts them where another style
+// begins and at the borders of outer entities, and takes them out of code.
 func splitStyles(styles, outer []Entity) []Entity {
-	var out []Entity
+	var runs, out []Entity
 	for _, kind := range []string{"bold", "italic", "underline", "strikethrough", "spoiler"} {
-		for _, run := range joined(styles, kind) {
-			out = append(out, cutAt(run, outer)...)
-		}
+		runs = append(runs, joined(styles, kind)...)
+	}
+	borders := make([]int, 0, len(runs)+2*len(outer))
+	for _, run := range runs {
+		borders = append(borders, run.Offset)
+	}
+	for _, o := range outer {
+		borders = append(borders, o.Offset, o.end())
+	}
+	slices.Sort(borders)
+	borders = slices.Compact(borders)
+	for _, run := range runs {
+		out = append(out, cutAt(run, borders, outer)...)
 	}
 	return out
 }
@@ -101,28 +114,26 @@ func joined(styles []Entity, kind string) []Entity {
 	return out
 }
 
-// cutAt splits run at each border of outer that lies inside it, and leaves out
-// the pieces that lie in code.
-func cutAt(run Entity, outer []Entity) []Entity {
+// cutAt splits run at each border that lies inside it, and leaves out the pieces
+// that lie in code.
+func cutAt(run Entity, borders []int, outer []Entity) []Entity {
 	var out []Entity
-	for start := run.Offset; start < run.end(); {
+	next, _ := slices.BinarySearch(borders, run.Offset+1)
+	for start := run.Offset; start < run.end(); next++ {
 		end := run.end()
-		inPre := false
-		for _, o := range outer {
-			if o.Offset > start && o.Offset < end {
-				end = o.Offset
-			}
-			if o.Offset <= start && start < o.end() {
-				end = min(end, o.end())
-				inPre = inPre || isPre(o.Type)
-			}
+		if next < len(borders) {
+			end = min(end, borders[next])
 		}
-		if !inPre {
+		if !inCode(outer, start) {
 			out = append(out, Entity{Type: run.Type, Offset: start, Length: end - start})
 		}
 		start = end
 	}
 	return out
+}
+
+func inCode(outer []Entity, at int) bool {
+	return slices.ContainsFunc(outer, func(e Entity) bool { return isPre(e.Type) && e.Offset <= at && at < e.end() })
 }
 
 // addFound adds the entities found in the text, except where they would overlap

@@ -52,8 +52,18 @@ func TestHTML(t *testing.T) {
 		{in: "<STRONG>x</strong>", text: "x", entities: []entity{bold(0, 1)}},
 		{in: "😀<b>😀</b>", text: "😀😀", entities: []entity{bold(2, 2)}},
 		{in: "<b>a</b><b>b</b>", text: "ab", entities: []entity{bold(0, 2)}},
-		{in: "<b>a<i>b</i></b>", text: "ab", entities: []entity{bold(0, 2), {Type: "italic", Offset: 1, Length: 1}}},
+		{in: "<b>a<i>b</i></b>", text: "ab", entities: []entity{bold(0, 1), bold(1, 1), {Type: "italic", Offset: 1, Length: 1}}}, // cut where another begins
 		{in: "<b>a <code>c</code> d</b>", text: "a c d", entities: []entity{bold(0, 2), {Type: "code", Offset: 2, Length: 1}, bold(3, 2)}},
+		{in: "<b>a<i>b<u>c</u></i></b><s>d<u>e</u></s>", text: "abcde", entities: []entity{
+			bold(0, 1), bold(1, 1),
+			{Type: "italic", Offset: 1, Length: 1},
+			bold(2, 1),
+			{Type: "italic", Offset: 2, Length: 1},
+			{Type: "underline", Offset: 2, Length: 1},
+			{Type: "strikethrough", Offset: 3, Length: 1},
+			{Type: "underline", Offset: 4, Length: 1},
+			{Type: "strikethrough", Offset: 4, Length: 1},
+		}},
 		{in: "<pre><code class=\"language-go\">x := 1</code></pre>", text: "x := 1", entities: []entity{{Type: "pre", Length: 6, Language: "go"}}},
 		{in: "<pre><code>x</code></pre>", text: "x", entities: []entity{{Type: "pre", Length: 1}}},
 		{in: "<code class=\"language-go\">x</code>", text: "x", entities: []entity{{Type: "code", Length: 1}}},
@@ -121,6 +131,24 @@ func TestGivenEntities(t *testing.T) {
 	got := srv.Delivered()[0]
 	if diff := cmp.Diff([]entity{{Type: "bold", Offset: 0, Length: 4}}, got.Entities); diff != "" || got.Text != "bold" {
 		t.Errorf("%q %s", got.Text, diff)
+	}
+}
+
+func TestEntitiesBeyondTheHundredthGo(t *testing.T) {
+	_, entities, err := telegramtest.Parse("HTML", strings.Repeat("<b>x</b> ", 150))
+	if len(entities) != 100 || err != nil {
+		t.Errorf("%d entities, %v", len(entities), err)
+	}
+}
+
+func TestMarkedJoinsWhatWasCut(t *testing.T) {
+	srv := telegramtest.NewServer(t)
+	srv.Private(srv.User(7, "Ada"))
+	ask(t, srv, "sendMessage", params{"chat_id": 7, "parse_mode": "HTML", "text": "😀<b>a<i>b</i>c</b> <b>d</b> <code>e</code>"})
+	d := srv.Delivered()[0]
+	got := [][]string{d.Marked("bold"), d.Marked("italic"), d.Marked("code"), d.Marked("underline")}
+	if diff := cmp.Diff([][]string{{"abc", "d"}, {"b"}, {"e"}, nil}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -192,7 +192,7 @@ func transportError(err error) string {
 // nowhere.
 func (p *sender) carryOut(contentType string, body []byte) {
 	q := &query{args: map[string]string{}}
-	if q.decodeBody(contentType, bytes.NewReader(body)) != nil {
+	if q.decodeBody(contentType, bytes.NewReader(body), 0) != nil {
 		return
 	}
 	q.name = q.str("method")

@@ -13,10 +13,7 @@ import (
 	"strings"
 )
 
-// maxBody bounds a request: an upload of 50 MB and its fields.
-const maxBody = 50<<20 + 1<<20
-
-// maxField bounds one parameter that is not a file.
+// maxField bounds the parameters of a request that are not files.
 const maxField = 1 << 20
 
 // query is one decoded call. Whatever the encoding of the body, parameters are
@@ -40,22 +37,23 @@ var (
 	errBodyBroken   = errors.New("request body is broken")
 )
 
-// decodeQuery reads the parameters of r from its query string and its body.
-func decodeQuery(r *http.Request, name string) (*query, error) {
+// decodeQuery reads the parameters of r from its query string and its body, with
+// files of up to limit bytes.
+func decodeQuery(r *http.Request, name string, limit int) (*query, error) {
 	q := &query{method: strings.ToLower(name), name: name, args: map[string]string{}}
 	q.take(r.URL.Query())
 	if r.Body == nil || r.Body == http.NoBody {
 		return q, nil
 	}
-	return q, q.decodeBody(r.Header.Get("Content-Type"), r.Body)
+	return q, q.decodeBody(r.Header.Get("Content-Type"), r.Body, limit)
 }
 
-func (q *query) decodeBody(contentType string, body io.Reader) error {
+func (q *query) decodeBody(contentType string, body io.Reader, limit int) error {
 	kind, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		kind = ""
 	}
-	limited := &io.LimitedReader{R: body, N: maxBody + 1}
+	limited := &io.LimitedReader{R: body, N: int64(limit) + maxField + 1}
 	switch kind {
 	case "application/json":
 		err = q.decodeJSON(limited)

@@ -54,7 +54,7 @@ func tryPost(srv *telegramtest.Server, method, contentType string, body io.Reade
 	if err != nil {
 		return answer{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing to lose
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return answer{}, err

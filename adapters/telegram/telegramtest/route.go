@@ -52,8 +52,11 @@ func methods() map[string]call {
 	}
 }
 
-// serve takes one HTTP request of the bot.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+var _ http.Handler = (*Server)(nil)
+
+// ServeHTTP takes one request of the bot. It is there for tests without a
+// network; a started server serves itself.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/file/bot"); ok {
 		s.serveFile(w, r, rest)
 		return
@@ -64,7 +67,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &apiError{code: http.StatusNotFound, description: "Not Found"})
 		return
 	}
-	q, err := decodeQuery(r, strings.TrimPrefix(name, "/"))
+	q, err := decodeQuery(r, strings.TrimPrefix(name, "/"), s.options.maxUpload)
 	switch {
 	case errors.Is(err, errBodyTooLarge):
 		w.Header().Set("Connection", "close")

@@ -29,6 +29,14 @@ func formattedOf(q *query, field, entitiesField string) (formatted, error) {
 	return clean(f), nil
 }
 
+// Parse reads a text in a parse_mode (HTML, MarkdownV2 or "") as the platform
+// does, down to its error texts: it is what sendMessage makes of it.
+func Parse(mode, text string) (string, []Entity, error) {
+	q := &query{args: map[string]string{"text": text, "parse_mode": mode}}
+	f, err := formattedOf(q, "text", "entities")
+	return f.text, f.entities, err
+}
+
 func parseText(text, mode, entities string) (formatted, error) {
 	if text == "" {
 		return formatted{}, nil

@@ -55,6 +55,7 @@ type options struct {
 	readAll    bool
 	strictHook bool
 	noPenalty  bool
+	maxUpload  int
 	pace       func(time.Duration) time.Duration
 	clock      func() time.Time
 	seed       uint64
@@ -86,6 +87,10 @@ func WithStrictWebhooks() Option { return func(o *options) { o.strictHook = true
 // WithoutPollPenalty lets a bot ask with the same offset again and again: the
 // platform makes such a bot wait up to 3 s and gives it one update at a time.
 func WithoutPollPenalty() Option { return func(o *options) { o.noPenalty = true } }
+
+// WithUploadLimit sets the largest file that the bot may send, in bytes: 50 MB
+// without it, and 2 GB on a Bot API server of one's own.
+func WithUploadLimit(n int) Option { return func(o *options) { o.maxUpload = n } }
 
 // WithPace maps the pauses between webhook attempts, for tests that cannot
 // wait; the platform's own are 0, 2, 4, 8, ... up to 120 s.
@@ -120,6 +125,8 @@ func Start(opts ...Option) (*Server, error) {
 		pace:     func(d time.Duration) time.Duration { return d },
 		clock:    time.Now,
 		seed:     1,
+
+		maxUpload: maxUpload,
 	}
 	for _, set := range opts {
 		set(&o)
@@ -158,7 +165,7 @@ func newServer(o options, id int64) *Server {
 		calls:     map[callCount]int{},
 		random:    rand.New(rand.NewPCG(o.seed, 0)),
 	}
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	return s
 }
 

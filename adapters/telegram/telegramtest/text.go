@@ -103,8 +103,12 @@ func clean(f formatted) formatted {
 	f.entities = nest(f.entities)
 	f = trim(f)
 	f.entities = addFound(f.entities, findEntities(f.text))
+	f.entities = f.entities[:min(len(f.entities), maxEntities)]
 	return f
 }
+
+// maxEntities is how many entities a message keeps; further ones are dropped.
+const maxEntities = 100
 
 // replaceControls drops carriage returns and turns other controls into spaces.
 func replaceControls(f formatted) formatted {

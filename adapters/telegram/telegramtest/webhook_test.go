@@ -170,9 +170,9 @@ func TestWebhookSchedule(t *testing.T) {
 	if len(pauses) != 9 {
 		t.Fatalf("pauses %v", pauses)
 	}
-	for i, want := range []time.Duration{0, 2, 4, 8, 16, 32} {
-		if pauses[i] != want*time.Second {
-			t.Errorf("pause %d is %v, want %v", i, pauses[i], want*time.Second)
+	for i, seconds := range []float64{0, 2, 4, 8, 16, 32} {
+		if pauses[i].Seconds() != seconds {
+			t.Errorf("pause %d is %v, want %v s", i, pauses[i], seconds)
 		}
 	}
 	for _, p := range pauses[6:] {

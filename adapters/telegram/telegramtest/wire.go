@@ -110,10 +110,6 @@ type wireInlineKeyboard struct {
 	Rows [][]Button `json:"inline_keyboard"`
 }
 
-type wireMessageID struct {
-	ID int64 `json:"message_id"`
-}
-
 type wireCallback struct {
 	ID           string   `json:"id"`
 	From         *Profile `json:"from"`
