@@ -12,7 +12,14 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	bustest.Worker(open)
+	goleak.VerifyTestMain(m)
+}
+
+func open(ctx context.Context, storage string) (bus.Engine, error) {
+	return sqlite.Open(ctx, storage, sqlite.Options{})
+}
 
 func TestConformance(t *testing.T) {
 	bustest.Run(t, func(t testing.TB) bustest.Harness {
