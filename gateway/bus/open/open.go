@@ -1,12 +1,14 @@
-// Package open opens the bus that a configuration's "store" names.
+// Package open chooses the engine of the bus by the store that the
+// configuration names.
 package open
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/postgres"
@@ -15,28 +17,40 @@ import (
 
 // Options of an engine. The zero value is ready to use.
 type Options struct {
-	Now   func() time.Time // nil: time.Now; Postgres keeps its own time
-	Limit int              // waiting records of a channel and queue at which Publish answers bus.ErrFull; 0: none
-	Log   *slog.Logger     // nil: nothing is logged
-	// Exclusive says that no other process uses a SQLite file, so that leases
-	// of a dead one are taken over at once.
+	Limit int          // waiting records of a channel and queue at which Publish answers ErrFull; 0: none
+	Log   *slog.Logger // nil: none
+	// Exclusive says that no other process uses a SQLite file, so that what a
+	// dead one was working on is taken up at once, not when its leases run out.
 	Exclusive bool
 }
 
-// Open opens a SQLite file by its path, or a Postgres database by its
-// postgres:// URL, and brings its schema up to date.
+// Open opens the engine for store: a postgres:// URL, or the path of a SQLite
+// file, which is made when it does not exist. It brings the schema up to date.
+// No error that it returns shows a password.
 func Open(ctx context.Context, store string, o Options) (bus.Engine, error) {
-	if strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://") {
-		return postgres.Open(ctx, store, postgres.Options{Limit: o.Limit, Log: o.Log})
+	if IsPostgres(store) {
+		e, err := postgres.Open(ctx, store, postgres.Options{Limit: o.Limit, Log: o.Log})
+		if err != nil {
+			return nil, fmt.Errorf("open the store: %w", err)
+		}
+		return e, nil
 	}
-	e, err := sqlite.Open(ctx, store, sqlite.Options{Now: o.Now, Limit: o.Limit, Log: o.Log})
+	if store == "" || strings.Contains(store, "://") {
+		return nil, errors.New("open the store: neither a postgres:// URL nor the path of a file")
+	}
+	e, err := sqlite.Open(ctx, filepath.Clean(store), sqlite.Options{Limit: o.Limit, Log: o.Log})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	if o.Exclusive {
 		if err := e.Reclaim(ctx); err != nil {
-			return nil, errors.Join(err, e.Close())
+			return nil, errors.Join(fmt.Errorf("take over the leases: %w", err), e.Close())
 		}
 	}
 	return e, nil
+}
+
+// IsPostgres reports whether store is the URL of a Postgres database.
+func IsPostgres(store string) bool {
+	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
 }

@@ -13,6 +13,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -121,9 +122,13 @@ func (e *Engine) commit(ctx context.Context, f func(w *writer) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return e.db.Write(ctx, func(tx *db.Tx) error {
+	err := e.db.Write(ctx, func(tx *db.Tx) error {
 		return f(e.begin(tx))
 	})
+	if errors.Is(err, db.ErrClosed) {
+		return bus.ErrClosed
+	}
+	return err
 }
 
 // begin readies the writer for a step of a transaction. Steps run one at a time.

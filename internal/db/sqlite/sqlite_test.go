@@ -1,0 +1,228 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T) *sqlite.DB {
+	t.Helper()
+	d, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), sqlite.Options{
+		Schema: func(ctx context.Context, db *sql.DB) error {
+			_, err := db.ExecContext(ctx, `CREATE TABLE t (n INTEGER PRIMARY KEY, v BLOB)`)
+			return err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func insert(n int, v any) func(*sqlite.Tx) error {
+	return func(tx *sqlite.Tx) error {
+		_, _, err := tx.Exec(`INSERT INTO t (n, v) VALUES (?, ?)`, n, v)
+		return err
+	}
+}
+
+func rows(t *testing.T, d *sqlite.DB) (n int) {
+	t.Helper()
+	if err := d.Reader().QueryRow(`SELECT count(*) FROM t`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+var errFault = errors.New("fault")
+
+// TestEachWriteStandsAlone: of many writes at once, those that fail fail alone,
+// whether they had written something before or not.
+func TestEachWriteStandsAlone(t *testing.T) {
+	d := open(t)
+	const n = 90
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			errs[i] = d.Write(t.Context(), func(tx *sqlite.Tx) error {
+				if i%3 == 1 {
+					return errFault // before writing
+				}
+				if err := insert(i, nil)(tx); err != nil {
+					return err
+				}
+				if i%3 == 2 {
+					return errFault // after writing
+				}
+				return nil
+			})
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if want := i%3 != 0; errors.Is(err, errFault) != want {
+			t.Errorf("write %d: %v, want a fault: %t", i, err, want)
+		}
+	}
+	if got := rows(t, d); got != n/3 {
+		t.Errorf("%d rows, want %d", got, n/3)
+	}
+}
+
+// TestGroupCommit: writes that arrive during a commit share the next one.
+func TestGroupCommit(t *testing.T) {
+	d := open(t)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	before := d.Commits()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		once := sync.OnceFunc(func() { close(begun); <-goOn })
+		if err := d.Write(t.Context(), func(tx *sqlite.Tx) error {
+			once()
+			return insert(0, nil)(tx)
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	<-begun
+	queued := make(chan struct{}, 50)
+	for i := 1; i <= cap(queued); i++ {
+		wg.Go(func() {
+			queued <- struct{}{}
+			if err := d.Write(t.Context(), insert(i, nil)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range cap(queued) {
+		<-queued
+	}
+	close(goOn)
+	wg.Wait()
+	if got := d.Commits() - before; got > 25 {
+		t.Errorf("%d commits for 51 writes", got)
+	}
+	if got := rows(t, d); got != 51 {
+		t.Errorf("%d rows, want 51", got)
+	}
+}
+
+// TestEndedContext: a write that has not begun does not happen; one that has
+// begun is waited for.
+func TestEndedContext(t *testing.T) {
+	d := open(t)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		once := sync.OnceFunc(func() { close(begun); <-goOn })
+		first <- d.Write(ctx, func(tx *sqlite.Tx) error {
+			once()
+			return insert(1, nil)(tx)
+		})
+	}()
+	<-begun
+	go func() { second <- d.Write(ctx, insert(2, nil)) }()
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("the waiting write: %v, want canceled", err)
+	}
+	close(goOn)
+	if err := <-first; err != nil {
+		t.Errorf("the write under way: %v", err)
+	}
+	if got := rows(t, d); got != 1 {
+		t.Errorf("%d rows, want 1", got)
+	}
+}
+
+func TestValues(t *testing.T) {
+	d := open(t)
+	for i, v := range []any{nil, []byte{}, []byte{0, 1, 255}, int64(-5), "text", 2.5} {
+		if err := d.Write(t.Context(), insert(i, v)); err != nil {
+			t.Fatal(err)
+		}
+		err := d.Write(t.Context(), func(tx *sqlite.Tx) error {
+			row, found, err := tx.One(`SELECT v FROM t WHERE n = ?`, i)
+			if err != nil || !found {
+				return fmt.Errorf("found %t: %w", found, err)
+			}
+			if row.IsNull(0) != (v == nil) || fmt.Sprint(row[0]) != fmt.Sprint(v) {
+				t.Errorf("value is %#v, want %#v", row[0], v)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestReaderCannotWrite(t *testing.T) {
+	if _, err := open(t).Reader().Exec(`INSERT INTO t (n) VALUES (1)`); err == nil {
+		t.Error("a reader wrote")
+	}
+}
+
+func TestReadingCommitsNothing(t *testing.T) {
+	d := open(t)
+	before := d.Commits()
+	if err := d.Write(t.Context(), func(tx *sqlite.Tx) error {
+		_, _, err := tx.One(`SELECT 1 FROM t`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if d.Commits() != before {
+		t.Error("a read counts as a commit")
+	}
+}
+
+func TestClosed(t *testing.T) {
+	d := open(t)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Write(t.Context(), insert(1, nil)); !errors.Is(err, sqlite.ErrClosed) {
+		t.Errorf("write after close: %v", err)
+	}
+}
+
+func TestFileIsPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	d, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + suffix)
+		if errors.Is(err, os.ErrNotExist) && suffix != "" {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%q is %v, want 0600", suffix, info.Mode().Perm())
+		}
+	}
+}
