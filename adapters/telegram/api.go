@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -139,19 +141,19 @@ func (a *api) post(ctx context.Context, c codec.Call, limit int64) (status int, 
 	if err != nil {
 		return 0, nil, err
 	}
-	b, err := newBody(ctx, c)
+	content, kind, form, err := open(ctx, c)
 	if err != nil {
 		return 0, nil, a.fail(c.Method, channels.Other, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, b)
+	var sent progress
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), http.MethodPost, to, content)
 	if err != nil {
-		return 0, nil, a.fail(c.Method, channels.Other, errors.Join(errors.New("the address of the Bot API is not a URL"), b.Close()))
+		return 0, nil, a.fail(c.Method, channels.Other, errors.Join(errors.New("the address of the Bot API is not a URL"), form.Close()))
 	}
-	req.Header.Set("Content-Type", b.contentType)
-	req.ContentLength, req.GetBody = b.size, b.again
+	req.Header.Set("Content-Type", kind)
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return 0, nil, a.lost(c, err, b)
+		return 0, nil, a.lost(c, err, &sent, form)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
@@ -159,20 +161,38 @@ func (a *api) post(ctx context.Context, c codec.Call, limit int64) (status int, 
 		err = errors.New("the answer is too long")
 	}
 	if err != nil {
-		return 0, nil, a.lost(c, err, b)
+		return 0, nil, a.lost(c, err, &sent, form)
 	}
 	return resp.StatusCode, body, nil
+}
+
+// open makes a request's body; form is nil for JSON. net/http sends a body that
+// it can see is in memory together with the header, in one write: JSON stays
+// a plain bytes.Reader.
+func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, form *upload, err error) {
+	if len(c.Files) == 0 {
+		return bytes.NewReader(c.Params), "application/json", nil, nil
+	}
+	form, err = newUpload(ctx, c)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	return form, form.contentType, form, nil
 }
 
 // lost classifies a request whose answer did not come. A call that may be
 // repeated is Transient in any case; another one only when it is certain that
 // the platform cannot have the whole of it.
-func (a *api) lost(c codec.Call, err error, b *body) error {
-	if broken := b.broken(); broken != nil {
+func (a *api) lost(c codec.Call, err error, sent *progress, form *upload) error {
+	if broken := form.broken(); broken != nil {
 		return a.fail(c.Method, channels.Other, broken)
 	}
+	var hosts *channels.Error
+	if errors.As(err, &hosts) {
+		return a.fail(c.Method, hosts.Kind, cause(err))
+	}
 	kind := channels.Ambiguous
-	if c.Repeatable || !b.whole.Load() || dialing(err) {
+	if c.Repeatable || dialing(err) || sent.nothing() || form.partial() {
 		kind = channels.Transient
 	}
 	return a.fail(c.Method, kind, cause(err))
@@ -187,10 +207,26 @@ func cause(err error) error {
 	return err
 }
 
-// dialing reports whether no connection was made at all. The gateway's boundary
-// may have taken the body by then, to look for placeholders in it.
+// dialing reports whether no connection was made at all.
 func dialing(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
 	return (errors.As(err, &op) && op.Op == "dial") || errors.As(err, &dns)
+}
+
+// progress follows a request. A transport that tells nothing is not believed to
+// have sent nothing.
+type progress struct{ waiting, wrote atomic.Bool }
+
+// nothing reports whether the request certainly did not leave: the transport
+// was still waiting for a connection. It asks for another one only when
+// nothing of a POST was written to the one before.
+func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
+
+func (p *progress) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
+		WroteHeaders: func() { p.wrote.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
+	}
 }

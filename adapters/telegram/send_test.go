@@ -210,8 +210,9 @@ func TestTakenRequestIsAmbiguous(t *testing.T) {
 	}
 }
 
-// One that refuses it, as the way out does with a destination, has not.
-func TestRefusedRequestIsTransient(t *testing.T) {
+// A form that was refused before it was read to its end cannot have arrived; of
+// a JSON body only the host can say so.
+func TestRefusedRequests(t *testing.T) {
 	h := plainHost{channeltest.NewHost(t), &http.Client{Transport: refusing{}}}
 	ch, err := telegram.Driver{}.Open(t.Context(), h, section())
 	if err != nil {
@@ -219,10 +220,11 @@ func TestRefusedRequestIsTransient(t *testing.T) {
 	}
 	form := text("hello")
 	form.Files = []channels.File{file(channels.Document, "x")}
-	for _, p := range []channels.Part{text("hello"), form} {
-		if _, err := ch.Send(t.Context(), p); channels.KindOf(err) != channels.Transient {
-			t.Error(err)
-		}
+	if _, err := ch.Send(t.Context(), form); channels.KindOf(err) != channels.Transient {
+		t.Error(err)
+	}
+	if _, err := ch.Send(t.Context(), text("hello")); channels.KindOf(err) != channels.Rejected {
+		t.Error(err)
 	}
 }
 
@@ -230,7 +232,10 @@ type refusing struct{}
 
 func (refusing) RoundTrip(req *http.Request) (*http.Response, error) {
 	_ = req.Body.Close()
-	return nil, errors.New("egress: refused")
+	if req.Header.Get("Content-Type") == "application/json" {
+		return nil, &channels.Error{Op: "egress", Kind: channels.Rejected, Err: errors.New("refused")}
+	}
+	return nil, errors.New("refused")
 }
 
 type failingReader struct{}

@@ -19,10 +19,24 @@ import (
 // upload is a multipart body that streams its files, so that none is ever
 // whole in memory. It is an io.ReadCloser; closing it closes the files.
 type upload struct {
-	io.Reader
+	content     io.Reader
 	contentType string
 	files       []*source
+	whole       atomic.Bool // the transport has taken everything
 }
+
+// Read implements io.Reader.
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.content.Read(p)
+	if errors.Is(err, io.EOF) {
+		u.whole.Store(true)
+	}
+	return n, err
+}
+
+// partial reports whether the transport has not taken the whole form, so that
+// no server can have found its last boundary. A nil upload is not partial.
+func (u *upload) partial() bool { return u != nil && !u.whole.Load() }
 
 // source is one file of an upload. It remembers the failure of a read, which
 // cuts the request short.
@@ -32,10 +46,7 @@ type source struct {
 	err  atomic.Pointer[error] // read by the sender while the transport may still be reading the file
 }
 
-var (
-	errTooBig = errors.New("a file is larger than the platform takes")
-	errOnce   = errors.New("a form can be sent once")
-)
+var errTooBig = errors.New("a file is larger than the platform takes")
 
 // Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) {
@@ -75,7 +86,7 @@ func newUpload(ctx context.Context, c codec.Call) (*upload, error) {
 	if err := form.Close(); err != nil {
 		return nil, errors.Join(err, u.Close())
 	}
-	u.Reader = io.MultiReader(append(parts, &head)...)
+	u.content = io.MultiReader(append(parts, &head)...)
 	return u, nil
 }
 
@@ -131,8 +142,11 @@ func partHeader(f codec.Upload) textproto.MIMEHeader {
 	return h
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. A nil upload has nothing to close.
 func (u *upload) Close() error {
+	if u == nil {
+		return nil
+	}
 	var errs []error
 	for _, f := range u.files {
 		errs = append(errs, f.Close())
