@@ -24,8 +24,8 @@ type boundary struct {
 }
 
 // RoundTrip implements http.RoundTripper. Like the gateway's it replaces
-// placeholders in the path, the query, the headers and a JSON body, and in
-// nothing else.
+// placeholders within the path and the headers, and where they are the whole
+// value of a query parameter or of a string in a JSON body, and nowhere else.
 func (b *boundary) RoundTrip(req *http.Request) (*http.Response, error) {
 	out, err := b.fill(req)
 	if err != nil {
@@ -59,14 +59,14 @@ func (b *boundary) fill(req *http.Request) (*http.Request, error) {
 	values := b.h.tickIndex()
 	f := &filler{values: values}
 	out := req.Clone(req.Context())
-	out.URL.Path = f.swap(out.URL.Path)
+	out.URL.Path = f.swap(out.URL.Path, same, same)
 	if out.URL.RawPath != "" {
-		out.URL.RawPath = f.swapEscaped(out.URL.RawPath, url.PathEscape)
+		out.URL.RawPath = f.swap(out.URL.RawPath, url.PathEscape, url.PathEscape)
 	}
-	out.URL.RawQuery = f.swapEscaped(out.URL.RawQuery, url.QueryEscape)
+	out.URL.RawQuery = f.query(out.URL.RawQuery)
 	for _, vs := range out.Header {
 		for i := range vs {
-			vs[i] = f.swap(vs[i])
+			vs[i] = f.swap(vs[i], same, same)
 		}
 	}
 	if err := f.body(out); err != nil {
@@ -104,27 +104,41 @@ type filler struct {
 	used   []string
 }
 
-func (f *filler) swap(s string) string { return f.swapAs(s, func(s string) string { return s }) }
-
-// swapEscaped replaces the placeholder raw and as the encoder writes it; the
-// value always goes in encoded.
-func (f *filler) swapEscaped(s string, escape func(string) string) string {
-	return f.swapAs(s, escape)
-}
-
-func (f *filler) swapAs(s string, escape func(string) string) string {
+// swap replaces each placeholder, as find writes it, with its value, as put does.
+func (f *filler) swap(s string, find, put func(string) string) string {
 	for _, v := range f.values {
-		for _, p := range []string{v.placeholder, escape(v.placeholder), url.QueryEscape(v.placeholder)} {
-			if strings.Contains(s, p) {
-				s = strings.ReplaceAll(s, p, escape(v.value))
-				f.used = append(f.used, v.ref)
-			}
+		if p := find(v.placeholder); strings.Contains(s, p) {
+			s = strings.ReplaceAll(s, p, put(v.value))
+			f.used = append(f.used, v.ref)
 		}
 	}
 	return s
 }
 
-// body replaces placeholders in a JSON body and leaves every other body alone.
+func same(s string) string { return s }
+
+// query replaces the parameters whose whole value is a placeholder.
+func (f *filler) query(raw string) string {
+	parts := strings.Split(raw, "&")
+	for i, part := range parts {
+		k, v, ok := strings.Cut(part, "=")
+		for _, t := range f.values {
+			if ok && (v == t.placeholder || v == url.QueryEscape(t.placeholder)) {
+				parts[i] = k + "=" + url.QueryEscape(t.value)
+				f.used = append(f.used, t.ref)
+			}
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // a string always can be
+	return string(b)
+}
+
+// body replaces the strings of a JSON body that are a placeholder as a whole, and
+// leaves every other body alone: what people wrote must not ask for a secret.
 func (f *filler) body(req *http.Request) error {
 	kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	if req.Body == nil || req.Body == http.NoBody || (kind != "application/json" && !strings.HasSuffix(kind, "+json")) {
@@ -134,10 +148,7 @@ func (f *filler) body(req *http.Request) error {
 	if err = errors.Join(err, req.Body.Close()); err != nil {
 		return fmt.Errorf("egress: read body: %w", err)
 	}
-	text := f.swapAs(string(b), func(s string) string {
-		q, _ := json.Marshal(s)
-		return string(q[1 : len(q)-1])
-	})
+	text := f.swap(string(b), quoted, quoted)
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
 	req.Body, _ = req.GetBody()
 	req.ContentLength = int64(len(text))

@@ -19,6 +19,7 @@ func acceptCases() []Case {
 		{Name: "accept/a repeated delivery keeps its key", Needs: []Ability{Redelivery}, run: sameKeyAgain},
 		{Name: "accept/order in a conversation", run: orderIsKept},
 		{Name: "accept/two conversations are two orders", run: twoConversations},
+		{Name: "accept/a conversation that waits holds up no other", run: waitsAlone},
 		{Name: "accept/a restart repeats nothing and loses nothing", run: restart},
 	}
 }
@@ -96,7 +97,7 @@ func (r *rig) once(word string) {
 
 func waitIsKept(r *rig) {
 	if r.hs.Push {
-		return // the platform decides
+		r.t.Skip("the platform decides how soon it calls again")
 	}
 	const wait = 300 * time.Millisecond
 	from := len(r.sink.Attempts())
@@ -185,6 +186,23 @@ func twoConversations(r *rig) {
 	if len(places) != 2 {
 		r.t.Errorf("two direct chats have the orders %v", places)
 	}
+}
+
+// waitsAlone holds the Accept of one conversation. A platform that calls keeps
+// its conversations apart; one that is polled has a single stream.
+func waitsAlone(r *rig) {
+	if !r.hs.Push {
+		r.t.Skip("the platform has one stream for all conversations")
+	}
+	slow, quick := r.word(), r.word()
+	hold := r.sink.Block()
+	defer hold.Release()
+	r.hs.Say(Said{By: Alice, Text: slow})
+	hold.Wait()
+	r.hs.Say(Said{By: Bob, Text: quick})
+	r.message(quick)
+	hold.Release()
+	r.message(slow)
 }
 
 func restart(r *rig) {

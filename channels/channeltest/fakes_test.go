@@ -46,7 +46,7 @@ func TestSecretsAreFilledInAtTheBoundary(t *testing.T) {
 		t.Fatalf("placeholder %q", p)
 	}
 	send := func(kind string) *http.Request {
-		body, _ := json.Marshal(map[string]string{"t": p})
+		body, _ := json.Marshal(map[string]string{"t": p, "text": "say " + p})
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/bot"+p+"/x?q="+p, bytes.NewReader(body))
 		req.Header.Set("Content-Type", kind)
 		req.Header.Set("Authorization", "Bearer "+p)
@@ -59,7 +59,7 @@ func TestSecretsAreFilledInAtTheBoundary(t *testing.T) {
 		return resp.Request
 	}
 	kept := send("application/json; charset=utf-8")
-	want := []string{"/bot" + value + "/x", value, "Bearer " + value, `{"t":"` + value + `"}`}
+	want := []string{"/bot" + value + "/x", value, "Bearer " + value, `{"t":"` + value + `","text":"say ` + p + `"}`}
 	if d := cmp.Diff(want, seen); d != "" {
 		t.Error(d)
 	}
@@ -67,7 +67,7 @@ func TestSecretsAreFilledInAtTheBoundary(t *testing.T) {
 		t.Errorf("the adapter sees %s", kept.URL)
 	}
 	send("text/plain")
-	if seen[3] != `{"t":"`+p+`"}` {
+	if strings.Contains(seen[3], value) {
 		t.Errorf("a body that is not JSON was changed: %s", seen[3])
 	}
 }

@@ -286,6 +286,17 @@ func acceptMutants() []mutant {
 			event: func(e *channels.Event) { e.Where.Conversation = "all" },
 		},
 		{
+			name: "one stream where the platform has many", in: "accept/a conversation that waits holds up no other", says: "waited",
+			suite: func(s *channeltest.Suite) {
+				with := s.New
+				s.New = func(t testing.TB, public string) *channeltest.Harness {
+					h := with(t, public)
+					h.Push = true // which Loop does not live up to
+					return h
+				}
+			},
+		},
+		{
 			name: "forgets after a restart", in: "accept/a restart repeats nothing and loses nothing", says: "waited",
 			run: func(ctx context.Context, h *channeltest.Host, next func(context.Context) error) error {
 				if b, _ := h.State().Get(ctx, "offset"); b != nil { // begins at the latest

@@ -156,6 +156,11 @@ func Run(t *testing.T, s Suite) {
 				missing = append(missing, fmt.Sprintf("%-40s needs %s", c.Name, strings.Join(lacks, ", ")))
 				t.Skip("not offered: ", strings.Join(lacks, ", "))
 			}
+			defer func() {
+				if t.Skipped() {
+					missing = append(missing, c.Name)
+				}
+			}()
 			c.Run(t, s)
 		})
 	}
