@@ -61,6 +61,9 @@ func tidy(h []Entry) []Entry {
 // each other character.
 func tokens(s string) int {
 	other := utf8.RuneCountInString(s)
+	if other == len(s) {
+		return (other + 3) / 4
+	}
 	ascii := 0
 	for i := range len(s) {
 		if s[i] < utf8.RuneSelf {

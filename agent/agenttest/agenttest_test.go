@@ -23,7 +23,7 @@ func post(t *testing.T, url, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	b, _ := io.ReadAll(res.Body)
 	return res.StatusCode, string(b)
 }
@@ -90,7 +90,7 @@ func TestRequestsAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, _ := io.ReadAll(res.Body)
-	res.Body.Close()
+	_ = res.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
 	if !bytes.Contains(b, []byte(`"asked":["hi"]`)) {
 		t.Errorf("got %s", b)

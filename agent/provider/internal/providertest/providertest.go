@@ -281,7 +281,10 @@ func testStop(t *testing.T, open Harness) {
 		t.Errorf("got %v", got)
 	}
 	// Losing interest half-way must leave nothing behind (goleak looks).
-	for range p.Stream(t.Context(), Hello("again")) {
+	for _, err := range p.Stream(t.Context(), Hello("again")) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 }

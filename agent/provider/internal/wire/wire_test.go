@@ -51,7 +51,7 @@ func TestWatchdog(t *testing.T) {
 	exchange := func(ctx context.Context, c *wire.Call, speaking bool, gap time.Duration) error {
 		r, w := io.Pipe()
 		go func() {
-			defer w.Close()
+			defer func() { _ = w.Close() }()
 			for range 2 {
 				select {
 				case <-time.After(gap):
@@ -73,6 +73,7 @@ func TestWatchdog(t *testing.T) {
 		if speaking {
 			c.Speaking()
 		}
+		defer func() { _ = res.Body.Close() }()
 		_, err = io.ReadAll(res.Body)
 		return err
 	}
