@@ -66,6 +66,17 @@ func tryPost(srv *telegramtest.Server, method, contentType string, body io.Reade
 	return a, nil
 }
 
+// background makes a call whose answer comes later, empty when none comes.
+func background(srv *telegramtest.Server, method string, p params) <-chan answer {
+	out := make(chan answer, 1)
+	body, _ := json.Marshal(p)
+	go func() {
+		a, _ := tryPost(srv, method, "application/json", bytes.NewReader(body))
+		out <- a
+	}()
+	return out
+}
+
 // httpClient keeps no connections, so that no goroutine outlives a test.
 var httpClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 

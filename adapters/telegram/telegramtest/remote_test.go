@@ -20,6 +20,9 @@ func TestRemote(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer remote.Close()
+	if remote.Token() != srv.Token() {
+		t.Error(remote.Token())
+	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

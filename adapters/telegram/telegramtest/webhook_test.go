@@ -3,11 +3,15 @@ package telegramtest_test
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +186,60 @@ func TestWebhookSchedule(t *testing.T) {
 	}
 }
 
+func TestWebhookObeysRetryAfter(t *testing.T) {
+	pauses := make(chan time.Duration, 10)
+	srv := telegramtest.NewServer(t, telegramtest.WithPace(func(d time.Duration) time.Duration {
+		pauses <- d
+		return 0
+	}))
+	ada := srv.User(7, "Ada")
+	srv.Private(ada).Say(ada, "x")
+	var attempts atomic.Int32
+	got := make(chan struct{})
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if attempts.Add(1) == 1 {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		close(got)
+	}))
+	defer h.Close()
+	done[bool](t, srv, "setWebhook", params{"url": h.URL})
+	<-got
+	if d := <-pauses; d != 7*time.Second {
+		t.Errorf("pause %v", d)
+	}
+}
+
+func TestWebhookWithItsOwnCertificate(t *testing.T) {
+	srv := telegramtest.NewServer(t, telegramtest.WithPace(quick))
+	got := make(chan struct{}, 100)
+	h := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got <- struct{}{} }))
+	h.Config.ErrorLog = log.New(io.Discard, "", 0) // it speaks of the refused certificate
+	h.StartTLS()
+	defer h.Close()
+	ada := srv.User(7, "Ada")
+	srv.Private(ada).Say(ada, "x")
+	done[bool](t, srv, "setWebhook", params{"url": h.URL})
+	ctx := deadline(t)
+	for !strings.HasPrefix(done[hookInfo](t, srv, "getWebhookInfo", nil).Error, "SSL error") {
+		if ctx.Err() != nil {
+			t.Fatal("a certificate nobody knows was taken")
+		}
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
+	for {
+		contentType, body := form(t, map[string]string{"url": h.URL}, map[string]string{"certificate": string(cert)})
+		if a := post(t, srv, "setWebhook", contentType, body); a.OK {
+			break
+		} else if a.Code != 429 || ctx.Err() != nil {
+			t.Fatal(a)
+		}
+	}
+	<-got
+}
+
 func TestWebhookDeadEnd(t *testing.T) {
 	srv := telegramtest.NewServer(t, telegramtest.WithPace(func(time.Duration) time.Duration { return time.Hour }))
 	dead := httptest.NewServer(http.NotFoundHandler())
@@ -256,8 +314,7 @@ func TestDropPending(t *testing.T) {
 func TestWebhookTerminatesAPoll(t *testing.T) {
 	srv := telegramtest.NewServer(t)
 	h := newHook(t)
-	polled := make(chan answer)
-	go func() { polled <- ask(t, srv, "getUpdates", params{"timeout": 50}) }()
+	polled := background(srv, "getUpdates", params{"timeout": 50})
 	for srv.Calls("") == 0 { // the poll waits and is not counted yet: set the webhook until it is cut off
 		ask(t, srv, "setWebhook", params{"url": h.URL})
 		select {
