@@ -90,7 +90,7 @@ func (a *app) openFolder(ctx context.Context) error {
 	}
 	a.engine, err = open.Open(ctx, store, open.Options{Log: a.log, Exclusive: true})
 	if err != nil {
-		return fmt.Errorf("open the store: %w", err)
+		return err
 	}
 	a.closers = append(a.closers, a.engine.Close)
 	return nil

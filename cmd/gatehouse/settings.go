@@ -105,7 +105,10 @@ func bindings(models map[string]config.Model, list []gateway.ChannelConfig) []va
 // channels makes the running form of the configured channels, and of the
 // console, which is always there.
 func (s *settings) channels(c config.Config) []gateway.ChannelConfig {
-	list := []gateway.ChannelConfig{consoleChannel(s.drivers)}
+	var list []gateway.ChannelConfig
+	if s.drivers.named(consoleID) != nil {
+		list = append(list, consoleChannel(s.drivers))
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.Channels)) {
 		list = append(list, s.channel(c, channels.ID(id), c.Channels[id]))
 	}
@@ -128,7 +131,7 @@ func (s *settings) channel(c config.Config, id channels.ID, ch config.Channel) g
 func (s *settings) Channels() []gateway.ChannelConfig {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.channels(s.cfg)[1:]
+	return slices.DeleteFunc(s.channels(s.cfg), func(c gateway.ChannelConfig) bool { return c.ID == consoleID })
 }
 
 // Models implements operator.Settings.

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+// finding is what the doctor says of one thing.
+type finding struct {
+	what string
+	bad  string // "" when all is well
+	fix  string
+	note string // shown when all is well
+	mild bool   // a warning: it works all the same
+}
+
+var errUnwell = errors.New("the doctor found something to mend")
+
+func doctorCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check everything that goes wrong at first, and say the fix", Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			all := examine(c.Context(), *f)
+			return report(c.OutOrStdout(), all)
+		},
+	}
+}
+
+func report(out io.Writer, all []finding) error {
+	unwell := false
+	for _, x := range all {
+		switch {
+		case x.bad == "":
+			fmt.Fprintf(out, "ok    %s", x.what)
+			if x.note != "" {
+				fmt.Fprintf(out, ": %s", x.note)
+			}
+			fmt.Fprintln(out)
+		default:
+			mark := "FAIL "
+			if x.mild {
+				mark = "warn "
+			}
+			unwell = unwell || !x.mild
+			fmt.Fprintf(out, "%s %s: %s\n", mark, x.what, x.bad)
+			if x.fix != "" {
+				fmt.Fprintf(out, "      %s\n", x.fix)
+			}
+		}
+	}
+	if unwell {
+		return errUnwell
+	}
+	return nil
+}
+
+func examine(ctx context.Context, f flags) []finding {
+	s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
+	s.path, s.explicit = f.path(getenv)
+	cfg, faults, err := s.read()
+	all := examineConfig(s.path, faults, err)
+	if err != nil {
+		return all
+	}
+	all = append(all, examineFolder(cfg.Data), examineKey(cfg), examineSpace(cfg.Data))
+	d, err := openDesk(ctx, f)
+	if err != nil {
+		return append(all, finding{what: "gateway", bad: err.Error(), fix: "start it with `gatehouse run`, or stop what else uses the data folder"})
+	}
+	defer d.close() //nolint:errcheck // only looked at
+	all = append(all, examineGateway(d, cfg)...)
+	st, err := d.Status(ctx)
+	if err != nil {
+		return append(all, finding{what: "status", bad: err.Error()})
+	}
+	all = append(all, examineModel(ctx, st))
+	all = append(all, examineSpending(st))
+	all = append(all, examineChannels(ctx, d, st)...)
+	return append(all, examineDead(ctx, d))
+}
+
+func examineConfig(path string, faults config.Faults, err error) []finding {
+	if err != nil && len(faults.Errors()) == 0 {
+		return []finding{{what: "configuration", bad: err.Error(), fix: "check the path and its permissions"}}
+	}
+	var all []finding
+	for _, x := range faults {
+		all = append(all, finding{what: "configuration " + path, bad: x.String(), mild: x.Warning})
+	}
+	if len(faults.Errors()) == 0 {
+		note := path
+		if _, err := os.Stat(path); err != nil {
+			note = "none yet; the defaults are in force"
+		}
+		all = append(all, finding{what: "configuration", note: note})
+	}
+	return all
+}
+
+func examineFolder(dir string) finding {
+	x := finding{what: "data folder", note: dir}
+	i, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		x.note = "will be made at " + dir
+	case err != nil:
+		x.bad = err.Error()
+	case !i.IsDir():
+		x.bad, x.fix = dir+" is not a folder", "name another with `data:` or --data"
+	case i.Mode().Perm()&0o077 != 0:
+		x.bad, x.fix = "other users can look into it", "chmod 700 "+dir
+	default:
+		probe, err := os.CreateTemp(dir, ".doctor-*")
+		if err != nil {
+			x.bad, x.fix = err.Error(), "make the folder writable for this user"
+			break
+		}
+		_ = probe.Close()
+		_ = os.Remove(probe.Name())
+	}
+	return x
+}
+
+func examineKey(c config.Config) finding {
+	x := finding{what: "vault key", note: c.Key}
+	if _, err := os.Stat(c.Key); errors.Is(err, os.ErrNotExist) {
+		x.note = "will be made at " + c.Key
+		if _, err := os.Stat(filepath.Join(c.Data, "gatehouse.db")); err == nil {
+			x.bad = "there is a database but no key at " + c.Key
+			x.fix = "put the key back from where you keep it; without it the stored secrets cannot be read"
+		}
+		return x
+	}
+	if err := vault.NewKeyFile(c.Key, c.Data).Check(); err != nil {
+		x.bad, x.fix = err.Error(), "chmod 600 "+c.Key
+	}
+	return x
+}
+
+// leastSpace is below which a database may stop accepting messages soon.
+const leastSpace = 200 << 20
+
+func examineSpace(dir string) finding {
+	x := finding{what: "disk space"}
+	free, err := freeSpace(dir)
+	switch {
+	case err != nil:
+		x.note = "cannot be told"
+	case free < leastSpace:
+		x.bad, x.fix = fmt.Sprintf("%d MB are left", free>>20), "make room, or move the data folder"
+	default:
+		x.note = fmt.Sprintf("%d GB free", free>>30)
+	}
+	return x
+}
+
+func examineGateway(d *desk, c config.Config) []finding {
+	if d.running {
+		return []finding{{what: "gateway", note: "running"}}
+	}
+	all := []finding{{what: "gateway", bad: "not running", fix: "start it with `gatehouse run`, or for good with `gatehouse service install`", mild: true}}
+	for _, a := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin", c.Admin}} {
+		x := finding{what: "address " + a.addr}
+		l, err := net.Listen("tcp", a.addr) //nolint:noctx // closed at once
+		if err != nil {
+			x.bad, x.fix = err.Error(), fmt.Sprintf("stop what uses it, or name another under `%s:`", a.key)
+		} else {
+			_ = l.Close()
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+func examineModel(_ context.Context, s operator.Status) finding {
+	x := finding{what: "model", note: s.Model}
+	if len(s.Models) == 0 {
+		x.bad = "there is none, so only commands are answered"
+		x.fix = "`gatehouse models set openai` (or another provider), or the console under Models"
+	}
+	return x
+}
+
+func examineSpending(s operator.Status) finding {
+	x := finding{what: "spending", note: fmt.Sprintf("about $%.2f today of $%.2f", s.Spent.USD, s.Cap)}
+	switch {
+	case s.Cap < 0:
+		x.bad, x.fix, x.mild = "there is no daily cap", "set agent.daily_spend", true
+	case s.Spent.USD >= s.Cap:
+		x.bad, x.fix = fmt.Sprintf("today's cap of $%.2f is reached", s.Cap), "wait until midnight UTC, or raise agent.daily_spend"
+	}
+	return x
+}
+
+// probeFor bounds the question to a platform.
+const probeFor = 15 * time.Second
+
+func examineChannels(ctx context.Context, d *desk, s operator.Status) []finding {
+	var all []finding
+	n := 0
+	for _, c := range s.Channels {
+		if c.Adapter == consoleID {
+			continue
+		}
+		n++
+		x := finding{what: "channel " + string(c.ID), bad: c.Error, fix: c.Fix}
+		probe, cancel := context.WithTimeout(ctx, probeFor)
+		who, err := d.ProbeChannel(probe, c.ID)
+		cancel()
+		switch {
+		case err != nil:
+			x.bad = err.Error()
+		case x.bad == "":
+			x.note = "works as @" + printable(who.Handle)
+		}
+		all = append(all, x)
+		for _, note := range who.Notes {
+			all = append(all, finding{what: "channel " + string(c.ID), bad: note, mild: true})
+		}
+	}
+	if n == 0 {
+		all = append(all, finding{what: "channels", bad: "only the console is connected", fix: "`gatehouse channels add telegram`", mild: true})
+	}
+	return all
+}
+
+func examineDead(ctx context.Context, d *desk) finding {
+	x := finding{what: "dead letters", note: "none"}
+	all, err := d.DeadLetters(ctx, "", 0)
+	switch {
+	case err != nil:
+		x.bad = err.Error()
+	case len(all) > 0:
+		x.bad, x.fix, x.mild = fmt.Sprintf("%d messages were set aside", len(all)), "look at them with `gatehouse dead list`", true
+	}
+	return x
+}

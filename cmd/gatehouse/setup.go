@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"rsc.io/qr"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+)
+
+func secretsCommand(f *flags) *cobra.Command {
+	set := &cobra.Command{
+		Use: "set NAME", Short: "Store a secret; its value comes from a hidden prompt or standard input", Args: args(cobra.ExactArgs(1)),
+		Example: "  gatehouse secrets set openai\n  gatehouse secrets set openai <key.txt",
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			v, err := askSecret(c, "Value of "+a[0])
+			if err != nil {
+				return err
+			}
+			warnings, err := d.SetSecret(ctx, a[0], v)
+			if err != nil {
+				return err
+			}
+			for _, w := range warnings {
+				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "stored; write secret://%s where it belongs\n", a[0])
+			return nil
+		}),
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the secrets, without their values", Args: args(cobra.NoArgs),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+			all, err := d.Secrets(ctx)
+			if err != nil {
+				return err
+			}
+			if len(all) == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "the vault is empty")
+				return nil
+			}
+			w := table(c.OutOrStdout())
+			fmt.Fprintln(w, "NAME\tVERSION\tCHANGED")
+			for _, m := range all {
+				fmt.Fprintf(w, "%s\t%d\t%s\n", m.Name, m.Version, m.Changed.Local().Format("2006-01-02 15:04"))
+			}
+			return w.Flush()
+		}),
+	}
+	remove := &cobra.Command{
+		Use: "delete NAME", Short: "Remove a secret for good", Args: args(cobra.ExactArgs(1)),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			err := d.DeleteSecret(ctx, a[0])
+			if err == nil {
+				fmt.Fprintln(c.OutOrStdout(), "deleted")
+			}
+			return err
+		}),
+	}
+	return group("secrets", "Keep tokens and keys in the vault", set, list, remove)
+}
+
+func channelsCommand(f *flags) *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Aliases: []string{"status"}, Short: "List the channels and how they are", Args: args(cobra.NoArgs),
+	}
+	probe := list.Flags().Bool("probe", false, "ask each platform right now")
+	list.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		return listChannels(ctx, c.OutOrStdout(), d, *probe)
+	})
+	remove := &cobra.Command{
+		Use: "remove ID", Short: "Take a channel out of the configuration", Args: args(cobra.ExactArgs(1)),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			err := d.RemoveChannel(ctx, channels.ID(a[0]))
+			if err == nil {
+				fmt.Fprintf(c.OutOrStdout(), "removed; its token is still in the vault (gatehouse secrets delete %s-token)\n", strings.ToLower(a[0]))
+			}
+			return err
+		}),
+	}
+	connect := &cobra.Command{
+		Use: "connect ID", Short: "Print a link that makes whoever taps Start the owner", Args: args(cobra.ExactArgs(1)),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			url, err := d.Connect(ctx, channels.ID(a[0]))
+			if err != nil {
+				return err
+			}
+			return printLink(c.OutOrStdout(), url)
+		}),
+	}
+	return group("channels", "Connect the gateway to platforms", channelsAdd(f), list, remove, connect)
+}
+
+func listChannels(ctx context.Context, out io.Writer, d *desk, probe bool) error {
+	s, err := d.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range s.Channels {
+		fmt.Fprintf(out, "%s (%s): %s %s\n", c.ID, c.Adapter, orDash(string(c.Phase)), c.As)
+		if c.Error != "" {
+			fmt.Fprintf(out, "  %s\n", c.Error)
+		}
+		if c.Fix != "" {
+			fmt.Fprintf(out, "  %s\n", c.Fix)
+		}
+		if !probe || c.Adapter == consoleID {
+			continue
+		}
+		who, err := d.ProbeChannel(ctx, c.ID)
+		if err != nil {
+			fmt.Fprintf(out, "  probe: %v\n", err)
+			continue
+		}
+		fmt.Fprintf(out, "  probe: works as %s @%s\n", printable(who.Name), printable(who.Handle))
+		for _, n := range who.Notes {
+			fmt.Fprintf(out, "  note: %s\n", n)
+		}
+	}
+	return nil
+}
+
+func channelsAdd(f *flags) *cobra.Command {
+	id, baseURL := "", ""
+	c := &cobra.Command{
+		Use: "add PLATFORM", Short: "Add a channel: asks for the token, checks it, connects",
+		Long: "Add a channel. The token is asked for without showing it, or read from standard\n" +
+			"input. It is checked with the platform before anything is kept, and stored in\n" +
+			"the vault. A running gateway connects at once.",
+		Example: "  gatehouse channels add telegram\n  gatehouse channels add telegram --id support <token.txt",
+		Args:    args(cobra.ExactArgs(1)), ValidArgs: allDrivers().Names(),
+	}
+	c.Flags().StringVar(&id, "id", "", "name of the channel (default: the platform's)")
+	c.Flags().StringVar(&baseURL, "base-url", "", "another API server than the platform's own")
+	c.RunE = func(c *cobra.Command, a []string) error {
+		if !slices.Contains(allDrivers().Names(), a[0]) {
+			return usageError{fmt.Errorf("there is no platform %q; there are: %s", a[0], strings.Join(allDrivers().Names(), ", "))}
+		}
+		if id == "" {
+			id = a[0]
+		}
+		return withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			return addChannel(ctx, c, d, api.NewChannel{ID: channels.ID(id), Adapter: a[0], Section: section(baseURL)})
+		})(c, a)
+	}
+	return c
+}
+
+func section(baseURL string) map[string]any {
+	if baseURL == "" {
+		return nil
+	}
+	return map[string]any{"base_url": baseURL}
+}
+
+func addChannel(ctx context.Context, c *cobra.Command, d *desk, n api.NewChannel) error {
+	token, err := askSecret(c, "Token")
+	if err != nil {
+		return err
+	}
+	n.Token = string(token)
+	added, err := d.AddChannel(ctx, n)
+	if err != nil {
+		return err
+	}
+	out := c.OutOrStdout()
+	fmt.Fprintf(out, "%s is %s (@%s)\n", added.ID, printable(added.Identity.Name), printable(added.Identity.Handle))
+	for _, note := range added.Identity.Notes {
+		fmt.Fprintln(out, "note:", note)
+	}
+	if added.Live {
+		fmt.Fprintln(out, "It is connected.")
+	} else {
+		fmt.Fprintln(out, "It connects when the gateway runs: gatehouse run")
+	}
+	if added.Link == "" {
+		return nil
+	}
+	fmt.Fprintln(out, "\nOpen this on your phone and tap Start; the bot then knows you as its owner:")
+	return printLink(out, added.Link)
+}
+
+// printLink prints a URL, and as a code to scan.
+func printLink(out io.Writer, url string) error {
+	fmt.Fprintf(out, "\n  %s\n\n", url)
+	code, err := qr.Encode(url, qr.L)
+	if err != nil {
+		return fmt.Errorf("make a QR code: %w", err)
+	}
+	printQR(out, code)
+	return nil
+}
+
+// printQR draws two rows of a code in one line of text.
+func printQR(out io.Writer, code *qr.Code) {
+	const quiet = 2
+	for y := -quiet; y < code.Size+quiet; y += 2 {
+		var b strings.Builder
+		for x := -quiet; x < code.Size+quiet; x++ {
+			b.WriteString(halves[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
+		}
+		fmt.Fprintln(out, "  "+b.String())
+	}
+}
+
+// halves are inverted, so that a code is dark on light on a dark terminal.
+var halves = map[[2]bool]string{
+	{false, false}: "█", {false, true}: "▀", {true, false}: "▄", {true, true}: " ",
+}
+
+func modelsCommand(f *flags) *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List the configured models", Args: args(cobra.NoArgs),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+			s, err := d.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if len(s.Models) == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "there is no model; add one with gatehouse models set PROVIDER")
+				return nil
+			}
+			w := table(c.OutOrStdout())
+			fmt.Fprintln(w, "NAME\tPROVIDER\tMODEL\tNOTE")
+			for _, m := range s.Models {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.Name, m.Provider, m.Model, orDash(m.Found))
+			}
+			return w.Flush()
+		}),
+	}
+	return group("models", "Choose what answers", modelsSet(f), list)
+}
+
+func modelsSet(f *flags) *cobra.Command {
+	m := operator.Model{Name: "default"}
+	c := &cobra.Command{
+		Use: "set PROVIDER", Short: "Set a model: asks for the key, checks it, keeps it", Args: args(cobra.ExactArgs(1)),
+		Example: "  gatehouse models set openai\n  gatehouse models set anthropic --model claude-haiku-5-5 <key.txt",
+	}
+	c.Flags().StringVar(&m.Model, "model", "", "the provider's name for the model (default: asked for)")
+	c.Flags().StringVar(&m.Name, "name", m.Name, "name in the configuration")
+	c.Flags().StringVar(&m.BaseURL, "base-url", "", "another endpoint than the provider's own")
+	c.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+		m.Provider = a[0]
+		return setModel(ctx, c, d, m)
+	})
+	return c
+}
+
+var errNoProvider = errors.New("there is no such provider")
+
+func setModel(ctx context.Context, c *cobra.Command, d *desk, m operator.Model) error {
+	all, err := d.Providers(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(p operator.Provider) bool { return p.Name == m.Provider })
+	if i < 0 {
+		var names []string
+		for _, p := range all {
+			names = append(names, p.Name)
+		}
+		return usageError{fmt.Errorf("%w: %q; there are: %s", errNoProvider, m.Provider, strings.Join(names, ", "))}
+	}
+	key := ""
+	if all[i].NeedKey {
+		fmt.Fprintf(c.ErrOrStderr(), "A key for %s can be made at %s\n", all[i].Title, all[i].KeysURL)
+		b, err := askSecret(c, "Key")
+		if err != nil {
+			return err
+		}
+		key = string(b)
+	}
+	models, err := d.CheckModel(ctx, m, key)
+	if err != nil {
+		return err
+	}
+	if m.Model == "" {
+		m.Model = all[i].Model
+		if m.Model == "" && len(models) > 0 {
+			m.Model = models[0]
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "The key works. There are %d models.\n", len(models))
+		if m.Model, err = ask(c, "Model", m.Model); err != nil {
+			return err
+		}
+	}
+	if len(models) > 0 && !slices.Contains(models, m.Model) {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: %s does not list a model %q\n", all[i].Title, m.Model)
+	}
+	if err := d.SetModel(ctx, m, key); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s answers now with %s\n", all[i].Title, m.Model)
+	return nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+)
+
+// socketPath is where a running gateway listens for the command line. Whoever
+// may open it is the person who runs the gateway: the file is theirs alone.
+func socketPath(data string) string { return filepath.Join(data, "admin.sock") }
+
+// listenSocket listens for the command line. The caller owns the data folder,
+// so a socket that is there already is a dead process's.
+func listenSocket(ctx context.Context, data string) (net.Listener, error) {
+	path := socketPath(data)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("clear the old admin socket: %w", err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on the admin socket (is the path of the data folder longer than 90 characters?): %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("close the admin socket to others: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// asOwner says that requests come from the owner: they came over the socket or
+// from this process itself.
+func (a *app) asOwner(r *http.Request) (scope.Scope, error) {
+	return a.directory.Operator(r.Context(), identity.OwnerID)
+}
+
+// newOperator makes the operator of this app.
+func (a *app) newOperator(running bool, console string) *operator.Operator {
+	return operator.New(operator.Options{
+		Gateway: a.gateway, Running: running, Bus: a.engine, Directory: a.directory, Vault: a.vault,
+		Settings: a.settings, Console: console, Now: time.Now,
+	})
+}
+
+// desk is a connection to a gateway: to the one that runs, or, when none does,
+// to the data folder itself.
+type desk struct {
+	*api.Client
+	running bool
+	close   func() error
+}
+
+// openDesk finds the gateway that the flags mean.
+func openDesk(ctx context.Context, f flags) (*desk, error) {
+	s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
+	s.path, s.explicit = f.path(getenv)
+	cfg, _, err := s.read()
+	if err != nil {
+		// The running gateway keeps its last good configuration; what it needs
+		// to be found does not depend on the mistakes.
+		if cfg.Data == "" {
+			return nil, err
+		}
+	}
+	if c := dialGateway(ctx, cfg.Data); c != nil {
+		return &desk{Client: c, running: true, close: func() error { return nil }}, nil
+	}
+	a, err := openApp(ctx, f, quietLogger)
+	if errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("%w, but does not answer on %s: it may be starting or stopping; try again", err, socketPath(cfg.Data))
+	}
+	if err != nil {
+		return nil, err
+	}
+	h := api.Handler(a.newOperator(false, ""), a.asOwner, nil)
+	return &desk{Client: &api.Client{HTTP: &http.Client{Transport: within{h}}, Base: "http://gatehouse"}, close: a.close}, nil
+}
+
+// quietLogger keeps the store's and the vault's notes out of a command's output.
+func quietLogger(config.Log) *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+// dialGateway returns a client of the running gateway, or nil when none runs.
+func dialGateway(ctx context.Context, data string) *api.Client {
+	path := socketPath(data)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}
+	try, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	c, err := dial(try, "", "")
+	if err != nil {
+		return nil
+	}
+	_ = c.Close() // it was only to see that somebody listens
+	return &api.Client{HTTP: &http.Client{Transport: &http.Transport{DialContext: dial}}, Base: "http://gatehouse"}
+}
+
+// within calls a handler in this process as if over a network.
+type within struct{ h http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (w within) RoundTrip(r *http.Request) (*http.Response, error) {
+	a := &answer{header: http.Header{}, status: http.StatusOK}
+	w.h.ServeHTTP(a, r)
+	return &http.Response{
+		StatusCode: a.status, Status: http.StatusText(a.status), Header: a.header,
+		Body: io.NopCloser(&a.body), Request: r, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}, nil
+}
+
+// answer collects what a handler writes.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) { a.status = status }
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }

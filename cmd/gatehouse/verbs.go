@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+)
+
+// withDesk makes a command's body that talks to the gateway.
+func withDesk(f *flags, do func(ctx context.Context, c *cobra.Command, d *desk, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) (err error) {
+		d, err := openDesk(c.Context(), *f)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if cerr := d.close(); err == nil {
+				err = cerr
+			}
+		}()
+		return do(c.Context(), c, d, args)
+	}
+}
+
+// args checks the number of arguments, as a wrong call.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, a []string) error {
+		if err := check(c, a); err != nil {
+			return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// group is a command that only has others below it.
+func group(use, short string, below ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	g.AddCommand(below...)
+	return g
+}
+
+func table(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 4, 2, ' ', 0) }
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func statusCommand(f *flags) *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use: "status", Short: "Show the channels, the queues and today's spending", Args: args(cobra.NoArgs),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+			s, err := d.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), s)
+			}
+			return printStatus(c.OutOrStdout(), s, time.Now())
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printStatus(out io.Writer, s operator.Status, now time.Time) error {
+	if s.Running {
+		fmt.Fprintf(out, "gatehouse %s, running for %s\n", s.Version, now.Sub(s.Started).Round(time.Second))
+	} else {
+		fmt.Fprintf(out, "gatehouse %s, not running\n", s.Version)
+	}
+	if s.Console != "" {
+		fmt.Fprintf(out, "console  %s\n", s.Console)
+	}
+	fmt.Fprintf(out, "model    %s\n", s.Model)
+	if s.Cap >= 0 {
+		fmt.Fprintf(out, "today    about $%.2f of $%.2f\n", s.Spent.USD, s.Cap)
+	} else {
+		fmt.Fprintf(out, "today    about $%.2f, without a cap\n", s.Spent.USD)
+	}
+	w := table(out)
+	fmt.Fprintln(w, "\nCHANNEL\tADAPTER\tSTATE\tAS\tLAST RECEIVED\tLAST SENT")
+	for _, c := range s.Channels {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Adapter, orDash(string(c.Phase)), orDash(c.As), ago(c.Heard, now), ago(c.Sent, now))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, c := range s.Channels {
+		if c.Error != "" {
+			fmt.Fprintf(out, "\n%s: %s\n", c.ID, c.Error)
+			if c.Fix != "" {
+				fmt.Fprintf(out, "  %s\n", c.Fix)
+			}
+		}
+	}
+	for _, q := range s.Depths {
+		if q.Count > 0 {
+			fmt.Fprintf(out, "%s of %s: %d %s, the oldest from %s\n", q.Queue, q.Channel, q.Count, q.State, ago(q.Oldest, now))
+		}
+	}
+	return nil
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return now.Sub(t).Round(time.Second).String() + " ago"
+}
+
+func pairCommand(f *flags) *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List who asks to be let in", Args: args(cobra.NoArgs),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+			all, err := d.Pairings(ctx)
+			if err != nil {
+				return err
+			}
+			if len(all) == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "nobody is waiting")
+				return nil
+			}
+			w := table(c.OutOrStdout())
+			fmt.Fprintln(w, "CODE\tCHANNEL\tWHO\tID\tEXPIRES IN")
+			for _, p := range all {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Code, p.Where.Channel, printable(p.Who.Name), p.Who.ID, time.Until(p.Expires).Round(time.Minute))
+			}
+			return w.Flush()
+		}),
+	}
+	approve := &cobra.Command{
+		Use: "approve CODE", Short: "Let somebody in; what they wrote is answered at once", Args: args(cobra.ExactArgs(1)),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			p, err := d.Approve(ctx, a[0])
+			if err == nil {
+				fmt.Fprintf(c.OutOrStdout(), "%s is in\n", printable(p.Who.Name))
+			}
+			return err
+		}),
+	}
+	deny := &cobra.Command{
+		Use: "deny CODE", Short: "Refuse somebody", Args: args(cobra.ExactArgs(1)),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			p, err := d.Deny(ctx, a[0])
+			if err == nil {
+				fmt.Fprintf(c.OutOrStdout(), "%s is refused\n", printable(p.Who.Name))
+			}
+			return err
+		}),
+	}
+	return group("pair", "Let people in who wrote to a bot", list, approve, deny)
+}
+
+// printable shows a name that a stranger chose without the characters that
+// could change what the terminal shows.
+func printable(s string) string {
+	q := strconv.QuoteToGraphic(s)
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+}
+
+func deadCommand(f *flags) *cobra.Command {
+	queue := ""
+	list := &cobra.Command{
+		Use: "list", Short: "List what could not be worked on or delivered", Args: args(cobra.NoArgs),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+			return listDead(ctx, c.OutOrStdout(), d, queue)
+		}),
+	}
+	list.Flags().StringVar(&queue, "queue", "", "inbox, urgent or outbox; default all")
+	show := &cobra.Command{
+		Use: "show NUMBER", Short: "Show one, with its content", Args: args(cobra.ExactArgs(1)),
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			seqs, err := numbers(a)
+			if err != nil {
+				return err
+			}
+			l, err := d.DeadLetter(ctx, seqs[0])
+			if err != nil {
+				return err
+			}
+			return printJSON(c.OutOrStdout(), l)
+		}),
+	}
+	change := func(use, short, done string, act func(*desk, context.Context, []int64) (int, error)) *cobra.Command {
+		return &cobra.Command{
+			Use: use + " NUMBER...", Short: short, Args: args(cobra.MinimumNArgs(1)),
+			RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+				seqs, err := numbers(a)
+				if err != nil {
+					return err
+				}
+				n, err := act(d, ctx, seqs)
+				if err == nil {
+					fmt.Fprintf(c.OutOrStdout(), "%d %s\n", n, done)
+				}
+				return err
+			}),
+		}
+	}
+	return group("dead", "Look after messages that were set aside", list, show,
+		change("replay", "Try them again", "will be tried again", func(d *desk, ctx context.Context, s []int64) (int, error) { return d.Replay(ctx, s) }),
+		change("drop", "Remove them for good", "removed", func(d *desk, ctx context.Context, s []int64) (int, error) { return d.Drop(ctx, s) }),
+	)
+}
+
+func listDead(ctx context.Context, out io.Writer, d *desk, queue string) error {
+	w := table(out)
+	after, n := int64(0), 0
+	for {
+		page, err := d.DeadLetters(ctx, queue, after)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		if n == 0 {
+			fmt.Fprintln(w, "NUMBER\tQUEUE\tCHANNEL\tATTEMPTS\tDIED\tREASON")
+		}
+		for _, l := range page {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\n", l.Seq, l.Queue, l.Channel, l.Attempts, l.Died.Format(time.DateTime), printable(l.Reason))
+			after = l.Seq
+			n++
+		}
+	}
+	if n == 0 {
+		fmt.Fprintln(out, "there are no dead letters")
+		return nil
+	}
+	return w.Flush()
+}
+
+func numbers(a []string) ([]int64, error) {
+	var out []int64
+	for _, s := range a {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("%q is not the number of a dead letter; see gatehouse dead list", s)}
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}

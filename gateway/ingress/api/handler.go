@@ -1,0 +1,293 @@
+// Package api is the operator over HTTP: the handler that the gateway serves
+// on its admin address and on its socket, and the client that the command line
+// uses. Requests and answers are JSON; secrets go in and never come out.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+// Who says who sends a request; an error means that nobody known does.
+type Who func(*http.Request) (scope.Scope, error)
+
+// Links makes login links for the console.
+type Links func(*http.Request) (string, error)
+
+// maxBody bounds a request; the largest is a secret.
+const maxBody = vault.MaxValue + 4<<10
+
+// Failure is the body of every answer that is not a success.
+type Failure struct {
+	Error string `json:"error"`
+	Kind  string `json:"kind"`
+}
+
+// kinds pairs what a caller branches on with its name and status.
+var kinds = []struct {
+	err    error
+	name   string
+	status int
+}{
+	{identity.ErrForbidden, "forbidden", http.StatusForbidden},
+	{identity.ErrUnknown, "unknown", http.StatusNotFound},
+	{vault.ErrNotFound, "no_secret", http.StatusNotFound},
+	{operator.ErrInvalid, "invalid", http.StatusUnprocessableEntity},
+	{operator.ErrConflict, "conflict", http.StatusConflict},
+	{operator.ErrStopped, "stopped", http.StatusServiceUnavailable},
+}
+
+// errUnknownCaller: the request carries no login.
+var errUnknownCaller = errors.New("log in first")
+
+// Handler serves the API below /api/. links may be nil.
+func Handler(op *operator.Operator, who Who, links Links) http.Handler {
+	h := &handler{op: op, who: who, links: links}
+	mux := http.NewServeMux()
+	for pattern, f := range h.routes() {
+		mux.HandleFunc(pattern, h.serve(f))
+	}
+	return mux
+}
+
+type handler struct {
+	op    *operator.Operator
+	who   Who
+	links Links
+}
+
+// route answers a request of somebody known; a nil answer is an empty one.
+type route func(r *http.Request, by scope.Scope) (any, error)
+
+func (h *handler) serve(f route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		by, err := h.who(r)
+		if err != nil {
+			write(w, http.StatusUnauthorized, Failure{Error: errUnknownCaller.Error(), Kind: "login"})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		answer, err := f(r, by)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		write(w, http.StatusOK, answer)
+	}
+}
+
+func fail(w http.ResponseWriter, err error) {
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			write(w, k.status, Failure{Error: err.Error(), Kind: k.name})
+			return
+		}
+	}
+	if k := channels.KindOf(err); k != channels.Other {
+		write(w, http.StatusBadGateway, Failure{Error: err.Error(), Kind: "channel_" + string(k)})
+		return
+	}
+	write(w, http.StatusInternalServerError, Failure{Error: err.Error(), Kind: "internal"})
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone; there is nobody to tell
+}
+
+func read[T any](r *http.Request) (T, error) {
+	var v T
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		return v, fmt.Errorf("%w: the request is not the JSON that belongs here: %w", operator.ErrInvalid, err)
+	}
+	return v, nil
+}
+
+// The bodies of requests.
+type (
+	// Seqs names dead letters.
+	Seqs struct {
+		Seqs []int64 `json:"seqs"`
+	}
+	// ModelAndKey is a model with a key, which may be empty.
+	ModelAndKey struct {
+		Model operator.Model `json:"model"`
+		Key   string         `json:"key"`
+	}
+	// NewChannel is a channel to add.
+	NewChannel struct {
+		ID      channels.ID    `json:"id"`
+		Adapter string         `json:"adapter"`
+		Token   string         `json:"token"`
+		Section map[string]any `json:"section,omitempty"`
+	}
+)
+
+// The bodies of answers.
+type (
+	// Count says how many were changed.
+	Count struct {
+		N int `json:"n"`
+	}
+	// Link is a URL to open.
+	Link struct {
+		URL string `json:"url"`
+	}
+	// Warnings are things done, but unwise.
+	Warnings struct {
+		Warnings []string `json:"warnings,omitempty"`
+	}
+	// People are the members and who is known as whom.
+	People struct {
+		Members []identity.Member `json:"members"`
+		Links   []identity.Link   `json:"links"`
+	}
+)
+
+func (h *handler) routes() map[string]route {
+	return map[string]route{
+		"GET /api/status":   func(r *http.Request, by scope.Scope) (any, error) { return h.op.Status(r.Context(), by) },
+		"GET /api/pairings": func(r *http.Request, by scope.Scope) (any, error) { return h.op.Pairings(r.Context(), by) },
+		"POST /api/pairings/{code}/approve": func(r *http.Request, by scope.Scope) (any, error) {
+			return h.op.Approve(r.Context(), by, r.PathValue("code"))
+		},
+		"POST /api/pairings/{code}/deny": func(r *http.Request, by scope.Scope) (any, error) {
+			return h.op.Deny(r.Context(), by, r.PathValue("code"))
+		},
+		"GET /api/people":                 h.people,
+		"GET /api/secrets":                func(r *http.Request, by scope.Scope) (any, error) { return h.op.Secrets(r.Context(), by) },
+		"PUT /api/secrets/{name}":         h.setSecret,
+		"DELETE /api/secrets/{name}":      h.deleteSecret,
+		"GET /api/dead":                   h.deadLetters,
+		"GET /api/dead/{seq}":             h.deadLetter,
+		"POST /api/dead/replay":           h.counted(h.op.Replay),
+		"POST /api/dead/drop":             h.counted(h.op.Drop),
+		"POST /api/reload":                h.reload,
+		"GET /api/providers":              func(*http.Request, scope.Scope) (any, error) { return h.op.Providers(), nil },
+		"GET /api/models":                 func(*http.Request, scope.Scope) (any, error) { return h.op.Models(), nil },
+		"POST /api/models/check":          h.checkModel,
+		"PUT /api/models":                 h.setModel,
+		"POST /api/channels":              h.addChannel,
+		"DELETE /api/channels/{id}":       h.removeChannel,
+		"POST /api/channels/{id}/probe":   h.probe,
+		"POST /api/channels/{id}/connect": h.connect,
+		"POST /api/login":                 h.login,
+	}
+}
+
+func (h *handler) people(r *http.Request, by scope.Scope) (any, error) {
+	members, links, err := h.op.People(r.Context(), by)
+	return People{Members: members, Links: links}, err
+}
+
+// setSecret takes the value as the plain body, so that no JSON escaping can
+// change it.
+func (h *handler) setSecret(r *http.Request, by scope.Scope) (any, error) {
+	value, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a secret has at most %d bytes", operator.ErrInvalid, vault.MaxValue)
+	}
+	warning, err := h.op.SetSecret(r.Context(), by, r.PathValue("name"), value)
+	if warning == "" {
+		return Warnings{}, err
+	}
+	return Warnings{Warnings: []string{warning}}, err
+}
+
+func (h *handler) deleteSecret(r *http.Request, by scope.Scope) (any, error) {
+	return struct{}{}, h.op.DeleteSecret(r.Context(), by, r.PathValue("name"))
+}
+
+func (h *handler) deadLetters(r *http.Request, by scope.Scope) (any, error) {
+	q := r.URL.Query()
+	after, _ := strconv.ParseInt(q.Get("after"), 10, 64) // "" and nonsense begin at the start
+	return h.op.DeadLetters(r.Context(), by, q.Get("queue"), after, 200)
+}
+
+func (h *handler) deadLetter(r *http.Request, by scope.Scope) (any, error) {
+	seq, err := strconv.ParseInt(r.PathValue("seq"), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a dead letter is named by its number", operator.ErrInvalid)
+	}
+	return h.op.DeadLetter(r.Context(), by, seq)
+}
+
+func (h *handler) reload(r *http.Request, by scope.Scope) (any, error) {
+	w, err := h.op.Reload(r.Context(), by)
+	return Warnings{Warnings: w}, err
+}
+
+func (h *handler) checkModel(r *http.Request, by scope.Scope) (any, error) {
+	m, err := read[ModelAndKey](r)
+	if err != nil {
+		return nil, err
+	}
+	return h.op.CheckModel(r.Context(), by, m.Model, m.Key)
+}
+
+func (h *handler) setModel(r *http.Request, by scope.Scope) (any, error) {
+	m, err := read[ModelAndKey](r)
+	if err != nil {
+		return nil, err
+	}
+	return struct{}{}, h.op.SetModel(r.Context(), by, m.Model, m.Key)
+}
+
+func (h *handler) addChannel(r *http.Request, by scope.Scope) (any, error) {
+	c, err := read[NewChannel](r)
+	if err != nil {
+		return nil, err
+	}
+	return h.op.AddChannel(r.Context(), by, c.ID, c.Adapter, c.Token, c.Section)
+}
+
+func (h *handler) removeChannel(r *http.Request, by scope.Scope) (any, error) {
+	return struct{}{}, h.op.RemoveChannel(r.Context(), by, channels.ID(r.PathValue("id")))
+}
+
+func (h *handler) probe(r *http.Request, by scope.Scope) (any, error) {
+	return h.op.ProbeChannel(r.Context(), by, channels.ID(r.PathValue("id")))
+}
+
+func (h *handler) connect(r *http.Request, by scope.Scope) (any, error) {
+	url, err := h.op.StartLink(r.Context(), by, channels.ID(r.PathValue("id")))
+	return Link{URL: url}, err
+}
+
+func (h *handler) login(r *http.Request, by scope.Scope) (any, error) {
+	if h.links == nil {
+		return nil, operator.ErrStopped
+	}
+	if !by.Role().Administers() {
+		return nil, identity.ErrForbidden
+	}
+	url, err := h.links(r)
+	return Link{URL: url}, err
+}
+
+// counted serves an action on several dead letters.
+func (h *handler) counted(act func(context.Context, scope.Scope, ...int64) (int, error)) route {
+	return func(r *http.Request, by scope.Scope) (any, error) {
+		s, err := read[Seqs](r)
+		if err != nil {
+			return nil, err
+		}
+		n, err := act(r.Context(), by, s.Seqs...)
+		return Count{N: n}, err
+	}
+}
