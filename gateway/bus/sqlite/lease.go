@@ -216,7 +216,8 @@ func (w *writer) lease(x *waiter) ([]*bus.Lease, error) {
 }
 
 // dueOrders returns the oldest due orders of a lane, at most n, and brings the
-// lane's next up to what lies behind them.
+// lane's next up to what lies behind them. It stops by itself: SQLite prepares a
+// statement anew for every value that is bound to a LIMIT.
 func (w *writer) dueOrders(id laneID, l *lane, n int) ([]order, error) {
 	var due []order
 	next := int64(never)
@@ -232,7 +233,7 @@ func (w *writer) dueOrders(id laneID, l *lane, n int) ([]order, error) {
 		due = append(due, o)
 		return nil
 	}, `SELECT id, name, epoch, held, due, head, tail FROM bus_order
-		WHERE queue = ? AND channel = ? AND due IS NOT NULL ORDER BY due, head LIMIT ?`, id.queue, id.channel, n+1)
+		WHERE queue = ? AND channel = ? AND due IS NOT NULL ORDER BY due, head`, id.queue, id.channel)
 	if err != nil {
 		return nil, err
 	}
@@ -282,12 +283,9 @@ func (w *writer) mark(orderID, first, last int64) error {
 // records reads the due records of an order that nobody has, up to the first
 // that is not due, with the attempt that is about to be counted.
 func (w *writer) records(o *order, most int) ([]bus.Record, error) {
-	if most == 0 {
-		most = -1 // SQLite: no limit
-	}
 	var out []bus.Record
 	err := w.Query(func(r db.Row) error {
-		if r.Int(1) > w.now {
+		if r.Int(1) > w.now || (most > 0 && len(out) == most) {
 			return db.ErrStop
 		}
 		rec := bus.Record{
@@ -299,7 +297,7 @@ func (w *writer) records(o *order, most int) ([]bus.Record, error) {
 		out = append(out, rec)
 		return nil
 	}, `SELECT seq, due, attempt, published, account, key, workspace, progress, body FROM bus_record
-		WHERE order_id = ? AND seq >= ? AND state = 2 ORDER BY seq LIMIT ?`, o.id, o.head, most)
+		WHERE order_id = ? AND seq >= ? AND state = 2 ORDER BY seq`, o.id, o.head)
 	return out, err
 }
 

@@ -20,11 +20,11 @@ func TestPlans(t *testing.T) {
 	for name, c := range map[string]struct{ query, want string }{
 		"due": {
 			`SELECT id, name, epoch, held, due, head, tail FROM bus_order
-				WHERE queue = ? AND channel = ? AND due IS NOT NULL ORDER BY due, head LIMIT ?`,
+				WHERE queue = ? AND channel = ? AND due IS NOT NULL ORDER BY due, head`,
 			"SEARCH bus_order USING INDEX bus_order_due (queue=? AND channel=? AND due>?)",
 		},
 		"records": {
-			`SELECT seq, body FROM bus_record WHERE order_id = ? AND seq >= ? AND state = 2 ORDER BY seq LIMIT ?`,
+			`SELECT seq, body FROM bus_record WHERE order_id = ? AND seq >= ? AND state = 2 ORDER BY seq`,
 			"SEARCH bus_record USING INDEX bus_record_order (order_id=? AND seq>?)",
 		},
 		"mark": {
