@@ -1,0 +1,3 @@
+// Package tool will hold the tools that come with the gateway. The contract is
+// agent.Tool; each tool says its effect and labels what it returns.
+package tool
