@@ -120,6 +120,10 @@ func (s *stage) harness() *channeltest.Harness {
 		Reacted:  s.reacted, Typed: s.typed, Commands: s.commands,
 		Close: s.close,
 	}
+	if s.mode == "poll" {
+		h.Drop = s.gate.drop
+	}
+	return h
 }
 
 func (s *stage) place(p channeltest.Place, u *telegramtest.User) (*telegramtest.Chat, []telegramtest.SayOption) {
