@@ -60,7 +60,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	f.bind(root.PersistentFlags())
-	root.AddCommand(runCommand(f), statusCommand(f), doctorCommand(f), channelsCommand(f), modelsCommand(f),
+	root.AddCommand(runCommand(f), loginCommand(f), statusCommand(f), doctorCommand(f), channelsCommand(f), modelsCommand(f),
 		pairCommand(f), secretsCommand(f), deadCommand(f), configCommand(f), serviceCommand(f))
 	return root
 }
