@@ -229,7 +229,7 @@ func (r *run) logFailure(e *Error, try int) {
 // backoff grows from Limits.Backoff to 16 s, and is spread by a quarter.
 func (r *run) backoff(try int) time.Duration {
 	d := min(r.limits.Backoff<<min(try, 10), 16*time.Second)
-	return d - d/8 + rand.N(d/4+1)
+	return d - d/8 + rand.N(d/4+1) //nolint:gosec // a wait needs no secret
 }
 
 // sleep returns the cause when the context ends first.

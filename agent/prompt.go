@@ -156,6 +156,7 @@ func textOf(e *channels.Event) (text string, ok bool) {
 		return "[reacted with " + oneLine(strings.Join(c.Added, " ")) + "]", true
 	case channels.PollAnswer:
 		return fmt.Sprintf("[chose %v in a poll]", c.Options), true
+	case channels.Deletion, channels.Joined, channels.Left, channels.Moved, channels.Installed, channels.Status:
 	}
 	return "", false
 }
