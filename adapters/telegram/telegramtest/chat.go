@@ -322,7 +322,7 @@ func (m *stored) line() Line {
 		Bot:      m.outgoing,
 		Thread:   m.ThreadID,
 		Text:     m.Text + m.Caption,
-		Entities: append(m.Entities, m.CaptionEntities...),
+		Entities: slices.Concat(m.Entities, m.CaptionEntities),
 		Files:    m.files,
 		Edited:   m.EditDate != 0,
 		At:       time.Unix(m.Date, 0),

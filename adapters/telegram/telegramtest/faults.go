@@ -288,8 +288,8 @@ func (i *Injection) act(s *Server, w http.ResponseWriter, r *http.Request, body 
 		case <-r.Context().Done():
 		case <-s.closed:
 		case <-i.cleared:
-			cut(w, nil)
 		}
+		cut(w, nil)
 	case faultShort:
 		head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body))
 		cut(w, append([]byte(head), body[:len(body)/2]...))
@@ -299,7 +299,8 @@ func (i *Injection) act(s *Server, w http.ResponseWriter, r *http.Request, body 
 }
 
 // cut writes some bytes to the connection under w and ends it: with a reset
-// when there are none.
+// when there are none. A call that merely returned would be answered with an
+// empty 200.
 func cut(w http.ResponseWriter, some []byte) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {

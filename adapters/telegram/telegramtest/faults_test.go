@@ -2,6 +2,7 @@ package telegramtest_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -123,8 +124,8 @@ func TestStallUntilCleared(t *testing.T) {
 	if err := srv.Wait(deadline(t), func(l telegramtest.Log) bool { return len(l) == 1 }); err != nil {
 		t.Fatal(err)
 	}
-	for before.Hits()+after.Hits() < 2 {
-		if deadline(t).Err() != nil {
+	for ctx := deadline(t); before.Hits()+after.Hits() < 2; {
+		if ctx.Err() != nil {
 			t.Fatal("the calls did not come")
 		}
 	}
@@ -177,6 +178,47 @@ func TestLatencyAddsToFaults(t *testing.T) {
 	}
 	if took := time.Since(begin); took < 35*time.Millisecond { // half the latency lies behind the answer
 		t.Errorf("took %v", took)
+	}
+}
+
+// A call that is on its way when its caller dies takes effect all the same.
+func TestTheDeadAreHeard(t *testing.T) {
+	srv := telegramtest.NewServer(t)
+	srv.Private(srv.User(7, "Ada"))
+	srv.SetLatency(200 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	url := srv.URL() + "/bot" + srv.Token() + "/sendMessage?chat_id=7&text=x"
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := httpClient.Do(r); err == nil {
+		_ = resp.Body.Close()
+		t.Fatal("the caller lived")
+	}
+	if err := srv.Wait(deadline(t), func(l telegramtest.Log) bool { return len(l) == 1 }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseCutsOpenCalls(t *testing.T) {
+	srv := telegramtest.NewServer(t)
+	srv.Private(srv.User(7, "Ada"))
+	set := srv.Fail("sendMessage", telegramtest.Stall())
+	open := make(chan error, 1)
+	go func() {
+		_, err := send(srv, "x")
+		open <- err
+	}()
+	for ctx := deadline(t); set.Hits() == 0; {
+		if ctx.Err() != nil {
+			t.Fatal("the call did not come")
+		}
+	}
+	srv.Close()
+	if err := <-open; err == nil || strings.Contains(err.Error(), "no JSON") {
+		t.Errorf("the call was answered: %v", err)
 	}
 }
 

@@ -146,6 +146,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, rest string) 
 	q := &query{method: "file", name: "file"}
 	plan := s.plan(q)
 	if !s.pause(r.Context(), plan.wait+plan.waitAfter) {
+		cut(w, nil)
 		return
 	}
 	for _, fault := range []*Injection{plan.before, plan.after} {

@@ -152,7 +152,9 @@ func (s *Server) After(ctx context.Context, n int) (Log, error) {
 }
 
 // Wait blocks until done says that the log is as wanted, asking again at each
-// delivery. It returns the error of ctx when that ends first.
+// delivery. It returns the error of ctx when that ends first. A run of many
+// thousand deliveries is better followed with After, which does not look at the
+// whole log each time.
 func (s *Server) Wait(ctx context.Context, done func(Log) bool) error {
 	for {
 		log := s.Delivered()

@@ -1,6 +1,9 @@
 package telegramtest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // shown says whether the bot gets to see a message of somebody else. In groups
 // a bot in privacy mode sees commands for it, mentions of it, answers to it and
@@ -24,7 +27,7 @@ func (c *Chat) shown(m *stored) bool {
 
 func (c *Chat) addressed(m *stored, bot Profile) bool {
 	text := m.Text + m.Caption
-	for _, e := range append(m.Entities, m.CaptionEntities...) {
+	for _, e := range slices.Concat(m.Entities, m.CaptionEntities) {
 		start := byteOffset(text, e.Offset)
 		run := text[start : start+byteOffset(text[start:], e.Length)]
 		switch e.Type {

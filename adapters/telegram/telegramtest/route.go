@@ -1,6 +1,7 @@
 package telegramtest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -89,7 +90,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer carries a call out, under the faults and limits that are set.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, q *query) {
 	plan := s.plan(q)
-	if !s.pause(r.Context(), plan.wait) {
+	// What has arrived is carried out, whether or not the caller still lives.
+	if !s.pause(context.WithoutCancel(r.Context()), plan.wait) {
+		cut(w, nil)
 		return
 	}
 	if plan.before != nil {
@@ -99,6 +102,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q *query) {
 	}
 	result, err := s.run(r, q)
 	if errors.Is(err, errGone) {
+		cut(w, nil)
 		return
 	}
 	body, status := encodeAnswer(result, err)
@@ -107,6 +111,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q *query) {
 		s.refuse(q, err)
 	}
 	if !s.pause(r.Context(), plan.waitAfter) {
+		cut(w, nil)
 		return
 	}
 	if plan.after != nil {
