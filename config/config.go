@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -120,4 +121,17 @@ func xdg(env string, under ...string) string {
 		home = string(filepath.Separator)
 	}
 	return filepath.Join(append([]string{home}, under...)...)
+}
+
+// home writes a leading "~/" out.
+func home(path string) string {
+	rest, ok := strings.CutPrefix(path, "~/")
+	if !ok {
+		return path
+	}
+	dir, err := os.UserHomeDir()
+	if err != nil {
+		return path
+	}
+	return filepath.Join(dir, rest)
 }

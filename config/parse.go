@@ -51,6 +51,7 @@ func Parse(text []byte, o Options) (Config, Faults) {
 	if o.Override != nil {
 		o.Override(&c)
 	}
+	c.Data, c.Key = home(c.Data), home(c.Key)
 	r.check(&c)
 	return c, r.faults.sorted()
 }
