@@ -2,7 +2,6 @@ package codec
 
 import (
 	"encoding/json"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +45,18 @@ const (
 	ReasonQueryOld    = "the press is too old to be answered"
 )
 
+// HTTP's status codes, which are the Bot API's too. The package does not import
+// net/http for them: it has nothing else to do with a network.
+const (
+	badRequest      = 400
+	unauthorized    = 401
+	forbiddenThere  = 403
+	missingThere    = 404
+	conflicting     = 409
+	tooLarge        = 413
+	tooManyRequests = 429
+)
+
 type response struct {
 	OK          bool            `json:"ok"`
 	Result      json.RawMessage `json:"result"`
@@ -73,23 +84,23 @@ func Classify(status int, body []byte, repeatable bool) Answer {
 		return broken(repeatable, "the answer is not the Bot API's JSON")
 	}
 	switch {
-	case code == http.StatusTooManyRequests:
+	case code == tooManyRequests:
 		return limited(r.Parameters.RetryAfter)
 	case code >= 500:
 		return broken(repeatable, "the server failed with status "+strconv.Itoa(code))
-	case code == http.StatusUnauthorized:
+	case code == unauthorized:
 		return Answer{Kind: channels.Unauthorized, Reason: ReasonToken}
-	case code == http.StatusNotFound:
+	case code == missingThere:
 		return notFound(r.Description)
-	case code == http.StatusConflict:
+	case code == conflicting:
 		return conflict(r.Description)
-	case code == http.StatusForbidden:
+	case code == forbiddenThere:
 		return Answer{Kind: channels.Gone, Reason: forbidden(r.Description)}
-	case code == http.StatusRequestEntityTooLarge:
+	case code == tooLarge:
 		return Answer{Kind: channels.Rejected, Reason: "the file is too large"}
 	case r.Parameters.MovedTo != 0:
 		return Answer{Kind: channels.Gone, Reason: "the group became a supergroup", MovedTo: r.Parameters.MovedTo, Again: AgainMoved}
-	case code == http.StatusBadRequest:
+	case code == badRequest:
 		return refused(r.Description)
 	}
 	return Answer{Kind: channels.Other, Reason: "the server answered with status " + strconv.Itoa(code)}
