@@ -25,7 +25,7 @@ func served(t testing.TB, kind string, s *agenttest.Server) agent.Model {
 	if !ok {
 		t.Fatalf("no kind %s", kind)
 	}
-	p, err := k.Open(provider.Config{BaseURL: s.OpenAI(), Client: client(t), Stall: 100 * time.Millisecond, First: 10 * time.Second})
+	p, err := k.Open(provider.Config{BaseURL: s.OpenAI(), Client: client(t), Stall: 500 * time.Millisecond, First: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -240,7 +240,11 @@ func testBreaks(t *testing.T, open Harness) {
 	for _, tc := range tests {
 		t.Run(string(tc.how), func(t *testing.T) {
 			srv := serve(t, agenttest.Config{Script: agenttest.In(agenttest.Dying("one two", tc.how))})
-			p := open(Settings{URL: srv.URL, Client: Client(t), Stall: 50 * time.Millisecond, First: 5 * time.Second})
+			limit := 30 * time.Second
+			if tc.how == agenttest.Stall {
+				limit = 50 * time.Millisecond
+			}
+			p := open(Settings{URL: srv.URL, Client: Client(t), Stall: limit, First: 30 * time.Second})
 			got := Ask(t.Context(), t, p, Hello("hi"))
 			if got.Text != "one " || got.Err == nil || got.Err.Kind != tc.want {
 				t.Errorf("text %q, error %v", got.Text, got.Err)
@@ -259,7 +263,7 @@ func testBreaks(t *testing.T, open Harness) {
 	})
 	t.Run("slow but alive", func(t *testing.T) {
 		srv := serve(t, agenttest.Config{Script: agenttest.In(agenttest.Answer{Text: "abcdefgh", Pieces: 8, Each: 20 * time.Millisecond})})
-		p := open(Settings{URL: srv.URL, Client: Client(t), Stall: 2 * time.Second, First: 2 * time.Second})
+		p := open(Settings{URL: srv.URL, Client: Client(t), Stall: 30 * time.Second, First: 30 * time.Second})
 		if got := Ask(t.Context(), t, p, Hello("hi")); got.Err != nil || got.Text != "abcdefgh" {
 			t.Errorf("got %+v", got)
 		}
