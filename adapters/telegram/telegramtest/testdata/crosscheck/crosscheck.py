@@ -120,7 +120,9 @@ async def receiving(ready, control):
     app.add_handlers([CommandHandler("start", note), CallbackQueryHandler(note), MessageReactionHandler(note), MessageHandler(filters.ALL, note)])
     async with app:
         await app.start()
-        await app.updater.start_polling(allowed_updates=["message", "callback_query", "message_reaction"], drop_pending_updates=True)
+        wanted = ["message", "callback_query", "message_reaction"]
+        await app.bot.get_updates(allowed_updates=wanted)  # before anything happens, since what nobody asked for is not kept
+        await app.updater.start_polling(allowed_updates=wanted, drop_pending_updates=True)
         forum = control("chat", kind="forum", id=31, title="F", members=[7])["chat"]
         topic = control("topic", chat=forum, user=7, text="T")["thread"]
         keys = InlineKeyboardMarkup([[InlineKeyboardButton("Go", callback_data="go")]])
