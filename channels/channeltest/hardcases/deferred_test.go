@@ -46,25 +46,16 @@ func (w *workspace) reply(token, text string) error {
 
 // slash is a channel that receives commands by HTTP.
 type slash struct {
-	host channels.Host
-	at   *workspace
-	now  func() time.Time
+	channels.Channel // what this case does not call
+	host             channels.Host
+	at               *workspace
+	now              func() time.Time
 }
 
 var (
 	_ channels.Channel  = (*slash)(nil)
 	_ channels.Receiver = (*slash)(nil)
 )
-
-func (*slash) Features(channels.Address) channels.Features {
-	return channels.Features{Dialect: markup.Mrkdwn, MaxText: 20}
-}
-
-func (s *slash) Run(ctx context.Context, _ channels.Sink) error {
-	s.host.Report(channels.Health{Phase: channels.Connected})
-	<-ctx.Done()
-	return nil
-}
 
 // Receive acknowledges with an empty answer, which is what defers the reply,
 // once the command is durable.

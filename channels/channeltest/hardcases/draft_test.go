@@ -22,21 +22,16 @@ import (
 // screen is a platform with messages that can be edited. With keys it knows
 // what was sent to it before.
 type screen struct {
-	keys  bool
-	texts []string
-	byKey map[string]int
+	channels.Channel // what this case does not call
+	keys             bool
+	texts            []string
+	byKey            map[string]int
 }
 
 var (
 	_ channels.Channel    = (*screen)(nil)
 	_ channels.Reconciler = (*screen)(nil)
 )
-
-func (*screen) Features(channels.Address) channels.Features {
-	return channels.Features{Dialect: markup.PlainText, Drafts: true}
-}
-
-func (*screen) Run(ctx context.Context, _ channels.Sink) error { <-ctx.Done(); return nil }
 
 func (s *screen) Send(_ context.Context, p channels.Part) (channels.Receipt, error) {
 	text := markup.PlainText.Render(p.Body)

@@ -3,7 +3,6 @@ package hardcases_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -82,17 +81,12 @@ func guest(in guestIn) (out guestOut) {
 
 // holder is the adapter around the guest.
 type holder struct {
-	host channels.Host
-	open channels.Socketer
+	channels.Channel // what this case does not call
+	host             channels.Host
+	open             channels.Socketer
 }
 
 var _ channels.Channel = (*holder)(nil)
-
-func (*holder) Features(channels.Address) channels.Features { return channels.Features{} }
-
-func (*holder) Send(context.Context, channels.Part) (channels.Receipt, error) {
-	return channels.Receipt{}, errors.ErrUnsupported
-}
 
 // Run connects again until ctx ends.
 func (h *holder) Run(ctx context.Context, sink channels.Sink) error {
