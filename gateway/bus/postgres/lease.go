@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,22 +50,32 @@ func (e *Engine) Lease(ctx context.Context, w bus.Want) ([]*bus.Lease, error) {
 	}
 }
 
-// due finds and locks due orders that nobody else has locked; $4 restricts the
-// channels unless it is NULL.
-var due = `SELECT o.id, o.queue, o.channel, o.name, o.epoch, o.held, o.due, o.head, o.tail
-	FROM bus_order o WHERE o.queue = $1 AND o.due <= ` + clock("$2") + `
-	ORDER BY o.due, o.head LIMIT $3 FOR UPDATE SKIP LOCKED`
+// The channels of a want, as conditions: none, one, which an index answers in
+// order, and several.
+const (
+	anyChannel   = `o.queue = $1`
+	oneChannel   = `o.queue = $1 AND o.channel = ($3::text[])[1]`
+	someChannels = `o.queue = $1 AND o.channel = ANY ($3)`
+)
 
-var dueInChannels = `SELECT o.id, o.queue, o.channel, o.name, o.epoch, o.held, o.due, o.head, o.tail
-	FROM bus_order o WHERE o.queue = $1 AND o.channel = ANY ($4) AND o.due <= ` + clock("$2") + `
-	ORDER BY o.due, o.head LIMIT $3 FOR UPDATE SKIP LOCKED`
-
-// nextDue says in how many microseconds the first order falls due.
-var nextDue = `SELECT min(o.due) - ` + clock("$2") + ` FROM bus_order o
-	WHERE o.queue = $1 AND o.due IS NOT NULL AND ($3::text[] IS NULL OR o.channel = ANY ($3))`
+func inChannels(w bus.Want) (condition string, args []any) {
+	switch {
+	case w.Channels == nil:
+		return anyChannel, nil
+	case len(w.Channels) == 1:
+		return oneChannel, []any{w.Channels}
+	}
+	return someChannels, []any{w.Channels}
+}
 
 // tryLease returns leases, or how long to wait at most.
 func (e *Engine) tryLease(ctx context.Context, w bus.Want) (leases []*bus.Lease, wait time.Duration, err error) {
+	if e.wake.isClosed() {
+		return nil, 0, bus.ErrClosed
+	}
+	if wait, err = e.nextDue(ctx, w); err != nil || wait > 0 {
+		return nil, wait, err
+	}
 	err = e.write(ctx, func(ctx context.Context, t *tx) error {
 		leases = nil
 		orders, err := t.due(ctx, w)
@@ -74,27 +85,34 @@ func (e *Engine) tryLease(ctx context.Context, w bus.Want) (leases []*bus.Lease,
 		leases, err = t.take(ctx, orders, w)
 		return err
 	})
-	if err != nil || len(leases) > 0 {
-		return leases, 0, err
-	}
-	var next *int64
-	if err := e.db.Pool().QueryRow(ctx, nextDue, w.Queue, e.skewMicros(), w.Channels).Scan(&next); err != nil {
-		return nil, 0, err
-	}
-	wait = sweepEvery
-	if next != nil {
-		// Due, but locked by somebody: look again soon.
-		wait = min(wait, max(time.Duration(*next)*time.Microsecond, 5*time.Millisecond))
-	}
-	return nil, wait, nil
+	// Due, but locked by somebody, or taken by now: look again soon.
+	return leases, 5 * time.Millisecond, err
 }
 
-func (t *tx) due(ctx context.Context, w bus.Want) ([]order, error) {
-	query, args := due, []any{w.Queue, t.skew, w.N}
-	if w.Channels != nil {
-		query, args = dueInChannels, append(args, w.Channels)
+// nextDue says when it is worth while to try: at once, when the first order
+// falls due, or at the next look.
+func (e *Engine) nextDue(ctx context.Context, w bus.Want) (time.Duration, error) {
+	condition, channels := inChannels(w)
+	args := append([]any{w.Queue, e.skewMicros()}, channels...)
+	var next int64
+	err := e.db.Pool().QueryRow(ctx, `SELECT o.due - `+clock("$2")+` FROM bus_order o
+		WHERE `+condition+` AND o.due IS NOT NULL ORDER BY o.due, o.head LIMIT 1`, args...).Scan(&next)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return sweepEvery, nil
+	case err != nil || next <= 0:
+		return 0, err
 	}
-	rows, err := t.Query(ctx, query, args...)
+	return min(time.Duration(next)*time.Microsecond, sweepEvery), nil
+}
+
+// due finds and locks due orders that nobody else has locked, oldest first.
+func (t *tx) due(ctx context.Context, w bus.Want) ([]order, error) {
+	condition, channels := inChannels(w)
+	args := append([]any{w.Queue, t.skew}, channels...)
+	rows, err := t.Query(ctx, `SELECT o.id, o.queue, o.channel, o.name, o.epoch, o.held, o.due, o.head, o.tail
+		FROM bus_order o WHERE `+condition+` AND o.due <= `+clock("$2")+`
+		ORDER BY o.due, o.head LIMIT `+strconv.Itoa(w.N)+` FOR UPDATE SKIP LOCKED`, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type wakeups struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
 	tell chan struct{} // the notifier has something to send
+	self string        // what this engine's notifications say, to know them again
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced on each change
@@ -37,7 +39,7 @@ type wakeups struct {
 // listen starts the notifier and the listener; close ends them.
 func listen(pool *pgxpool.Pool, log *slog.Logger) *wakeups {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &wakeups{pool: pool, log: log, stop: stop, tell: make(chan struct{}, 1), changed: make(chan struct{})}
+	w := &wakeups{pool: pool, log: log, stop: stop, tell: make(chan struct{}, 1), self: rand.Text(), changed: make(chan struct{})}
 	w.done.Go(func() { w.notifier(ctx) })
 	w.done.Go(func() { w.listener(ctx) })
 	return w
@@ -98,7 +100,7 @@ func (w *wakeups) notifier(ctx context.Context) {
 		case <-w.tell:
 		}
 		// A lost notification costs the others a second, so nobody is told.
-		if _, err := w.pool.Exec(ctx, `SELECT pg_notify($1, '')`, topic); err != nil && ctx.Err() == nil {
+		if _, err := w.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, topic, w.self); err != nil && ctx.Err() == nil {
 			w.log.Warn("cannot notify the other replicas", "err", err)
 		}
 		pause(ctx, notifyEvery)
@@ -132,10 +134,13 @@ func (w *wakeups) receive(ctx context.Context) error {
 	}
 	w.wake() // what came before we listened
 	for {
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return err
 		}
-		w.wake()
+		if n.Payload != w.self {
+			w.wake()
+		}
 	}
 }
 
