@@ -21,6 +21,9 @@ var ErrManual = errors.New("please edit the file yourself")
 // removes the entry.
 func Edit(text []byte, path []string, value any) ([]byte, error) {
 	section, name := path[0], path[1]
+	if !validName(name) {
+		return nil, fmt.Errorf("%q is not a name: it has 1 to 40 letters, digits, - or _", name)
+	}
 	before, err := decode(text)
 	if err != nil {
 		return nil, err

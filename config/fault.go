@@ -17,14 +17,17 @@ type Fault struct {
 
 // String writes a fault as an editor would show it.
 func (f Fault) String() string {
-	where := f.Path
-	if f.Line > 0 {
-		where = fmt.Sprintf("line %d: %s", f.Line, f.Path)
-	}
+	var parts []string
 	if f.Warning {
-		where = "warning: " + where
+		parts = append(parts, "warning")
 	}
-	return strings.TrimPrefix(where+": "+f.Text, ": ")
+	if f.Line > 0 {
+		parts = append(parts, fmt.Sprintf("line %d", f.Line))
+	}
+	if f.Path != "" {
+		parts = append(parts, f.Path)
+	}
+	return strings.Join(append(parts, f.Text), ": ")
 }
 
 // Faults are all mistakes of one configuration, in the order of the file.

@@ -118,6 +118,9 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 	models := map[string]agent.Model{}
 	for name, m := range f.models {
 		k, _ := provider.Find(m.Provider)
+		if m.Model == "" {
+			m.Model = k.Model
+		}
 		am := agent.Model{
 			Kind: m.Provider, Title: k.Title, Name: m.Model, Context: m.Context, MaxOutput: m.MaxOutput,
 			Fallbacks: m.Fallbacks, Price: price(m),
@@ -131,9 +134,6 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 				return gateway.AgentSettings{}, err
 			}
 			am.Provider = p
-			if am.Name == "" {
-				am.Name = k.Model
-			}
 		}
 		models[name] = am
 	}

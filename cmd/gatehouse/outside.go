@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -75,7 +76,11 @@ func (o *outside) rebuildLocked() {
 // RoundTrip sends with the secrets known by now; an adapter may keep its client
 // from before it asked for them.
 func (o *outside) RoundTrip(r *http.Request) (*http.Response, error) {
-	return o.current.Load().Transport.RoundTrip(r)
+	resp, err := o.current.Load().Transport.RoundTrip(r)
+	if errors.Is(err, egress.ErrDenied) { // it never left
+		err = &channels.Error{Op: "send a request", Channel: o.id, Kind: channels.Transient, Err: err}
+	}
+	return resp, err
 }
 
 // Client implements gateway.Outside.
