@@ -70,22 +70,27 @@ func TestAnExistingKeyIsNeverReplaced(t *testing.T) {
 }
 
 func TestProcessesThatMakeTheKeyAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keys", "key")
-	var wg sync.WaitGroup
-	var ids [8]string
-	for i := range ids {
-		wg.Go(func() {
-			k := vault.NewKeyFile(path, "")
-			if _, err := k.Wrap(context.Background(), make([]byte, 32), nil); err != nil {
-				t.Error(err)
+	for range 30 {
+		path := filepath.Join(t.TempDir(), "keys", "key")
+		var wg sync.WaitGroup
+		var ids [4]string
+		start := make(chan struct{})
+		for i := range ids {
+			wg.Go(func() {
+				<-start
+				k := vault.NewKeyFile(path, "")
+				if _, err := k.Wrap(context.Background(), make([]byte, 32), nil); err != nil {
+					t.Error(err)
+				}
+				ids[i], _ = k.KeyID(context.Background())
+			})
+		}
+		close(start)
+		wg.Wait()
+		for _, id := range ids {
+			if id != ids[0] || id == "" {
+				t.Fatalf("keys %v", ids)
 			}
-			ids[i], _ = k.KeyID(context.Background())
-		})
-	}
-	wg.Wait()
-	for _, id := range ids {
-		if id != ids[0] || id == "" {
-			t.Errorf("keys %v", ids)
 		}
 	}
 }

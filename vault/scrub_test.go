@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,25 @@ func TestScrubProperty(t *testing.T) {
 			t.Fatalf("%q has lost what stands around", got)
 		}
 	})
+}
+
+// With many values learnt, some of a long text falls on the bitmap by chance.
+func TestScrubLeavesOtherTextAlone(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	text := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.UintN(256))
+		}
+		return b
+	}
+	s := vault.NewScrubber()
+	for range 500 {
+		s.Learn(text(50))
+	}
+	if long := text(1 << 20); !bytes.Equal(s.Scrub(long), long) {
+		t.Error("something was hidden")
+	}
 }
 
 func different(part []byte) int {

@@ -322,6 +322,17 @@ func TestEveryWrongScopeIsDenied(t *testing.T) {
 	t.Logf("%d combinations", n)
 }
 
+func TestTheZeroScopeIsDenied(t *testing.T) {
+	v, _, _ := home(t)
+	p := vault.Purpose{Kind: "tool", Name: "http"}
+	if err := v.Grant(t.Context(), "home", "bot", vault.Grant{Kind: p.Kind, Name: p.Name}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Lease(t.Context(), scope.Scope{}, "secret://bot", p); !errors.Is(err, vault.ErrDenied) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestGrantAndRevoke(t *testing.T) {
 	v, state, key := home(t)
 	s := scope.New(scope.Principal{Workspace: "home", Member: "anna", Role: scope.Ordinary})

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"code.dny.dev/ssrf"
 	"github.com/google/go-cmp/cmp"
@@ -235,6 +236,29 @@ func TestTheRealDialerMakesTheCheck(t *testing.T) {
 		t.Fatalf("with an exception: %v", err)
 	}
 	_ = c.Close()
+}
+
+// The check is told what is really dialled: an address that is no address, or
+// another port than the one that was asked for, must not pass.
+func TestDialersThatGoElsewhere(t *testing.T) {
+	for address, want := range map[string]bool{
+		publicAddress + ":443": true, publicAddress + ":80": false, "name.example:443": false, "": false,
+	} {
+		dialer := func(control egress.Control, _ time.Duration) egress.DialFunc {
+			return func(context.Context, string, string) (net.Conn, error) {
+				if err := control("tcp4", address, nil); err != nil {
+					return nil, err
+				}
+				return nil, errNowhere
+			}
+		}
+		dial := egress.New(egress.Options{Dialer: dialer}).
+			Dial(egress.Policy{Name: "test", Allow: allow(t, "https://name.example")})
+		_, err := dial(t.Context(), "tcp", "name.example:443")
+		if got := errors.Is(err, errNowhere); got != want {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
 }
 
 func TestRefusalsAreReported(t *testing.T) {

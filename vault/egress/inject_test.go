@@ -79,8 +79,8 @@ func TestInjectionPutsTheValueWhereItsPlaceholderStands(t *testing.T) {
 		},
 		{
 			name: "multipart is never searched", method: "POST", path: "/", in: egress.InBody, kind: "multipart/form-data; boundary=x",
-			body: "--x\r\n\r\n" + ph + "\r\n--x--\r\n",
-			want: seen{URI: "/", Body: "--x\r\n\r\n" + ph + "\r\n--x--\r\n"},
+			body: "--x\r\n\r\n\"" + ph + "\"\r\n--x--\r\n",
+			want: seen{URI: "/", Body: "--x\r\n\r\n\"" + ph + "\"\r\n--x--\r\n"},
 		},
 		{
 			name: "a place that the injection does not name", path: "/" + ph, auth: "Bearer " + ph, in: egress.InPath,
