@@ -84,7 +84,7 @@ type Record struct {
 	Account   string
 	Queue     string // Inbox, Urgent or Outbox; an engine treats every name alike
 	Key       string // deduplicates within (Queue, Channel, Account)
-	Order     string // records of one Order are worked off one after the other
+	Order     string // records of one Order, within (Queue, Channel), are worked off one after the other
 	NotBefore time.Time
 	Body      json.RawMessage
 
@@ -112,7 +112,8 @@ type Want struct {
 }
 
 // Lease is the right to work on one Order. It is made by an engine and passed
-// back to it; a caller reads it and changes nothing.
+// back to it; a caller reads it and changes nothing. Hold changes Until and
+// Records, so calls with the same lease must not overlap.
 type Lease struct {
 	Queue   string
 	Order   string
@@ -131,7 +132,8 @@ type Hold struct {
 	State    []Write
 }
 
-// Outcome ends a lease. A record of the lease that no verdict names is released.
+// Outcome ends a lease. A record of the lease that no verdict names is released;
+// a verdict for a record that the lease does not hold is an error.
 type Outcome struct {
 	Verdicts map[string]Verdict // by record key
 	Emit     []Record

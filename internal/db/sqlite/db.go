@@ -88,10 +88,8 @@ func Open(ctx context.Context, path string, o Options) (_ *DB, err error) {
 	if err := d.write.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	if o.Schema != nil {
-		if err := o.Schema(ctx, d.write); err != nil {
-			return nil, err
-		}
+	if err := d.migrate(ctx, o); err != nil {
+		return nil, err
 	}
 	if d.read, err = sql.Open("sqlite", dsn(path, o)+"&_pragma=query_only(1)"); err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
@@ -102,6 +100,24 @@ func Open(ctx context.Context, path string, o Options) (_ *DB, err error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// migrate brings the schema up to date. It syncs nothing meanwhile: the log keeps
+// the file consistent, and the first commit after it syncs the whole log.
+func (d *DB) migrate(ctx context.Context, o Options) error {
+	if o.Schema == nil {
+		return nil
+	}
+	if _, err := d.write.ExecContext(ctx, `PRAGMA synchronous = NORMAL`); err != nil {
+		return fmt.Errorf("sqlite: open: %w", err)
+	}
+	if err := o.Schema(ctx, d.write); err != nil {
+		return err
+	}
+	if _, err := d.write.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
+		return fmt.Errorf("sqlite: open: %w", err)
+	}
+	return nil
 }
 
 // touch makes the file with narrow permissions; the log files beside it inherit them.

@@ -226,3 +226,30 @@ func TestFileIsPrivate(t *testing.T) {
 		}
 	}
 }
+
+// TestWritesAreSynced: the writing connection syncs each commit, though the
+// schema was brought up to date without.
+func TestWritesAreSynced(t *testing.T) {
+	d := open(t)
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal"} {
+		err := d.Write(t.Context(), func(tx *sqlite.Tx) error {
+			row, _, err := tx.One("PRAGMA " + pragma)
+			if got := fmt.Sprint(row[0]); got != want {
+				t.Errorf("%s is %s, want %s", pragma, got, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestFsyncLatency(t *testing.T) {
+	if d, err := sqlite.FsyncLatency(t.TempDir(), 3); err != nil || d <= 0 {
+		t.Errorf("latency %v, %v", d, err)
+	}
+	if _, err := sqlite.FsyncLatency(filepath.Join(t.TempDir(), "missing"), 3); err == nil {
+		t.Error("measured in a folder that does not exist")
+	}
+}
