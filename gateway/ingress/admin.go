@@ -1,0 +1,196 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/internal/web"
+)
+
+// Options make the admin side.
+type Options struct {
+	Gateway   *gateway.Gateway
+	Operator  *operator.Operator
+	Directory *identity.Directory
+	Store     kv.Store // keeps links and sessions
+	// Base is the URL under which people open the console, such as
+	// "http://127.0.0.1:8485". Links begin with it, and its host is one of the
+	// names that are answered, beside the loopback names.
+	Base    string
+	Hosts   []string            // further names
+	Console channels.ID         // the channel behind /chat; "" means "console"
+	Logins  []Authenticator     // asked after the console's own sessions
+	Metrics prometheus.Gatherer // nil: there is no /metrics
+	Version string
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger
+}
+
+// Admin is the console, the API and the metrics. It is an http.Handler for the
+// admin listener, and makes the one for the admin socket.
+type Admin struct {
+	o        Options
+	base     *url.URL
+	sessions *sessions
+	logins   []Authenticator
+	handler  http.Handler
+}
+
+var _ http.Handler = (*Admin)(nil)
+
+// NewAdmin makes the admin side. It fails only when Base is no URL.
+func NewAdmin(o Options) (*Admin, error) {
+	base, err := url.Parse(o.Base)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("the console's address %q is no URL such as http://127.0.0.1:8485", o.Base)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Console == "" {
+		o.Console = "console"
+	}
+	a := &Admin{o: o, base: base, sessions: newSessions(o.Store, base, o.Now)}
+	a.logins = append([]Authenticator{a.sessions}, o.Logins...)
+	a.handler = newGuard(base, o.Hosts, a.routes())
+	return a, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// NewLink makes a link that logs the owner in, once, within ten minutes. Its
+// secret is in the fragment, which browsers do not send: no log, proxy or
+// preview of the link ever sees it.
+func (a *Admin) NewLink(ctx context.Context) (string, error) {
+	if err := a.sessions.sweep(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, kv.ErrConflict) {
+		a.o.Log.Warn("forget old logins", "err", err)
+	}
+	token, err := a.sessions.invite(ctx, identity.OwnerID)
+	if err != nil {
+		return "", fmt.Errorf("make a login link: %w", err)
+	}
+	return strings.TrimSuffix(a.base.String(), "/") + "/login#" + token, nil
+}
+
+// Socket serves the API and the chat to whoever may open the admin socket, in
+// the name that who gives. Nothing else is served there.
+func (a *Admin) Socket(who api.Who) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/", a.api(who))
+	mux.HandleFunc("/chat/api/", func(w http.ResponseWriter, r *http.Request) {
+		by, err := who(r)
+		if err != nil {
+			say(w, http.StatusUnauthorized, "log in first")
+			return
+		}
+		a.chat(w, r, by)
+	})
+	return mux
+}
+
+func (a *Admin) api(who api.Who) http.Handler {
+	return api.Handler(a.o.Operator, who, func(r *http.Request) (string, error) { return a.NewLink(r.Context()) })
+}
+
+// who finds the member behind a request and mints the scope anew, so that a
+// member who was removed, or has another role, is so at once.
+func (a *Admin) who(r *http.Request) (scope.Scope, error) {
+	for _, l := range a.logins {
+		member, err := l.Member(r)
+		if errors.Is(err, ErrNobody) {
+			continue
+		}
+		if err != nil {
+			return scope.Scope{}, err
+		}
+		by, err := a.o.Directory.Operator(r.Context(), member)
+		if errors.Is(err, identity.ErrUnknown) {
+			return scope.Scope{}, ErrNobody
+		}
+		return by, err
+	}
+	return scope.Scope{}, ErrNobody
+}
+
+// page answers a request of somebody who is logged in.
+type page func(w http.ResponseWriter, r *http.Request, by scope.Scope)
+
+func (a *Admin) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/", web.Static)
+	mux.HandleFunc("GET /login", a.loginPage)
+	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("POST /logout", a.logout)
+	mux.Handle("/api/", a.api(a.who))
+	if a.o.Metrics != nil {
+		mux.Handle("GET /metrics", a.metrics(promhttp.HandlerFor(a.o.Metrics, promhttp.HandlerOpts{})))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := a.who(r); err != nil {
+			a.turnAway(w, r, err)
+			return
+		}
+		a.notFound(w, r)
+	})
+	for pattern, p := range a.pages() {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			by, err := a.who(r)
+			if err != nil {
+				a.turnAway(w, r, err)
+				return
+			}
+			p(w, r, by)
+		})
+	}
+	return mux
+}
+
+// chat hands a request to the console's channel.
+func (a *Admin) chat(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+	h, err := visited(a.o.Gateway, a.o.Console)
+	if err != nil {
+		w.Header().Set("Retry-After", "2")
+		say(w, http.StatusServiceUnavailable, "The chat is not running yet. Try again in a moment.")
+		return
+	}
+	m, err := a.o.Directory.Member(r.Context(), by.Member())
+	if err != nil {
+		a.fault(w, r, err)
+		return
+	}
+	r = as(r, channels.Visitor{ID: m.ID, Name: m.Name})
+	if r.Method == http.MethodGet && r.URL.Path == "/chat" {
+		r = r.WithContext(web.WithFrame(r.Context(), a.frame(r.Context(), by, "/chat")))
+	}
+	h.ServeHTTP(w, r)
+}
+
+// metrics are for a collector on the same machine, and for members.
+func (a *Admin) metrics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !local(r) {
+			if by, err := a.who(r); err != nil || !by.Role().Administers() {
+				say(w, http.StatusUnauthorized, "Metrics are for collectors on the same machine, and for those who are logged in.")
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}

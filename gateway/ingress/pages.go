@@ -1,0 +1,159 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	. "maragu.dev/gomponents"
+	. "maragu.dev/gomponents/html"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/internal/web"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+// pages are what somebody who is logged in can ask for.
+func (a *Admin) pages() map[string]page {
+	all := map[string]page{
+		"GET /{$}": func(w http.ResponseWriter, r *http.Request, _ scope.Scope) {
+			http.Redirect(w, r, "/chat", http.StatusSeeOther)
+		},
+		"/chat":       a.chat,
+		"/chat/":      a.chat,
+		"GET /status": a.statusPage,
+	}
+	return all
+}
+
+// maxForm bounds the body of a form, in bytes. The largest is a secret.
+const maxForm = vault.MaxValue*3 + 4<<10
+
+// shown is one page with how an action on it ended.
+type shown struct {
+	title, active string
+	notice        Node
+	status        int // 0: 200
+	body          []Node
+}
+
+// show sends a page. A form's answer is the same page anew: htmx takes the
+// main part out of it, a browser without scripts shows it whole.
+func (a *Admin) show(w http.ResponseWriter, r *http.Request, by scope.Scope, s shown) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	body := s.body
+	if s.notice != nil {
+		body = append([]Node{body[0], s.notice}, body[1:]...)
+	}
+	write(w, s.status, web.Page(a.frame(r.Context(), by, s.active), web.Props{Title: s.title}, body...))
+}
+
+// boosted lets htmx send the forms of a part of the page and swap the main part.
+func boosted(children ...Node) Node {
+	return Div(append([]Node{
+		Attr("hx-boost", "true"), Attr("hx-target", "#main"), Attr("hx-select", "#main"), Attr("hx-swap", "outerHTML show:window:top"),
+		Attr("hx-push-url", "false"), Attr("hx-disabled-elt", "find button[type=submit]"),
+	}, children...)...)
+}
+
+// frame is the navigation, with what waits for the member.
+func (a *Admin) frame(ctx context.Context, by scope.Scope, active string) web.Frame {
+	f := web.Frame{Active: active, Who: by.Member(), Version: a.o.Version, Nav: []web.Entry{{Href: "/chat", Label: "Chat", Icon: web.Chat}}}
+	if m, err := a.o.Directory.Member(ctx, by.Member()); err == nil {
+		f.Who = m.Name
+	}
+	if !by.Role().Administers() {
+		return f
+	}
+	f.Nav = append(f.Nav,
+		web.Entry{Href: "/status", Label: "Status", Icon: web.Pulse},
+		web.Entry{Href: "/channels", Label: "Channels", Icon: web.Plug},
+		web.Entry{Href: "/models", Label: "Models", Icon: web.Spark},
+		web.Entry{Href: "/people", Label: "People", Icon: web.People, Badge: a.waiting(ctx, by), Poll: "/people/badge"},
+		web.Entry{Href: "/dead", Label: "Dead letters", Icon: web.Tray},
+		web.Entry{Href: "/secrets", Label: "Secrets", Icon: web.Key},
+	)
+	return f
+}
+
+// waiting counts who asks to be let in. Without an answer there is no number.
+func (a *Admin) waiting(ctx context.Context, by scope.Scope) int {
+	asked, err := a.o.Operator.Pairings(ctx, by)
+	if err != nil {
+		return 0
+	}
+	return len(asked)
+}
+
+// fault answers a request that failed for a reason that nobody could have
+// avoided, and logs it.
+func (a *Admin) fault(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return
+	}
+	a.o.Log.Error("console", "kind", r.Pattern, "err", err)
+	write(w, http.StatusInternalServerError, web.Bare(web.Props{Title: "Something failed"},
+		Div(Class("card"), H1(Text("That did not work")),
+			P(Text("The gateway could not answer. Its log says why.")),
+			P(A(Href(""), Text("Try again")), Text(" or "), A(Href("/status"), Text("look at the status")), Text(".")))))
+}
+
+func (a *Admin) notFound(w http.ResponseWriter, _ *http.Request) {
+	write(w, http.StatusNotFound, web.Bare(web.Props{Title: "Not found"},
+		Div(Class("card"), H1(Text("There is no such page")), P(A(Href("/"), Text("Go to the chat"))))))
+}
+
+// refused turns an error of the operator into a notice; false when it is none
+// that a person can do something about.
+func refused(err error) (Node, int, bool) {
+	bad := func(status int, text string, more ...Node) (Node, int, bool) {
+		return web.Notice(web.Bad, append([]Node{P(Text(text))}, more...)...), status, true
+	}
+	switch {
+	case errors.Is(err, identity.ErrForbidden):
+		return bad(http.StatusForbidden, "Only the owner or an administrator may do this.")
+	case errors.Is(err, identity.ErrUnknown), errors.Is(err, vault.ErrNotFound):
+		return bad(http.StatusNotFound, "It is no longer there. Somebody may have been faster, or it has expired.")
+	case errors.Is(err, operator.ErrInvalid), errors.Is(err, operator.ErrConflict):
+		return bad(http.StatusUnprocessableEntity, sentence(strip(err)))
+	case errors.Is(err, operator.ErrStopped):
+		return bad(http.StatusServiceUnavailable, "The gateway has to run for this.")
+	}
+	switch channels.KindOf(err) {
+	case channels.Unauthorized:
+		return bad(http.StatusUnprocessableEntity, "The platform does not accept this token.",
+			P(Class("small"), Text("Copy it again, all of it. If it was replaced, only the newest one works.")))
+	case channels.Transient, channels.RateLimited, channels.Ambiguous:
+		return bad(http.StatusBadGateway, "The platform cannot be reached right now: "+sentence(err.Error()),
+			P(Class("small"), Text("Check the network of the machine that runs Gatehouse, and try again.")))
+	}
+	return nil, 0, false
+}
+
+// strip takes the marks off on which programs branch, for people.
+func strip(err error) string {
+	text := err.Error()
+	for _, mark := range []error{operator.ErrInvalid, operator.ErrConflict} {
+		text = strings.TrimPrefix(text, mark.Error()+": ")
+	}
+	return text
+}
+
+// sentence begins a text with a capital and ends it with a full stop.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+		s += "."
+	}
+	return s
+}
