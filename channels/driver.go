@@ -39,9 +39,10 @@ type Host interface {
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	// Secret resolves a reference of the section, such as "secret://bot", to a
 	// placeholder ("0:gh-" and random letters, so that SDKs that parse a token
-	// accept it). Wherever the placeholder stands in the path, query, headers or
-	// JSON body of a request through Client, and the destination is one that
-	// the secret allows, the value is put in on the way out.
+	// accept it). Wherever the placeholder stands in the path, a query parameter
+	// or a header of a request through Client, and the destination is one that
+	// the section names, the value is put in on the way out. Bodies, which hold
+	// what people and models wrote, are never searched.
 	Secret(ctx context.Context, ref string) (Secret, error)
 	// Derive returns a secret of the channel's own that is the same after every
 	// restart and known to nobody else, such as the token a platform must show

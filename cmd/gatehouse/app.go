@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/console"
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway"
@@ -34,13 +37,14 @@ type app struct {
 	gateway   *gateway.Gateway
 	settings  *settings
 	registry  *prometheus.Registry
+	scrubber  *vault.Scrubber // under the log
 	closers   []func() error
 }
 
 // openApp reads the configuration and opens the data folder, which this process
 // then owns. Nothing runs yet.
-func openApp(ctx context.Context, f flags, log func(config.Log) *slog.Logger) (_ *app, err error) {
-	a := &app{registry: prometheus.NewRegistry()}
+func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog.Logger) (_ *app, err error) {
+	a := &app{registry: prometheus.NewRegistry(), scrubber: vault.NewScrubber()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -53,7 +57,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log) *slog.Logger) (_
 		return nil, err
 	}
 	a.warnings = faults.Warnings()
-	a.log = log(a.cfg.Log)
+	a.log = log(a.cfg.Log, a.scrubber.Writer(os.Stderr))
 	if err := a.openFolder(ctx); err != nil {
 		return nil, err
 	}
@@ -98,7 +102,12 @@ func (a *app) openFolder(ctx context.Context) error {
 
 func (a *app) openVault(ctx context.Context) error {
 	var err error
-	a.vault, err = vault.Open(ctx, vault.Options{State: a.engine, Key: vault.NewKeyFile(a.cfg.Key, a.cfg.Data), Log: a.log})
+	a.vault, err = vault.Open(ctx, vault.Options{State: a.engine, Key: vault.NewKeyFile(a.cfg.Key, a.cfg.Data), Log: a.log, Scrub: a.scrubber})
+	if err == nil {
+		// The first use of the workspace's key makes it, and the file that
+		// unlocks it: a person should find both after the first start.
+		_, err = a.vault.Derive(ctx, workspace, "start")
+	}
 	if err != nil {
 		return fmt.Errorf("open the vault: %w", err)
 	}
@@ -116,5 +125,5 @@ func (a *app) close() error {
 }
 
 func allDrivers() drivers {
-	return drivers{telegram.Driver{}}
+	return drivers{console.Driver{}, telegram.Driver{}}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,7 +98,7 @@ func examineConfig(path string, faults config.Faults, err error) []finding {
 	}
 	var all []finding
 	for _, x := range faults {
-		all = append(all, finding{what: "configuration " + path, bad: x.String(), mild: x.Warning})
+		all = append(all, finding{what: "configuration " + path, bad: strings.TrimPrefix(x.String(), "warning: "), mild: x.Warning})
 	}
 	if len(faults.Errors()) == 0 {
 		note := path

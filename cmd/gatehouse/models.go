@@ -81,8 +81,10 @@ func (b *border) provider(name string, m config.Model) (provider.Provider, error
 		return nil, fmt.Errorf("model %s: base_url: %w", name, err)
 	}
 	policy := egress.Policy{
-		Name: "provider " + name, Allow: []egress.Destination{to}, Operator: []string{hostPort(base)},
-		Timeouts: egress.Timeouts{Header: 5 * time.Minute},
+		Name: "provider " + name, Allow: []egress.Destination{to}, Timeouts: egress.Timeouts{Header: 5 * time.Minute},
+	}
+	if m.BaseURL != "" || k.Local { // somebody meant exactly this address, wherever it lies
+		policy.Operator = []string{hostPort(base)}
 	}
 	c := provider.Config{BaseURL: base}
 	if m.APIKey != "" {

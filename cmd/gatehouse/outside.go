@@ -53,7 +53,9 @@ func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
 			continue // the driver's own check reports it
 		}
 		o.to = append(o.to, d)
-		o.addr = append(o.addr, hostPort(u))
+		if named(c.Section, u) { // the operator meant exactly this address, wherever it lies
+			o.addr = append(o.addr, hostPort(u))
+		}
 	}
 	o.client = &http.Client{Transport: o}
 	o.rebuildLocked()
@@ -175,6 +177,18 @@ func reaches(schema []byte, section json.RawMessage) []string {
 	}
 	slices.Sort(urls)
 	return urls
+}
+
+// named reports whether a section itself holds the URL.
+func named(section json.RawMessage, u string) bool {
+	var values map[string]any
+	_ = json.Unmarshal(section, &values)
+	for _, v := range values {
+		if v == u {
+			return true
+		}
+	}
+	return false
 }
 
 // secretRefs lists the references to the vault that a section holds.

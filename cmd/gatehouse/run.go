@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
 )
 
 func runCommand(f *flags) *cobra.Command {
@@ -45,23 +47,90 @@ func run(ctx context.Context, f flags) error {
 
 // newLogger writes to standard error, for people on a terminal and for
 // programs elsewhere.
-func newLogger(l config.Log) *slog.Logger {
+func newLogger(l config.Log, to io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(l.Level)) // checked with the configuration
 	o := &slog.HandlerOptions{Level: level}
 	text := l.Format == "text" || l.Format == "auto" && term.IsTerminal(int(os.Stderr.Fd()))
 	if text {
-		return slog.New(slog.NewTextHandler(os.Stderr, o))
+		return slog.New(slog.NewTextHandler(to, o))
 	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, o))
+	return slog.New(slog.NewJSONHandler(to, o))
+}
+
+// listeners are where the gateway is reached.
+type listeners struct{ public, admin, socket net.Listener }
+
+func (a *app) listen(ctx context.Context) (l listeners, err error) {
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if l.public, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Listen); err != nil {
+		return l, fmt.Errorf("listen for webhooks (another address: `listen:` or --listen): %w", err)
+	}
+	if l.admin, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Admin); err != nil {
+		return l, fmt.Errorf("listen for the console (another address: `admin:` or --admin): %w", err)
+	}
+	l.socket, err = listenSocket(ctx, a.cfg.Data)
+	return l, err
+}
+
+func (l listeners) close() {
+	for _, x := range []net.Listener{l.public, l.admin, l.socket} {
+		if x != nil {
+			_ = x.Close()
+		}
+	}
 }
 
 // serve runs the gateway and its listeners until ctx ends.
 func (a *app) serve(ctx context.Context) error {
+	l, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	base := "http://" + l.admin.Addr().String()
+	admin, err := ingress.NewAdmin(ingress.Options{
+		Gateway: a.gateway, Operator: a.newOperator(true, base), Directory: a.directory, Store: a.engine,
+		Base: base, Metrics: a.registry, Version: version, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.gateway.Run(ctx) })
+	group.Go(func() error { return serveHTTP(ctx, l.public, ingress.Public(a.gateway)) })
+	group.Go(func() error { return serveHTTP(ctx, l.admin, admin) })
+	group.Go(func() error { return serveHTTP(ctx, l.socket, admin.Socket(a.asOwner)) })
 	group.Go(func() error { return a.reloads(ctx) })
+	if err := a.greet(ctx, admin, l); err != nil && ctx.Err() == nil {
+		a.log.Error("greet", "err", err)
+	}
 	return group.Wait()
+}
+
+// greet tells the person who started the gateway where it is and what it
+// found. The login link is for a terminal only: logs are kept and read by others.
+func (a *app) greet(ctx context.Context, admin *ingress.Admin, l listeners) error {
+	st, err := a.gateway.Status(ctx)
+	if err != nil {
+		return err
+	}
+	a.log.Info("gatehouse is up", "listen", l.public.Addr().String(), "admin", l.admin.Addr().String(),
+		"data", a.cfg.Data, "model", st.Model, "from", a.settings.modelSource())
+	if !term.IsTerminal(int(os.Stdout.Fd())) {
+		return nil
+	}
+	link, err := admin.NewLink(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n  Model    %s (%s)\n  Console  %s\n           (opens once, within ten minutes; `gatehouse login` prints a new link)\n\n",
+		st.Model, a.settings.modelSource(), link)
+	return nil
 }
 
 // reloads applies the configuration file again on SIGHUP and when it changes.
@@ -108,8 +177,8 @@ func modified(path string) time.Time {
 	return i.ModTime()
 }
 
-// listen serves HTTP on a listener until ctx ends, then lets requests finish.
-func listen(ctx context.Context, l net.Listener, h http.Handler) error {
+// serveHTTP serves a listener until ctx ends, then lets requests finish.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },

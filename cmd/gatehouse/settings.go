@@ -150,6 +150,13 @@ func (s *settings) Models() []operator.Model {
 	return list
 }
 
+// modelSource says where the models come from.
+func (s *settings) modelSource() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found.how
+}
+
 // Providers implements operator.Settings.
 func (s *settings) Providers() []operator.Provider {
 	var list []operator.Provider

@@ -90,8 +90,8 @@ func openDesk(ctx context.Context, f flags) (*desk, error) {
 }
 
 // quietLogger keeps the store's and the vault's notes out of a command's output.
-func quietLogger(config.Log) *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+func quietLogger(_ config.Log, to io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // dialGateway returns a client of the running gateway, or nil when none runs.

@@ -263,7 +263,9 @@ func TestTheCallersTraceSeesNoValue(t *testing.T) {
 	client, base := local(t, record(&seen{}), egress.Policy{
 		Name: "test", Inject: []egress.Injection{{Placeholder: ph, Lease: lend(token)}},
 	})
+	wrote := false
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { wrote = true },
 		WroteHeaderField: func(k string, v []string) {
 			if strings.Contains(strings.Join(v, ""), token) {
 				t.Errorf("the trace was shown %s", k)
@@ -277,6 +279,9 @@ func TestTheCallersTraceSeesNoValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
+	if !wrote {
+		t.Error("the caller cannot tell that the request left")
+	}
 }
 
 func TestRedirectThatRepeatsTheValue(t *testing.T) {

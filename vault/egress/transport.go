@@ -61,14 +61,17 @@ func closeBody(req *http.Request) {
 }
 
 // own gives the request a context that a silent response body can be ended by,
-// and one without the caller's trace, which would be shown the header's values.
+// and one whose trace is not shown the header's values.
 func (t *roundTripper) own(req *http.Request, secret bool) (*http.Request, context.CancelCauseFunc) {
 	ctx, cancel := req.Context(), context.CancelCauseFunc(func(error) {})
 	if t.Timeouts.Idle > 0 {
 		ctx, cancel = context.WithCancelCause(ctx)
 	}
-	if secret && httptrace.ContextClientTrace(ctx) != nil {
-		ctx = untraced{ctx}
+	if trace := httptrace.ContextClientTrace(ctx); secret && trace != nil {
+		// What tells a request that never left from one that was lost.
+		ctx = httptrace.WithClientTrace(untraced{ctx}, &httptrace.ClientTrace{
+			GetConn: trace.GetConn, WroteHeaders: trace.WroteHeaders, WroteRequest: trace.WroteRequest,
+		})
 	}
 	if ctx == req.Context() {
 		return req, cancel
