@@ -53,6 +53,7 @@ CREATE TABLE bus_record (
 ALTER SEQUENCE bus_seq OWNED BY bus_record.seq;
 CREATE INDEX bus_record_order ON bus_record (order_id, seq);
 CREATE INDEX bus_record_parked ON bus_record (tag) WHERE tag IS NOT NULL;
+CREATE INDEX bus_record_age ON bus_record USING brin (published);
 CREATE INDEX bus_record_dead ON bus_record (queue, seq) WHERE dead;
 
 CREATE TABLE bus_key (

@@ -52,6 +52,13 @@ var shareCases = []testCase{
 		got := b.waitLease(b.ctx, bus.Want{Queue: bus.Inbox})
 		b.served(got, "a/1")
 	}},
+	{name: "a channel that another engine worked empty has room", shared: true, limit: 2, run: func(b *bench) {
+		other := b.on(b.open(2))
+		b.publish("a/1", "a/2")
+		b.wantErr(b.Publish(b.ctx, bus.Batch{Records: recs("a/3")}), bus.ErrFull)
+		b.diff("worked", other.work(inbox(1)), []string{"a/1", "a/2"})
+		b.publish("a/3")
+	}},
 	{name: "conditions hold across engines", shared: true, run: func(b *bench) {
 		other := b.on(b.open(0))
 		b.must(b.Write(b.ctx, put("k", "v", bus.Absent)))

@@ -84,11 +84,12 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// clock is the engine's time in SQL, in microseconds; $skew is its placeholder.
-// The time is taken by the statement, not by the transaction: a statement that
-// waited for a lock must not use a time from before.
+// clock is the engine's time in SQL, in microseconds; skew is its placeholder.
+// The time is taken by the statement, not by the transaction: one that follows a
+// wait for a lock must not use a time from before. It is a subquery so that it is
+// evaluated once, and an index can be searched with it.
 func clock(skew string) string {
-	return `((extract(epoch FROM clock_timestamp()) * 1000000)::bigint + ` + skew + `::bigint)`
+	return `(SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + ` + skew + `::bigint)`
 }
 
 func (e *Engine) skewMicros() int64 { return e.skew().Microseconds() }

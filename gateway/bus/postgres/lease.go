@@ -106,13 +106,17 @@ func (e *Engine) nextDue(ctx context.Context, w bus.Want) (time.Duration, error)
 	return min(time.Duration(next)*time.Microsecond, sweepEvery), nil
 }
 
-// due finds and locks due orders that nobody else has locked, oldest first.
+// dueQuery finds and locks due orders that nobody else has locked, oldest first.
+func dueQuery(condition string, n int) string {
+	return `SELECT o.id, o.queue, o.channel, o.name, o.epoch, o.held, o.due, o.head, o.tail
+		FROM bus_order o WHERE ` + condition + ` AND o.due <= ` + clock("$2") + `
+		ORDER BY o.due, o.head LIMIT ` + strconv.Itoa(n) + ` FOR UPDATE SKIP LOCKED`
+}
+
 func (t *tx) due(ctx context.Context, w bus.Want) ([]order, error) {
 	condition, channels := inChannels(w)
 	args := append([]any{w.Queue, t.skew}, channels...)
-	rows, err := t.Query(ctx, `SELECT o.id, o.queue, o.channel, o.name, o.epoch, o.held, o.due, o.head, o.tail
-		FROM bus_order o WHERE `+condition+` AND o.due <= `+clock("$2")+`
-		ORDER BY o.due, o.head LIMIT `+strconv.Itoa(w.N)+` FOR UPDATE SKIP LOCKED`, args...)
+	rows, err := t.Query(ctx, dueQuery(condition, w.N), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (e *Engine) Sweep(ctx context.Context, keep bus.Retention) (s bus.Swept, er
 	if err != nil {
 		return s, wrap("sweep", err)
 	}
-	// Positions grow with time, so the oldest come first and the walk is short.
+	// Nothing is done before it is published: the index by age narrows the search.
 	s.Bodies, err = e.chunks(keep.Bodies, func(keep int64) (int, error) {
 		return e.forget(ctx, `published <= `+clock("$1")+` - $2 AND state = 6 AND at <= `+clock("$1")+` - $2 ORDER BY seq LIMIT $3`,
 			skew, keep, sweepChunk)

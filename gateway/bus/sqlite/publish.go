@@ -64,6 +64,13 @@ func (w *writer) room(records []bus.Record) error {
 		if l.waiting+l.pending < w.limit {
 			continue
 		}
+		// Another process may have worked some off.
+		if err := w.refresh(); err != nil {
+			return err
+		}
+		if l.waiting+l.pending < w.limit {
+			continue
+		}
 		known, err := w.knows(r)
 		if err != nil {
 			return err

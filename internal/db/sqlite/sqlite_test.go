@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -251,5 +252,59 @@ func TestFsyncLatency(t *testing.T) {
 	}
 	if _, err := sqlite.FsyncLatency(filepath.Join(t.TempDir(), "missing"), 3); err == nil {
 		t.Error("measured in a folder that does not exist")
+	}
+}
+
+// TestPanic: a write that panics does not take the database with it.
+func TestPanic(t *testing.T) {
+	d := open(t)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_ = d.Write(t.Context(), func(tx *sqlite.Tx) error {
+			if err := insert(1, nil)(tx); err != nil {
+				return err
+			}
+			panic("fault")
+		})
+	}()
+	if err := d.Write(t.Context(), insert(2, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := rows(t, d); got != 1 {
+		t.Errorf("%d rows, want 1", got)
+	}
+}
+
+// TestBusy: when another process does not let go of the file, a write says so,
+// and goes on later.
+func TestBusy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	dbs := [2]*sqlite.DB{}
+	for i := range dbs {
+		d, err := sqlite.Open(t.Context(), path, sqlite.Options{BusyTimeout: 20 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		dbs[i] = d
+	}
+	create := func(tx *sqlite.Tx) error {
+		_, _, err := tx.Exec(`CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY, v BLOB)`)
+		return err
+	}
+	if err := dbs[0].Write(t.Context(), func(tx *sqlite.Tx) error {
+		if err := dbs[1].Write(t.Context(), create); err == nil {
+			t.Error("two processes wrote at once")
+		}
+		return create(tx)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := dbs[1].Write(t.Context(), insert(1, nil)); err != nil {
+		t.Error(err)
 	}
 }

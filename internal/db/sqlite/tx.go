@@ -54,6 +54,10 @@ func (r Row) IsNull(i int) bool { return r[i] == nil }
 // ErrStop ends a Query early; Query then returns nil.
 var ErrStop = errors.New("sqlite: stop")
 
+// errBegin: no transaction could begin, mostly because another process has held
+// the file for longer than the busy timeout.
+var errBegin = errors.New("sqlite: begin")
+
 func newTx(ctx context.Context, pool *sql.DB) (*Tx, error) {
 	c, err := pool.Conn(ctx)
 	if err != nil {
@@ -80,18 +84,29 @@ func (t *Tx) forget() error {
 // as a commit.
 func (t *Tx) run(f func(*Tx) error, commits *atomic.Int64) error {
 	var outcome error
+	var fault any
 	err := t.conn.Raw(func(dc any) error {
+		// A panic must not get to database/sql, which would close the connection
+		// that all writes need.
+		defer func() {
+			if fault = recover(); fault != nil {
+				_ = t.rollback()
+			}
+		}()
 		t.raw = dc.(rawConn)
 		outcome = t.runRaw(f, commits)
 		return nil
 	})
+	if fault != nil {
+		panic(fault)
+	}
 	return errors.Join(err, outcome)
 }
 
 func (t *Tx) runRaw(f func(*Tx) error, commits *atomic.Int64) error {
 	t.failed = false
 	if err := t.control("BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("sqlite: begin: %w", err)
+		return errors.Join(errBegin, err)
 	}
 	before := t.writes
 	if err := f(t); err != nil {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync/atomic"
 )
 
@@ -100,19 +101,35 @@ func (d *DB) drain() []*job {
 	return batch
 }
 
+// errPanicked is what the other callers get when a write panics.
+var errPanicked = errors.New("sqlite: a write of the same transaction panicked")
+
 // commit runs the batch in one transaction. When that fails, each job runs
 // alone, so that only the one at fault gets the error.
 func (d *DB) commit(batch []*job) {
 	errs := make([]error, len(batch))
-	if len(batch) > 1 && d.transact(batch, errs, true) != nil {
-		for i := range batch {
-			d.alone(batch[i], &errs[i], i < len(batch)-1)
-		}
-	} else if len(batch) == 1 {
-		d.alone(batch[0], &errs[0], false)
+	for i := range errs {
+		errs[i] = errPanicked
 	}
-	for i, j := range batch {
-		j.finish(errs[i])
+	defer func() {
+		for i, j := range batch {
+			j.finish(errs[i])
+		}
+	}()
+	switch len(batch) {
+	case 0:
+	case 1:
+		d.alone(batch[0], &errs[0], false)
+	default:
+		err := d.transact(batch, errs, true)
+		for i := range batch {
+			switch {
+			case errors.Is(err, errBegin): // it would be the same for each
+				errs[i] = err
+			case err != nil:
+				d.alone(batch[i], &errs[i], i < len(batch)-1)
+			}
+		}
 	}
 }
 
