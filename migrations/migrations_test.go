@@ -61,7 +61,7 @@ func TestUpTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for range 2 {
 		if err := migrations.Up(context.Background(), db, migrations.SQLite); err != nil {
 			t.Fatal(err)

@@ -24,14 +24,12 @@ func Worker(open func(ctx context.Context, storage string) (bus.Engine, error)) 
 	if !is {
 		return
 	}
-	if err := work(context.Background(), open, storage); err != nil {
-		fmt.Fprintln(os.Stderr, "worker:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	fmt.Fprintln(os.Stderr, "worker:", work(context.Background(), open, storage))
+	os.Exit(1)
 }
 
-// work settles what it leases, one effect for each record, until it is killed.
+// work settles what it leases, one effect for each record, until it is killed or
+// something fails.
 func work(ctx context.Context, open func(ctx context.Context, storage string) (bus.Engine, error), storage string) error {
 	e, err := open(ctx, storage)
 	if err != nil {

@@ -35,7 +35,7 @@ func TestOpen(t *testing.T) {
 			if e, err = open.Open(ctx, store, open.Options{}); err != nil {
 				t.Fatal(err)
 			}
-			defer e.Close()
+			defer func() { _ = e.Close() }()
 			x, err := e.Get(ctx, "s", "k")
 			if err != nil || string(x.Value) != "v" {
 				t.Errorf("got %q, %v after opening again", x.Value, err)

@@ -19,7 +19,7 @@ func TestDuePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	for name, query := range postgres.DueQueries {
 		t.Run(name, func(t *testing.T) {
 			tx, err := e.DB().Pool().Begin(ctx)

@@ -37,7 +37,7 @@ func TestMessagesOfScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	for i := range scriptMessages {
 		// A sender that was not told repeats its message.
 		r := bus.Record{Channel: "c", Queue: bus.Inbox, Key: fmt.Sprint(i), Order: fmt.Sprint("o", i%2)}
@@ -138,7 +138,7 @@ func checkScript(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	ls, err := e.Replies(t.Context(), "c", "")
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	pages(t, e, 60)
 
 	accepted := 0
@@ -92,7 +92,7 @@ func TestDrainOnFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	if err := e.Publish(ctx, bus.Batch{Records: []bus.Record{bulky("1")}}); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func TestPlans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	for name, c := range map[string]struct{ query, want string }{
 		"due": {
 			`SELECT id, name, epoch, held, due, head, tail FROM bus_order

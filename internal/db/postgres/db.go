@@ -20,7 +20,7 @@ import (
 // Options of a database. The zero value is ready to use.
 type Options struct {
 	Log   *slog.Logger // nil: none
-	Conns int          // connections at most; 0: 16
+	Conns int32        // connections at most; 0: 16
 	// Schema brings the schema up to date before the database is used.
 	Schema func(ctx context.Context, db *sql.DB) error
 }
@@ -46,7 +46,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	cfg.MaxConns = 16
 	if o.Conns > 0 {
-		cfg.MaxConns = int32(o.Conns)
+		cfg.MaxConns = o.Conns
 	}
 	params := cfg.ConnConfig.RuntimeParams
 	params["application_name"] = "gatehouse"

@@ -213,7 +213,7 @@ func TestFileIsPrivate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		info, err := os.Stat(path + suffix)
 		if errors.Is(err, os.ErrNotExist) && suffix != "" {
@@ -289,7 +289,7 @@ func TestBusy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer d.Close()
+		t.Cleanup(func() { _ = d.Close() })
 		dbs[i] = d
 	}
 	create := func(tx *sqlite.Tx) error {
