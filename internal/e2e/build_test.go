@@ -1,0 +1,87 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// module is where the commands are.
+const module = "github.com/gatehouse-chat/gatehouse"
+
+// binaries are built once for each run of the tests, and only when asked for.
+type binaries struct {
+	dir string
+
+	mu    sync.Mutex
+	built map[string]func() (string, error)
+}
+
+var built = &binaries{built: map[string]func() (string, error){}}
+
+func TestMain(m *testing.M) { os.Exit(runAll(m)) }
+
+func runAll(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gatehouse-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	built.dir = dir
+	return m.Run()
+}
+
+// build compiles a command and returns the path of its binary. name tells
+// builds with different flags apart.
+func (b *binaries) build(t testing.TB, name, pkg string, flags ...string) string {
+	t.Helper()
+	b.mu.Lock()
+	once := b.built[name]
+	if once == nil {
+		once = sync.OnceValues(func() (string, error) { return compile(filepath.Join(b.dir, name), pkg, flags) })
+		b.built[name] = once
+	}
+	b.mu.Unlock()
+	path, err := once()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func compile(to, pkg string, flags []string) (string, error) {
+	args := append([]string{"build", "-o", to}, flags...)
+	out, err := exec.Command("go", append(args, module+"/"+pkg)...).CombinedOutput() //nolint:gosec,noctx // the flags are ours; the build ends by itself
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return to, nil
+}
+
+// gateway is the binary as tests run it: with the race detector where they have it.
+func gateway(t testing.TB) string {
+	t.Helper()
+	if raceEnabled {
+		return built.build(t, "gatehouse-race", "cmd/gatehouse", "-race")
+	}
+	return release(t)
+}
+
+// release is the binary as people get it.
+func release(t testing.TB) string {
+	t.Helper()
+	return built.build(t, "gatehouse", "cmd/gatehouse", "-trimpath", "-ldflags=-s -w")
+}
+
+// armed is the binary whose failpoints can be armed.
+func armed(t testing.TB) string {
+	t.Helper()
+	if raceEnabled {
+		return built.build(t, "gatehouse-failpoint-race", "cmd/gatehouse", "-race", "-tags=failpoint")
+	}
+	return built.build(t, "gatehouse-failpoint", "cmd/gatehouse", "-tags=failpoint")
+}

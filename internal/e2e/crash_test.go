@@ -1,0 +1,253 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+)
+
+// campaign is a crash test in one manner.
+type campaign struct {
+	chats, each  int // chats, and messages in each
+	kills, terms int
+	write        func(ctx context.Context, c *crash)
+	queued       bool          // all is written before the gateway starts
+	turns        int           // at a time
+	model        time.Duration // the longest that the model takes for an answer
+	calm         time.Duration // the longest that the gateway may run between two ends
+}
+
+// manners are the three ways in which people write while the gateway dies. The
+// model is so slow that the work lasts about as long as the dying.
+func manners(chats, each, kills int) map[string]campaign {
+	ends := time.Duration(2 * kills)
+	c := campaign{chats: chats, each: each, kills: kills, terms: kills, turns: 32, calm: 400 * time.Millisecond}
+	oneOpen := c
+	oneOpen.write, oneOpen.model = writeOneOpen, ends*c.calm/time.Duration(each)
+	paced := c
+	paced.write, paced.model = writePaced, 500*time.Millisecond
+	backlog := c
+	backlog.write, backlog.queued, backlog.turns = writeAtOnce, true, 2
+	backlog.model = ends * c.calm * 2 / time.Duration(chats*max(1, each/20))
+	return map[string]campaign{"one open": oneOpen, "paced": paced, "backlog": backlog}
+}
+
+// TestCrash is the short form: it shows that the gateway recovers, and finds
+// gross mistakes.
+func TestCrash(t *testing.T) {
+	for name, c := range manners(10, 20, 4) {
+		t.Run(name, func(t *testing.T) { c.run(t) })
+	}
+}
+
+// TestSoakCrash is the whole form: in each manner 2,000 messages in 50 chats.
+func TestSoakCrash(t *testing.T) {
+	if os.Getenv("GATEHOUSE_SOAK") == "" {
+		t.Skip("the crash test at full length runs with GATEHOUSE_SOAK=1 (make soak); TestCrash is its short form")
+	}
+	for name, c := range manners(50, 40, 30) {
+		t.Run(name, func(t *testing.T) { c.run(t) })
+	}
+}
+
+// seed is GATEHOUSE_SEED, or one of the moment. It is shown either way.
+func seed(t testing.TB) uint64 {
+	n, err := strconv.ParseUint(os.Getenv("GATEHOUSE_SEED"), 10, 64)
+	if err != nil {
+		n = uint64(time.Now().UnixNano()) % 1_000_000 //nolint:gosec // positive
+	}
+	t.Logf("GATEHOUSE_SEED=%d", n)
+	return n
+}
+
+// crash is a campaign that runs.
+type crash struct {
+	campaign
+	*rig
+	watch  *watch
+	people []*telegramtest.User
+	rooms  []*telegramtest.Chat
+
+	mu   sync.Mutex
+	said ledger
+
+	rng      *rand.Rand // of the moments; used by one goroutine
+	killed   int        // while something was open
+	termed   int
+	inFlight int // sends under way at the kills
+}
+
+func (c campaign) run(t *testing.T) {
+	n := seed(t)
+	slow := rand.New(rand.NewPCG(n, 1)) //nolint:gosec // repeatable on purpose
+	var mu sync.Mutex
+	x := &crash{campaign: c, said: ledger{}, rng: rand.New(rand.NewPCG(n, 2))} //nolint:gosec // repeatable on purpose
+	x.rig = newRig(t, settings{
+		agent: []string{fmt.Sprintf("max_turns: %d", c.turns)},
+		script: func(r *agenttest.Request) agenttest.Answer {
+			mu.Lock()
+			defer mu.Unlock()
+			a := agenttest.Echo(r)
+			a.Text += closing
+			a.Delay = time.Duration(slow.Int64N(int64(c.model)))
+			return a
+		},
+	})
+	x.bot.SetLatency(10*time.Millisecond, "sendMessage")
+	x.watch = watching(t, x.bot)
+	for i := range c.chats {
+		u, room := x.person(int64(1001 + i))
+		x.people, x.rooms = append(x.people, u), append(x.rooms, room)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	began := time.Now()
+	var writing sync.WaitGroup
+	if c.queued {
+		c.write(ctx, x)
+	} else {
+		writing.Go(func() { c.write(ctx, x) })
+	}
+	x.torment(ctx)
+	writing.Wait()
+	x.finish(ctx)
+	x.report(time.Since(began))
+}
+
+// say writes message i of a chat.
+func (c *crash) say(chat, i int) (text string) {
+	text = fmt.Sprintf("c%02dm%03d", chat, i)
+	c.watch.done(text)
+	c.mu.Lock()
+	id := c.rooms[chat].ID()
+	c.said[id] = append(c.said[id], text)
+	c.mu.Unlock()
+	c.rooms[chat].Say(c.people[chat], text)
+	return text
+}
+
+// writeOneOpen: everybody waits for an answer before they write again.
+func writeOneOpen(ctx context.Context, c *crash) {
+	c.everybody(func(chat int) {
+		for i := range c.each {
+			text := c.say(chat, i)
+			select {
+			case <-c.watch.done(text):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// writePaced: everybody writes at their own pace, answered or not.
+func writePaced(ctx context.Context, c *crash) {
+	// All in all it takes as long as the deaths do.
+	pause := time.Duration(c.kills+c.terms) * (c.calm + 300*time.Millisecond) / time.Duration(c.each)
+	c.everybody(func(chat int) {
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for i := range c.each {
+			c.say(chat, i)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// writeAtOnce: everything has been written when the gateway comes.
+func writeAtOnce(_ context.Context, c *crash) {
+	c.everybody(func(chat int) {
+		for i := range c.each {
+			c.say(chat, i)
+		}
+	})
+}
+
+func (c *crash) everybody(do func(chat int)) {
+	var all sync.WaitGroup
+	for i := range c.chats {
+		all.Go(func() { do(i) })
+	}
+	all.Wait()
+}
+
+// torment starts the gateway and ends it at random moments, until it has died
+// as often as it should or nothing is left to do.
+func (c *crash) torment(ctx context.Context) {
+	deaths := make([]bool, c.kills+c.terms) // true: SIGKILL
+	for i := range c.kills {
+		deaths[i] = true
+	}
+	c.rng.Shuffle(len(deaths), func(i, j int) { deaths[i], deaths[j] = deaths[j], deaths[i] })
+	for _, hard := range deaths {
+		c.start()
+		if c.rng.IntN(5) > 0 { // else it dies while it starts
+			c.receiving(patience)
+		}
+		wait := time.Duration(c.rng.Int64N(int64(c.calm)))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		open := c.watch.open() > 0
+		if !hard {
+			c.term()
+			if open {
+				c.termed++
+			}
+			continue
+		}
+		c.kill()
+		n, _ := underWay(c.t, c.data())
+		c.inFlight += n
+		if open {
+			c.killed++
+		}
+	}
+}
+
+// finish lets the gateway come to rest and looks at what it leaves.
+func (c *crash) finish(ctx context.Context) {
+	c.up()
+	if !eventually(patience, func() bool { return c.watch.open() == 0 || ctx.Err() != nil }) {
+		c.t.Errorf("%d messages are still unanswered after %s without a crash", c.watch.open(), patience)
+	}
+	c.term()
+	sends, dead := underWay(c.t, c.data())
+	if sends != 0 || dead != 0 {
+		c.t.Errorf("at rest, %d sends are under way and %d letters are dead", sends, dead)
+	}
+	if n := c.bot.Pending(); n != 0 {
+		c.t.Errorf("at rest, %d updates are not acknowledged", n)
+	}
+}
+
+func (c *crash) report(took time.Duration) {
+	f := judge(c.said, c.bot.Delivered())
+	for i, fault := range f.Faults {
+		if i == 20 {
+			c.t.Errorf("... and %d more", len(f.Faults)-i)
+			break
+		}
+		c.t.Error(fault)
+	}
+	if f.Repeated+f.Doubted > c.inFlight {
+		c.t.Errorf("%d answers are marked as possible repetitions, but only %d sends were under way at the kills", f.Repeated+f.Doubted, c.inFlight)
+	}
+	c.t.Logf("%d messages, %d turns (%d of them gathered), %d SIGKILL and %d SIGTERM while something was open, %d sends under way at the kills: "+
+		"%d came twice, marked; %d once, marked; in %s",
+		f.Said, f.Turns, f.Gathered, c.killed, c.termed, c.inFlight, f.Repeated, f.Doubted, took.Round(100*time.Millisecond))
+}
