@@ -28,9 +28,12 @@ const (
 // returns nil. An engine that fails is asked again, more and more slowly.
 func (w Work) Run(ctx context.Context, b Bus) error {
 	var wg sync.WaitGroup
-	defer wg.Wait()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.Grace, cancel) })()
+	defer cancel()
+	defer func() { // returning means that ctx has ended
+		defer time.AfterFunc(w.Grace, cancel).Stop()
+		wg.Wait()
+	}()
 	slots := make(chan struct{}, w.Parallel)
 	pause := shortPause
 	for {
