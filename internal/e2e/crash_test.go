@@ -107,7 +107,7 @@ func (c campaign) run(t *testing.T) {
 		u, room := x.person(int64(1001 + i))
 		x.people, x.rooms = append(x.people, u), append(x.rooms, room)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	began := time.Now()
 	var writing sync.WaitGroup
@@ -117,6 +117,7 @@ func (c campaign) run(t *testing.T) {
 		writing.Go(func() { c.write(ctx, x) })
 	}
 	x.torment(ctx)
+	x.up()
 	writing.Wait()
 	x.finish(ctx)
 	x.report(time.Since(began))
@@ -219,9 +220,8 @@ func (c *crash) torment(ctx context.Context) {
 	}
 }
 
-// finish lets the gateway come to rest and looks at what it leaves.
+// finish lets the running gateway come to rest and looks at what it leaves.
 func (c *crash) finish(ctx context.Context) {
-	c.up()
 	if !eventually(patience, func() bool { return c.watch.open() == 0 || ctx.Err() != nil }) {
 		c.t.Errorf("%d messages are still unanswered after %s without a crash", c.watch.open(), patience)
 	}
