@@ -14,20 +14,48 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
-var errEmpty = errors.New("nothing was entered")
+var (
+	errEmpty   = errors.New("nothing was entered")
+	errGivenUp = errors.New("given up; nothing was changed")
+)
 
 // askSecret reads a value without showing it: by a prompt on a terminal, else
 // from standard input. It is never taken from the arguments, which every user
 // of the machine can see.
 func askSecret(c *cobra.Command, prompt string) ([]byte, error) {
-	in := c.InOrStdin()
-	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprint(c.ErrOrStderr(), prompt+" (it is not shown): ")
-		b, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(c.ErrOrStderr())
-		return nonEmpty(b, err)
+	return nonEmpty(askOptionalSecret(c, prompt+" (it is not shown): "))
+}
+
+// askOptionalSecret does the same for a value that may be empty.
+func askOptionalSecret(c *cobra.Command, prompt string) ([]byte, error) {
+	f, ok := c.InOrStdin().(*os.File)
+	if !ok || !isTerminal(f) {
+		return operator.ReadSecret(c.InOrStdin())
 	}
-	return nonEmpty(operator.ReadSecret(in))
+	fd := int(f.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the terminal: %w", err)
+	}
+	fmt.Fprint(c.ErrOrStderr(), prompt)
+	type read struct {
+		value []byte
+		err   error
+	}
+	done := make(chan read, 1)
+	go func() {
+		b, err := term.ReadPassword(fd)
+		done <- read{b, err}
+	}()
+	select {
+	case r := <-done:
+		fmt.Fprintln(c.ErrOrStderr())
+		return r.value, r.err
+	case <-c.Context().Done(): // an interrupt, while the terminal shows nothing that is typed
+		_ = term.Restore(fd, before)
+		fmt.Fprintln(c.ErrOrStderr())
+		return nil, errGivenUp
+	}
 }
 
 func nonEmpty(b []byte, err error) ([]byte, error) {
@@ -39,17 +67,30 @@ func nonEmpty(b []byte, err error) ([]byte, error) {
 
 // ask reads a line, with a default.
 func ask(c *cobra.Command, prompt, otherwise string) (string, error) {
-	f, ok := c.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !isTerminal(c.InOrStdin()) {
 		return otherwise, nil
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "%s [%s]: ", prompt, otherwise)
-	line, err := bufio.NewReader(f).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
+	type read struct {
+		line string
+		err  error
 	}
-	if line = strings.TrimSpace(line); line != "" {
-		return line, nil
+	done := make(chan read, 1)
+	go func() {
+		line, err := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+		done <- read{strings.TrimSpace(line), err}
+	}()
+	select {
+	case <-c.Context().Done():
+		fmt.Fprintln(c.ErrOrStderr())
+		return "", errGivenUp
+	case r := <-done:
+		if r.err != nil && !errors.Is(r.err, io.EOF) {
+			return "", r.err
+		}
+		if r.line != "" {
+			return r.line, nil
+		}
+		return otherwise, nil
 	}
-	return otherwise, nil
 }

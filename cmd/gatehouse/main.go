@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
 // version is set by the build of a release.
@@ -29,16 +32,28 @@ func Main() int {
 	defer stop()
 	root := rootCommand()
 	err := root.ExecuteContext(ctx)
-	var usage usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "gatehouse:", err)
+	}
+	fmt.Fprintln(os.Stderr, "gatehouse:", failure(err))
+	if usage := (usageError{}); errors.As(err, &usage) {
 		return 2
 	}
-	fmt.Fprintln(os.Stderr, "gatehouse:", err)
 	return 1
+}
+
+// failure writes an error for people. The word on which programs branch is
+// left out, and what a platform or a model said cannot act on the terminal.
+func failure(err error) string {
+	text := err.Error()
+	for _, word := range []error{operator.ErrInvalid, operator.ErrConflict} {
+		text = strings.TrimPrefix(text, word.Error()+": ")
+	}
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = printable(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // usageError is a call that makes no sense as it is.
@@ -60,7 +75,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	f.bind(root.PersistentFlags())
-	root.AddCommand(runCommand(f), loginCommand(f), statusCommand(f), doctorCommand(f), channelsCommand(f), modelsCommand(f),
+	root.AddCommand(runCommand(f), loginCommand(f), chatCommand(f), statusCommand(f), doctorCommand(f), channelsCommand(f), modelsCommand(f),
 		pairCommand(f), secretsCommand(f), deadCommand(f), configCommand(f), serviceCommand(f))
 	return root
 }

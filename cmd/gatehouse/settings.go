@@ -140,7 +140,7 @@ func (s *settings) Models() []operator.Model {
 	defer s.mu.Unlock()
 	var list []operator.Model
 	for name, m := range s.found.models {
-		o := operator.Model{Name: name, Provider: m.Provider, Model: m.Model, BaseURL: m.BaseURL, Default: name == s.cfg.Agent.Model}
+		o := operator.Model{Name: name, Provider: m.Provider, Model: m.Model, BaseURL: m.BaseURL, Default: name == s.cfg.Agent.Model, Keyed: m.APIKey != ""}
 		if len(s.cfg.Models) == 0 {
 			o.Found = s.found.how
 		}
@@ -218,7 +218,9 @@ func (s *settings) SetModel(ctx context.Context, m operator.Model, def bool) err
 		if m.BaseURL != "" {
 			section["base_url"] = m.BaseURL
 		}
-		if k, ok := provider.Find(m.Provider); ok && !k.Local && m.Provider != provider.None {
+		// A key that was stored for another provider is never sent to an
+		// endpoint that can do without one.
+		if k, ok := provider.Find(m.Provider); ok && (k.Env != "" || m.Keyed) {
 			section["api_key"] = "secret://" + m.Name
 		}
 		text, err := s.with("models", m.Name, section)

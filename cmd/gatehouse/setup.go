@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
-	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
 func secretsCommand(f *flags) *cobra.Command {
@@ -214,91 +212,4 @@ func printQR(out io.Writer, code *qr.Code) {
 // halves are inverted, so that a code is dark on light on a dark terminal.
 var halves = map[[2]bool]string{
 	{false, false}: "█", {false, true}: "▀", {true, false}: "▄", {true, true}: " ",
-}
-
-func modelsCommand(f *flags) *cobra.Command {
-	list := &cobra.Command{
-		Use: "list", Short: "List the configured models", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			s, err := d.Status(ctx)
-			if err != nil {
-				return err
-			}
-			if len(s.Models) == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "there is no model; add one with gatehouse models set PROVIDER")
-				return nil
-			}
-			w := table(c.OutOrStdout())
-			fmt.Fprintln(w, "NAME\tPROVIDER\tMODEL\tNOTE")
-			for _, m := range s.Models {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.Name, m.Provider, m.Model, orDash(m.Found))
-			}
-			return w.Flush()
-		}),
-	}
-	return group("models", "Choose what answers", modelsSet(f), list)
-}
-
-func modelsSet(f *flags) *cobra.Command {
-	m := operator.Model{Name: "default"}
-	c := &cobra.Command{
-		Use: "set PROVIDER", Short: "Set a model: asks for the key, checks it, keeps it", Args: args(cobra.ExactArgs(1)),
-		Example: "  gatehouse models set openai\n  gatehouse models set anthropic --model claude-haiku-5-5 <key.txt",
-	}
-	c.Flags().StringVar(&m.Model, "model", "", "the provider's name for the model (default: asked for)")
-	c.Flags().StringVar(&m.Name, "name", m.Name, "name in the configuration")
-	c.Flags().StringVar(&m.BaseURL, "base-url", "", "another endpoint than the provider's own")
-	c.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-		m.Provider = a[0]
-		return setModel(ctx, c, d, m)
-	})
-	return c
-}
-
-var errNoProvider = errors.New("there is no such provider")
-
-func setModel(ctx context.Context, c *cobra.Command, d *desk, m operator.Model) error {
-	all, err := d.Providers(ctx)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(all, func(p operator.Provider) bool { return p.Name == m.Provider })
-	if i < 0 {
-		var names []string
-		for _, p := range all {
-			names = append(names, p.Name)
-		}
-		return usageError{fmt.Errorf("%w: %q; there are: %s", errNoProvider, m.Provider, strings.Join(names, ", "))}
-	}
-	key := ""
-	if all[i].NeedKey {
-		fmt.Fprintf(c.ErrOrStderr(), "A key for %s can be made at %s\n", all[i].Title, all[i].KeysURL)
-		b, err := askSecret(c, "Key")
-		if err != nil {
-			return err
-		}
-		key = string(b)
-	}
-	models, err := d.CheckModel(ctx, m, key)
-	if err != nil {
-		return err
-	}
-	if m.Model == "" {
-		m.Model = all[i].Model
-		if m.Model == "" && len(models) > 0 {
-			m.Model = models[0]
-		}
-		fmt.Fprintf(c.ErrOrStderr(), "The key works. There are %d models.\n", len(models))
-		if m.Model, err = ask(c, "Model", m.Model); err != nil {
-			return err
-		}
-	}
-	if len(models) > 0 && !slices.Contains(models, m.Model) {
-		fmt.Fprintf(c.ErrOrStderr(), "warning: %s does not list a model %q\n", all[i].Title, m.Model)
-	}
-	if err := d.SetModel(ctx, m, key); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.OutOrStdout(), "%s answers now with %s\n", all[i].Title, m.Model)
-	return nil
 }

@@ -63,24 +63,31 @@ type desk struct {
 	close   func() error
 }
 
-// openDesk finds the gateway that the flags mean.
-func openDesk(ctx context.Context, f flags) (*desk, error) {
+// dataFolder is where the flags, the environment or the configuration say that
+// the gateway's data is. The running gateway keeps its last good configuration,
+// and what it takes to find it does not depend on the mistakes of a bad one.
+func dataFolder(f flags) (string, error) {
 	s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
 	s.path, s.explicit = f.path(getenv)
 	cfg, _, err := s.read()
-	if err != nil {
-		// The running gateway keeps its last good configuration; what it needs
-		// to be found does not depend on the mistakes.
-		if cfg.Data == "" {
-			return nil, err
-		}
+	if cfg.Data != "" {
+		return cfg.Data, nil
 	}
-	if c := dialGateway(ctx, cfg.Data); c != nil {
+	return "", err
+}
+
+// openDesk finds the gateway that the flags mean.
+func openDesk(ctx context.Context, f flags) (*desk, error) {
+	data, err := dataFolder(f)
+	if err != nil {
+		return nil, err
+	}
+	if c := dialGateway(ctx, data); c != nil {
 		return &desk{Client: c, running: true, close: func() error { return nil }}, nil
 	}
 	a, err := openApp(ctx, f, quietLogger)
 	if errors.Is(err, errLocked) {
-		return nil, fmt.Errorf("%w, but does not answer on %s: it may be starting or stopping; try again", err, socketPath(cfg.Data))
+		return nil, fmt.Errorf("%w, but does not answer on %s: it may be starting or stopping; try again", err, socketPath(data))
 	}
 	if err != nil {
 		return nil, err

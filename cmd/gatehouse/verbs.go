@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -49,12 +47,6 @@ func group(use, short string, below ...*cobra.Command) *cobra.Command {
 }
 
 func table(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 4, 2, ' ', 0) }
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
 
 func statusCommand(f *flags) *cobra.Command {
 	asJSON := false
@@ -169,13 +161,6 @@ func pairCommand(f *flags) *cobra.Command {
 		}),
 	}
 	return group("pair", "Let people in who wrote to a bot", list, approve, deny)
-}
-
-// printable shows a name that a stranger chose without the characters that
-// could change what the terminal shows.
-func printable(s string) string {
-	q := strconv.QuoteToGraphic(s)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
 
 func deadCommand(f *flags) *cobra.Command {

@@ -55,6 +55,7 @@ type Model struct {
 	Model    string `json:"model"`
 	BaseURL  string `json:"base_url,omitempty"`
 	Default  bool   `json:"default,omitempty"`
+	Keyed    bool   `json:"keyed,omitempty"` // it was given a key of its own, which is in the vault
 	Found    string `json:"found,omitempty"` // where it comes from, when it is not in the file
 }
 
@@ -284,6 +285,7 @@ func (p *Operator) SetModel(ctx context.Context, by scope.Scope, m Model, key st
 		if _, err := p.o.Vault.Set(ctx, by.Workspace(), m.Name, []byte(key), nil); err != nil {
 			return fmt.Errorf("keep the key: %w", err)
 		}
+		m.Keyed = true
 	}
 	return p.o.Settings.SetModel(ctx, m, true)
 }
