@@ -31,12 +31,14 @@ bin/gatehouse: FORCE
 test: needs ## run all tests, after installing what they need; PKG=./vault/... for a part
 	$(PGSERVER) exec -- $(TOOL) gotestsum --format=pkgname --format-hide-empty-pkg -- \
 		-race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
+	@echo '== places at which the process may die'
+	$(GO) test -tags=failpoint -run=Failpoint -count=1 ./gateway/bus/sqlite
 
 needs:
 	@$(NEEDS)
 
 bench: build ## print the table of speed and size
-	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/...
+	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./gateway/bus/sqlite
 
 soak: needs ## run the crash and load tests at full length
 	GATEHOUSE_SOAK=1 $(PGSERVER) exec -- $(TOOL) gotestsum --format=standard-verbose -- \

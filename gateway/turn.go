@@ -188,7 +188,7 @@ func (s *sitting) conclude(taken []item, t *sat, result agent.Result) error {
 	if err := s.answer(taken, t, result); err != nil {
 		return err
 	}
-	history, err := session.Append(t.session, taken[0].rec.Seq, result.Entries)
+	history, err := s.g.book.Append(t.session, taken[0].rec.Seq, result.Entries)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,11 +60,14 @@ type Meta struct {
 	Since time.Time `json:"since"`           // of the last /new
 }
 
-// Book reads sessions.
-type Book struct{ store kv.Reader }
+// Book reads sessions. It is safe for concurrent use.
+type Book struct {
+	store kv.Reader
+	cache *cache
+}
 
 // NewBook reads from the given state.
-func NewBook(store kv.Reader) *Book { return &Book{store: store} }
+func NewBook(store kv.Reader) *Book { return &Book{store: store, cache: newCache()} }
 
 // Meta returns the zero Meta for a session that has none.
 func (b *Book) Meta(ctx context.Context, id ID) (Meta, error) {
@@ -79,31 +83,22 @@ func (b *Book) Meta(ctx context.Context, id ID) (Meta, error) {
 }
 
 // History returns what counts, oldest first: the last summary and all after it.
+// The caller changes nothing in it.
 func (b *Book) History(ctx context.Context, id ID, m Meta) ([]agent.Entry, error) {
-	rows, err := b.store.Latest(ctx, entries, string(id)+separator, maxLoaded)
+	keys, all, err := b.cache.read(ctx, b.store, id)
 	if err != nil {
 		return nil, err
 	}
-	var all []agent.Entry
-	for _, r := range rows {
-		if r.Key <= m.After {
-			continue
-		}
-		var e agent.Entry
-		if err := json.Unmarshal(r.Value, &e); err != nil {
-			return nil, fmt.Errorf("session entry: %w", err)
-		}
-		if e.Role == agent.Summary {
-			all = all[:0]
-		}
-		all = append(all, e)
+	from, found := slices.BinarySearch(keys, m.After)
+	if found {
+		from++
 	}
-	return all, nil
+	return all[from:], nil
 }
 
 // Append makes the writes for a turn's entries. A turn is named by the
 // position of its first event, which puts the entries in order.
-func Append(id ID, turn int64, all []agent.Entry) ([]kv.Write, error) {
+func (b *Book) Append(id ID, turn int64, all []agent.Entry) ([]kv.Write, error) {
 	writes := make([]kv.Write, 0, len(all))
 	for i, e := range all {
 		v, err := json.Marshal(e)
@@ -111,6 +106,9 @@ func Append(id ID, turn int64, all []agent.Entry) ([]kv.Write, error) {
 			return nil, fmt.Errorf("session entry: %w", err)
 		}
 		writes = append(writes, kv.Write{Space: entries, Key: entryKey(id, turn, i), Value: v})
+	}
+	if b.cache.ends(id, entryKey(id, turn, 0)) {
+		b.cache.drop(id) // a replayed dead letter: it goes where it belonged
 	}
 	return writes, nil
 }
