@@ -32,6 +32,7 @@ type port struct {
 	mode    QueueMode
 	cancel  context.CancelCauseFunc
 	streams bool // the answer is shown while it grows
+	taken   int  // messages that the turn began with
 
 	joined  []item // what Next returned
 	steps   []int  // journalled
@@ -47,8 +48,9 @@ type port struct {
 
 var _ agent.Port = (*port)(nil)
 
-func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t *sat, settings AgentSettings, head item) *port {
-	p := &port{s: s, t: t, head: head, mode: settings.Queue, cancel: cancel, fresh: make(chan struct{}, 1)}
+func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t *sat, settings AgentSettings, taken []item) *port {
+	head := taken[0]
+	p := &port{s: s, t: t, head: head, mode: settings.Queue, taken: len(taken), cancel: cancel, fresh: make(chan struct{}, 1)}
 	ctx, p.end = context.WithCancel(ctx)
 	p.all.Go(func() { p.keep(ctx) })
 	l := s.g.line(head.event.Where.Channel)
@@ -114,13 +116,13 @@ func (p *port) waiting() int {
 
 // Next implements agent.Port.
 func (p *port) Next(ctx context.Context) ([]channels.Event, error) {
-	if p.mode != Steer || len(p.joined) >= maxGathered {
+	if p.mode != Steer || p.taken+len(p.joined) >= maxGathered {
 		return nil, nil
 	}
 	if err := p.s.join(ctx); err != nil {
 		return nil, err
 	}
-	more := p.s.gather(p.head, p.mode, len(p.joined))
+	more := p.s.gather(p.head, p.mode, p.taken+len(p.joined))
 	p.joined = append(p.joined, more...)
 	return events(more), nil
 }

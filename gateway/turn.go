@@ -86,7 +86,7 @@ func (s *sitting) once(ctx context.Context, settings AgentSettings, taken []item
 	defer cancel(nil)
 	head := taken[0]
 	defer s.g.running.add(head.event.Where.Order(), &run{scope: head.scope.Scope, began: t.began, cancel: cancel})()
-	t.port = s.newPort(ctx, cancel, t, settings, head)
+	t.port = s.newPort(ctx, cancel, t, settings, taken)
 	failpoint.Hit(failpoint.TurnBefore)
 	result, err := runSafely(ctx, settings.Runner, t.Turn, t.port)
 	failpoint.Hit(failpoint.TurnAfter)

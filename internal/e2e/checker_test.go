@@ -79,6 +79,9 @@ func judge(said ledger, log telegramtest.Log) finding {
 	return f
 }
 
+// mostGathered is how many messages one turn answers at most.
+const mostGathered = 20
+
 // judgement is the work on one chat.
 type judgement struct {
 	*finding
@@ -141,6 +144,9 @@ func (j *judgement) first(a answer) {
 	}
 	if len(a.texts) > 1 {
 		j.Gathered++
+	}
+	if len(a.texts) > mostGathered {
+		j.fault("crowded: one turn answers %d messages", len(a.texts))
 	}
 	if a.note > len(a.texts) {
 		j.fault("it says that it answers %d messages and answers %q", a.note, a.texts)

@@ -14,6 +14,10 @@ func TestCheckerFindsFaults(t *testing.T) {
 	said := ledger{1: {"a", "b", "c"}}
 	const mark = "(This may be a repetition: I could not tell whether it reached you.)\n\n"
 	const both = "(This answers your 2 messages together.)\n\n"
+	many := make([]string, mostGathered+1)
+	for i := range many {
+		many[i] = strings.Repeat("x", i+1)
+	}
 	tests := []struct {
 		name   string
 		said   ledger
@@ -41,6 +45,7 @@ func TestCheckerFindsFaults(t *testing.T) {
 		{"to a stranger", ledger{1: {"a"}}, append(sent(1, "a"), sent(9, "a")...), finding{Said: 1, Turns: 1}, []string{"nobody wrote"}},
 		{"no answer of the model", said, sent(1, "a", "<Something went wrong.", "b", "c"), finding{Said: 3, Turns: 3}, []string{"no answer of the model"}},
 		{"it says too much", said, sent(1, "<"+both+"echo: a ∎", "b", "c"), finding{Said: 3, Turns: 3}, []string{"it says"}},
+		{"too many in one turn", ledger{1: many}, sent(1, strings.Join(many, " | ")), finding{Said: 21, Turns: 1, Gathered: 1}, []string{"crowded"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func manners(chats, each, kills int) map[string]campaign {
 // TestCrash is the short form: it shows that the gateway recovers, and finds
 // gross mistakes.
 func TestCrash(t *testing.T) {
-	for name, c := range manners(10, 20, 4) {
+	for name, c := range manners(10, 25, 4) {
 		t.Run(name, func(t *testing.T) { c.run(t) })
 	}
 }
