@@ -42,11 +42,12 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 	for _, w := range b.State {
 		batch.State = append(batch.State, bus.Write{Space: stateSpace(i.id), Key: w.Key, Value: w.Value})
 	}
+	began := i.g.now()
 	if err := i.g.bus.Publish(ctx, batch); err != nil {
 		return i.refusal(ctx, err)
 	}
 	failpoint.Hit(failpoint.AcceptAfter)
-	i.g.metrics.accepted(i.id, len(b.Events))
+	i.g.metrics.accepted(i.id, len(b.Events), i.g.now().Sub(began))
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 // from closed sets: configured channels, queues, states and outcomes.
 type Metrics struct {
 	acceptedTotal *prometheus.CounterVec
+	acceptSeconds prometheus.Histogram
 	refusedTotal  *prometheus.CounterVec
 	ignoredTotal  *prometheus.CounterVec
 	sendsTotal    *prometheus.CounterVec
@@ -35,6 +36,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		acceptedTotal: counter("events_accepted_total", "Events made durable.", "channel"),
+		acceptSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gatehouse_accept_duration_seconds", Help: "Time until a batch of events was durable.",
+			Buckets: []float64{.0005, .001, .002, .003, .004, .006, .008, .01, .015, .025, .05, .1, .5, 2.5},
+		}),
 		refusedTotal:  counter("events_refused_total", "Batches that could not be made durable and were not acknowledged.", "channel", "reason"),
 		ignoredTotal:  counter("events_ignored_total", "Events that started no turn.", "channel", "kind"),
 		sendsTotal:    counter("sends_total", "Sends to a platform, by how they ended.", "channel", "outcome"),
@@ -47,13 +52,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		depth:   gauge("bus_records", "Records in the bus.", "queue", "channel", "state"),
 		lag:     gauge("bus_lag_seconds", "Age of the oldest record that is due and not done.", "queue"),
 	}
-	r.MustRegister(m.acceptedTotal, m.refusedTotal, m.ignoredTotal, m.sendsTotal, m.turnsTotal, m.turnSeconds, m.running, m.depth, m.lag)
+	r.MustRegister(m.acceptedTotal, m.acceptSeconds, m.refusedTotal, m.ignoredTotal, m.sendsTotal, m.turnsTotal, m.turnSeconds, m.running, m.depth, m.lag)
 	return m
 }
 
-func (m *Metrics) accepted(c channels.ID, n int) {
+// accepted counts a batch of n events that took d to become durable.
+func (m *Metrics) accepted(c channels.ID, n int, d time.Duration) {
 	if m != nil && n > 0 {
 		m.acceptedTotal.WithLabelValues(string(c)).Add(float64(n))
+		m.acceptSeconds.Observe(d.Seconds())
 	}
 }
 

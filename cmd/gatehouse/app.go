@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
@@ -97,6 +98,11 @@ func (a *app) openFolder(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, a.engine.Close)
+	if e, ok := a.engine.(interface{ DB() *sqlite.DB }); ok {
+		a.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gatehouse_store_commits_total", Help: "Transactions that the embedded database has committed.",
+		}, func() float64 { return float64(e.DB().Commits()) }))
+	}
 	return nil
 }
 
