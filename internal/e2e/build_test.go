@@ -32,7 +32,9 @@ func runAll(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	built.dir = dir
-	return m.Run()
+	code := m.Run()
+	fmt.Print(&figures)
+	return code
 }
 
 // build compiles a command and returns the path of its binary. name tells

@@ -1,0 +1,222 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
+)
+
+// stage is what the benchmarks measure: the gateway as people get it, the
+// emulator and the model, each in a process of its own.
+type stage struct {
+	tb    testing.TB
+	dir   string
+	bot   *telegramtest.Remote
+	model string // base URL
+	seen  int    // deliveries that have been read
+	gate  *process
+	ports struct{ listen, admin string }
+}
+
+// newStage starts the emulator and the model; delay is what the model takes for
+// an answer, latency what a call of the Bot API takes.
+func newStage(tb testing.TB, delay, latency time.Duration) *stage {
+	tb.Helper()
+	s := &stage{tb: tb, dir: tb.TempDir()}
+	emulator := companion(tb, "telegramtest", "adapters/telegram/telegramtest/cmd/telegramtest", "-until-eof", "-latency", latency.String())
+	var ready struct{ Control string }
+	if err := json.Unmarshal([]byte(emulator), &ready); err != nil {
+		tb.Fatalf("telegramtest said %q: %v", emulator, err)
+	}
+	var err error
+	if s.bot, err = telegramtest.Dial(context.Background(), ready.Control); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.bot.Close)
+	said := companion(tb, "agenttest", "agent/agenttest/cmd/agenttest", "-delay", delay.String())
+	url, ok := strings.CutPrefix(said, "listening on ")
+	if !ok {
+		tb.Fatalf("agenttest said %q", said)
+	}
+	s.model = url + "/v1"
+	s.configure()
+	return s
+}
+
+// companion starts a command that prints one line when it is ready, and returns
+// the line.
+func companion(tb testing.TB, name, pkg string, args ...string) string {
+	tb.Helper()
+	path := built.build(tb, name, pkg)
+	cmd := exec.Command(path, args...) //nolint:gosec,noctx // a command of ours, ended below
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := spawn(cmd); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = stdin.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed on purpose
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		tb.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+func (s *stage) configure() {
+	s.tb.Helper()
+	s.ports.listen, s.ports.admin = freePort(s.tb), freePort(s.tb)
+	text := fmt.Sprintf(`listen: %s
+admin: %s
+data: %q
+key: %q
+log: {level: warn, format: text}
+models:
+  default: {provider: compatible, model: scripted, base_url: %q, api_key: "sk-test-123456789"}
+agent: {daily_spend: -1}
+channels:
+  support: {adapter: telegram, base_url: %q, token: %q, dm: open, send_rate: unlimited}
+`, s.ports.listen, s.ports.admin, filepath.Join(s.dir, "data"), filepath.Join(s.dir, "key"), s.model, s.bot.URL(), s.bot.Token())
+	if err := os.WriteFile(filepath.Join(s.dir, "gatehouse.yaml"), []byte(text), 0o600); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// freePort is an address on loopback that nobody listens on now.
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// up starts the gateway, waits until it is ready and returns how long that took
+// from the start of its process.
+func (s *stage) up() time.Duration {
+	s.tb.Helper()
+	path := release(s.tb)
+	began := time.Now()
+	s.gate = launch(s.tb, path, bare(s.dir), "run", "--config", filepath.Join(s.dir, "gatehouse.yaml"))
+	client := &http.Client{Timeout: time.Second}
+	for s.gate.running() && time.Since(began) < patience {
+		resp, err := client.Get("http://" + s.ports.listen + "/readyz") //nolint:noctx // the client has a limit
+		if err != nil {
+			time.Sleep(500 * time.Microsecond) //nolint:forbidigo // the resolution of what is measured
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return time.Since(began)
+		}
+	}
+	s.tb.Fatalf("the gateway is not ready\n%s", s.gate.log)
+	return 0
+}
+
+// metric reads one of the gateway's own figures: the sum over its labels.
+func (s *stage) metric(name string) float64 {
+	s.tb.Helper()
+	sum := 0.0
+	for _, l := range s.metrics() {
+		key, value, ok := strings.Cut(l, " ")
+		if base, _, _ := strings.Cut(key, "{"); !ok || base != name {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		sum += v
+	}
+	return sum
+}
+
+func (s *stage) metrics() []string {
+	s.tb.Helper()
+	resp, err := http.Get("http://" + s.ports.admin + "/metrics") //nolint:noctx // loopback
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.tb.Fatalf("metrics: %s %v", resp.Status, err)
+	}
+	return strings.Split(string(text), "\n")
+}
+
+// quantile reads a quantile out of a histogram, as the upper bound of the
+// bucket that holds it.
+func (s *stage) quantile(name string, q float64) string {
+	total := s.metric(name + "_count")
+	for _, l := range s.metrics() {
+		rest, ok := strings.CutPrefix(l, name+`_bucket{le="`)
+		if !ok {
+			continue
+		}
+		bound, count, _ := strings.Cut(rest, `"} `)
+		if n, err := strconv.ParseFloat(count, 64); err == nil && n >= q*total {
+			return bound
+		}
+	}
+	return ""
+}
+
+// cpu is what the gateway has used, as the kernel counts it.
+func (s *stage) cpu() time.Duration {
+	s.tb.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.gate.cmd.Process.Pid))
+	if err != nil {
+		s.tb.Skip("the processor time of a running process is read from /proc")
+	}
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	var ticks int64
+	for _, f := range fields[11:13] { // utime, stime
+		n, _ := strconv.ParseInt(f, 10, 64)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// resident is the gateway's memory in MiB.
+func (s *stage) resident() float64 {
+	s.tb.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.gate.cmd.Process.Pid))
+	if err != nil {
+		s.tb.Skip("the memory of a running process is read from /proc")
+	}
+	for l := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(l, "VmRSS:"); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kb / 1024
+		}
+	}
+	return 0
+}
