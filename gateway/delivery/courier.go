@@ -2,16 +2,14 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
-	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
 
@@ -61,10 +59,10 @@ const (
 	grace     = 5 * time.Second  // for sends under way when the gateway stops
 	sendFor   = 45 * time.Second // one call of the platform
 	stale     = 15 * time.Minute // an older reply says how old it is
-	maxOther  = 6                // tries after failures of an unknown kind
-	maxTries  = 40               // tries after failures that certainly delivered nothing
+	maxOther  = 6                // tries after failures of an unknown kind, and at least after every other
 	maxDoubts = 2                // an ambiguous send is repeated once
-	giveUp    = 24 * time.Hour
+	giveUp    = 24 * time.Hour   // from when the reply was made
+	settleFor = 3 * time.Second
 )
 
 // New makes a courier.
@@ -96,139 +94,74 @@ func (c *Courier) deliver(stopping, work context.Context, l *bus.Lease) {
 			c.settle(work, l, r.Key, bus.Outcome{Verdicts: map[string]bus.Verdict{r.Key: {Fate: bus.Release}}})
 			return
 		}
-		c.settle(work, l, r.Key, c.send(work, l, r))
+		c.settle(work, l, r.Key, c.sendSafely(work, l, r))
 	}
 }
 
+// settle says the last word on a lease, even when the work was cut off: what
+// is known of a send must not be lost.
 func (c *Courier) settle(ctx context.Context, l *bus.Lease, key string, o bus.Outcome) {
-	err := c.Bus.Settle(ctx, l, o)
-	if err != nil && !errors.Is(err, bus.ErrLeaseLost) && ctx.Err() == nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	if err := c.Bus.Settle(ctx, l, o); err != nil && !errors.Is(err, bus.ErrLeaseLost) {
 		c.Log.Error("settle a delivery", "channel", c.ID, "event", key, "err", err)
 	}
 }
 
-// attempt is the work on one record.
-type attempt struct {
-	c     *Courier
-	lease *bus.Lease
-	rec   bus.Record
-	out   Outbound
-	p     progress
-	feat  channels.Features
-}
-
-// send delivers a record as far as it gets and says what is to be settled.
-func (c *Courier) send(ctx context.Context, l *bus.Lease, r bus.Record) bus.Outcome {
-	a := attempt{c: c, lease: l, rec: r}
-	if err := json.Unmarshal(r.Body, &a.out); err != nil {
-		return a.dead("unreadable: " + err.Error())
-	}
-	p, err := resume(r)
-	if err != nil {
-		return a.dead(err.Error())
-	}
-	a.p, a.feat = p, c.Channel.Features(a.out.To)
-	if a.out.Stage == Draft {
-		return a.draft(ctx)
-	}
-	return a.whole(ctx)
-}
-
-// whole sends every part that has no receipt yet.
-func (a *attempt) whole(ctx context.Context) bus.Outcome {
-	parts, err := a.parts(ctx)
-	if err != nil {
-		return a.later(a.c.Now().Add(time.Second), "draft ref: "+err.Error())
-	}
-	first := true
-	for a.p.Next < len(parts) {
-		part := parts[a.p.Next]
-		done, out := a.resolve(ctx, &part)
-		if out != nil {
-			return *out
+// sendSafely shields the process from a reply that makes a channel or the
+// markup panic: it is tried a few times and then set aside. Nothing is said of
+// its progress, so the part that was under way is in doubt.
+func (c *Courier) sendSafely(ctx context.Context, l *bus.Lease, r bus.Record) (o bus.Outcome) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
 		}
-		if !done {
-			if d := a.c.limit.take(a.rec.Order, a.out.Direct, a.c.Now()); d > 0 {
-				return a.pause(a.c.Now().Add(d))
-			}
-			if !first || a.p.Doubt > 0 {
-				if err := a.mark(ctx); err != nil {
-					return bus.Outcome{} // the lease is gone, or the engine cannot commit: nothing was sent
-				}
-			}
-			if out := a.one(ctx, part); out != nil {
-				return *out
-			}
+		c.Log.Error("a delivery panicked", "channel", c.ID, "event", r.Key, "attempt", r.Attempt, "err", p, "stack", string(debug.Stack()))
+		v := bus.Verdict{Fate: bus.Retry, At: c.Now().Add(backoff(r.Attempt)), Reason: "panicked"}
+		if r.Attempt >= maxOther {
+			c.observe(Dead)
+			v = bus.Verdict{Fate: bus.Dead, Reason: "panicked"}
 		}
-		first = false
-	}
-	return a.delivered()
+		o = bus.Outcome{Verdicts: map[string]bus.Verdict{r.Key: v}}
+	}()
+	return c.send(ctx, l, r)
 }
 
-// mark stores, before a further part is sent, that the parts before it have
-// arrived: a crash from here on leaves only this part in doubt.
-func (a *attempt) mark(ctx context.Context) error {
-	p := a.p
-	_, err := a.c.Bus.Hold(ctx, a.lease, bus.Hold{Progress: map[string]json.RawMessage{a.rec.Key: p.encode(a.rec.Attempt - 1)}})
-	return err
-}
+var errPanicked = errors.New("the adapter panicked")
 
-// one sends one part; nil means that it has a receipt.
-func (a *attempt) one(ctx context.Context, part channels.Part) *bus.Outcome {
-	receipt, err := a.c.call(ctx, part)
-	if channels.KindOf(err) == channels.Format && !part.Plain {
-		a.p.Plain = true
-		part.Plain = true
-		receipt, err = a.c.call(ctx, part)
-	}
-	if err == nil {
-		if a.p.Doubt > 0 && part.Replaces == "" {
-			a.c.observe(Repeated)
-		} else {
-			a.c.observe(Sent)
-		}
-		a.p.sent(receipt.ID)
-		return nil
-	}
-	out := a.failed(err, part)
-	return &out
-}
-
-func (c *Courier) call(ctx context.Context, part channels.Part) (channels.Receipt, error) {
+// call makes one call of the platform. After a panic nobody can tell whether it
+// went out.
+func (c *Courier) call(ctx context.Context, part channels.Part) (r channels.Receipt, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendFor)
 	defer cancel()
+	defer c.recovered("send", &err)
 	failpoint.Hit(failpoint.SendBefore)
-	r, err := c.Channel.Send(ctx, part)
+	r, err = c.Channel.Send(ctx, part)
 	failpoint.Hit(failpoint.SendAfter)
 	return r, err
 }
 
-// resolve deals with a part that may have been sent already. done means that
-// it has a receipt now; an outcome, that the attempt ends.
-func (a *attempt) resolve(ctx context.Context, part *channels.Part) (done bool, out *bus.Outcome) {
-	if a.p.Doubt == 0 || part.Replaces != "" { // an edit may be repeated without harm
-		return false, nil
+// sentBefore asks a platform that can tell whether a part has arrived. known
+// is false when it cannot.
+func (c *Courier) sentBefore(ctx context.Context, part channels.Part) (r channels.Receipt, was, known bool, err error) {
+	rec, ok := channels.As[channels.Reconciler](c.Channel)
+	if !ok {
+		return r, false, false, nil
 	}
-	if r, ok := channels.As[channels.Reconciler](a.c.Channel); ok {
-		receipt, was, err := r.Sent(ctx, *part)
-		if err != nil {
-			o := a.later(a.c.Now().Add(5*time.Second), "reconcile: "+string(channels.KindOf(err)))
-			return false, &o
-		}
-		if was {
-			a.c.observe(Reconciled)
-			a.p.sent(receipt.ID)
-			return true, nil
-		}
-		a.p.Doubt = 0
-		return false, nil
+	ctx, cancel := context.WithTimeout(ctx, sendFor)
+	defer cancel()
+	defer c.recovered("reconcile", &err)
+	r, was, err = rec.Sent(ctx, part)
+	return r, was, true, err
+}
+
+// recovered makes an ambiguous failure of a panic. It is to be deferred.
+func (c *Courier) recovered(op string, err *error) {
+	if p := recover(); p != nil {
+		c.Log.Error("adapter panicked", "channel", c.ID, "kind", op, "err", p, "stack", string(debug.Stack()))
+		*err = &channels.Error{Op: op, Channel: c.ID, Kind: channels.Ambiguous, Err: errPanicked}
 	}
-	if a.p.Doubt >= maxDoubts {
-		o := a.dead("it may have been delivered; it was repeated once, with the same result")
-		return false, &o
-	}
-	markRepeat(part)
-	return false, nil
 }
 
 // LastSent is when the platform last took a send; zero for never.
@@ -248,81 +181,3 @@ func (c *Courier) observe(o Outcome) {
 		c.Observer.Send(c.ID, o)
 	}
 }
-
-func (a *attempt) verdict(v bus.Verdict) bus.Outcome {
-	return bus.Outcome{Verdicts: map[string]bus.Verdict{a.rec.Key: v}}
-}
-
-func (a *attempt) later(at time.Time, why string) bus.Outcome {
-	a.c.observe(Delayed)
-	return a.verdict(bus.Verdict{Fate: bus.Retry, At: at, Reason: why, Progress: a.p.encode(a.rec.Attempt)})
-}
-
-// pause gives the conversation back until the platform's rate lets it go on.
-func (a *attempt) pause(at time.Time) bus.Outcome {
-	return a.verdict(bus.Verdict{Fate: bus.Retry, At: at, Progress: a.p.encode(a.rec.Attempt)})
-}
-
-func (a *attempt) dead(why string) bus.Outcome {
-	a.c.observe(Dead)
-	a.c.Log.Error("a reply could not be delivered", "channel", a.c.ID, "event", a.rec.Key, "attempt", a.rec.Attempt, "err", why)
-	return a.verdict(bus.Verdict{Fate: bus.Dead, Reason: why})
-}
-
-func (a *attempt) delivered() bus.Outcome {
-	o := a.verdict(bus.Verdict{Fate: bus.Ack, Progress: a.p.encode(a.rec.Attempt)})
-	if a.out.Stage == Final {
-		o.State = append(o.State, kv.Write{Space: draftSpace, Key: draftKey(a.out)})
-	}
-	return o
-}
-
-// failed turns a failed send into what happens next.
-func (a *attempt) failed(err error, part channels.Part) bus.Outcome {
-	now := a.c.Now()
-	kind := channels.KindOf(err)
-	a.p.Tries++
-	reason := fmt.Sprintf("%s after %d tries", kind, a.p.Tries)
-	switch kind {
-	case channels.RateLimited:
-		wait := max(channels.RetryAfter(err), 500*time.Millisecond)
-		a.c.limit.refused(a.rec.Order, a.out.Direct, now, wait)
-		return a.later(now.Add(wait), reason)
-	case channels.Ambiguous:
-		if part.Replaces == "" {
-			a.p.Doubt++
-		}
-		return a.later(now.Add(backoff(a.p.Tries)), reason)
-	case channels.Transient, channels.Unauthorized:
-		if a.p.Tries < maxTries && now.Sub(a.out.Made) < giveUp {
-			return a.later(now.Add(max(channels.RetryAfter(err), backoff(a.p.Tries))), reason)
-		}
-	case channels.Other:
-		if a.p.Tries < maxOther {
-			return a.later(now.Add(backoff(a.p.Tries)), reason)
-		}
-	case channels.Gone, channels.Closed:
-		return a.dead(err.Error())
-	case channels.Rejected, channels.Format:
-		return a.tell(a.dead(err.Error()))
-	}
-	return a.tell(a.dead(reason + ": " + err.Error()))
-}
-
-// tell lets the person know that an answer is missing, once.
-func (a *attempt) tell(o bus.Outcome) bus.Outcome {
-	if a.out.Stage == apology {
-		return o
-	}
-	r, err := Record(a.rec.Workspace, a.rec.Key+"/lost", Outbound{
-		To: a.out.To, Plain: true, Direct: a.out.Direct, Turn: a.out.Turn, Stage: apology, Made: a.c.Now(),
-		Markdown: "I had an answer for you, but it could not be delivered here. The person who runs this bot can see why.",
-	})
-	if err == nil {
-		o.Emit = append(o.Emit, r)
-	}
-	return o
-}
-
-// apology marks the message that says that another one was lost.
-const apology Stage = "apology"

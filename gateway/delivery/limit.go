@@ -14,15 +14,14 @@ import (
 type limiter struct {
 	rates channels.Rate
 
-	mu      sync.Mutex
-	token   *rate.Limiter
-	places  map[string]*place
-	blocked time.Time // the whole token, after the platform said so
+	mu     sync.Mutex
+	token  *rate.Limiter
+	places map[string]*place
 }
 
 type place struct {
 	*rate.Limiter
-	blocked time.Time
+	blocked time.Time // the platform asked to wait until then
 	used    time.Time
 }
 
@@ -46,8 +45,8 @@ func (l *limiter) take(order string, direct bool, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.place(order, direct, now)
-	if until := later(l.blocked, p.blocked); until.After(now) {
-		return until.Sub(now)
+	if p.blocked.After(now) {
+		return p.blocked.Sub(now)
 	}
 	own := p.ReserveN(now, 1)
 	if d := own.DelayFrom(now); d > 0 {
@@ -115,11 +114,4 @@ func (l *limiter) prune(now time.Time) {
 			delete(l.places, k)
 		}
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

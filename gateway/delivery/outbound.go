@@ -5,6 +5,7 @@ package delivery
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -65,7 +66,7 @@ type progress struct {
 	Tries   int                  `json:"tries,omitempty"` // failures of part Next in a row
 	Plain   bool                 `json:"plain,omitempty"` // the platform refused the markup
 	Late    bool                 `json:"late,omitempty"`  // it says when it was made
-	First   channels.MessageID   `json:"first,omitempty"` // ref of the first part
+	Anew    bool                 `json:"anew,omitempty"`  // the draft cannot be edited: a new message takes its place
 	Refs    []channels.MessageID `json:"refs,omitempty"`
 }
 
@@ -78,6 +79,8 @@ func resume(r bus.Record) (progress, error) {
 		}
 	}
 	switch {
+	case p.Next < 0 || p.Doubt < 0 || p.Tries < 0 || p.Attempt < 0:
+		return p, fmt.Errorf("progress of %s: %w", r.Key, errNegative)
 	case r.Attempt > p.Attempt+1:
 		p.Doubt++
 	case r.Attempt <= p.Attempt: // an operator replayed it
@@ -101,5 +104,7 @@ func (p *progress) sent(id channels.MessageID) {
 	p.Refs = append(p.Refs, id)
 	p.Next, p.Doubt, p.Tries = p.Next+1, 0, 0
 }
+
+var errNegative = errors.New("a count is negative")
 
 func partKey(key string, i int) string { return key + "#" + strconv.Itoa(i) }
