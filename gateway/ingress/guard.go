@@ -62,19 +62,23 @@ func hostOf(host string) string {
 // sameOrigin reports whether a request may act. One that changes something must
 // say that it comes from the console's own pages; one that only reads may come
 // by a link from elsewhere, but a stream or a script's request may not.
+//
+// Sec-Fetch-Site decides where it is sent: no page can forge it, and the Origin
+// of our own forms is "null", because they send no referrer.
 func sameOrigin(r *http.Request) bool {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
-	own := origin != "" && originHost(origin) == strings.ToLower(r.Host)
-	if origin != "" && !own {
-		return false
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return site == "same-origin" || site == "" && own
-	}
-	if site == "" || site == "same-origin" || site == "none" {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case site == "same-origin":
 		return true
+	case site == "none":
+		return reads
+	case site != "":
+		return reads && r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	case origin != "":
+		return originHost(origin) == strings.ToLower(r.Host)
 	}
-	return r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	return reads
 }
 
 // originHost is the host of an Origin, with its port; "" for "null".

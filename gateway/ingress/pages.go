@@ -23,11 +23,50 @@ func (a *Admin) pages() map[string]page {
 		"GET /{$}": func(w http.ResponseWriter, r *http.Request, _ scope.Scope) {
 			http.Redirect(w, r, "/chat", http.StatusSeeOther)
 		},
-		"/chat":       a.chat,
-		"/chat/":      a.chat,
-		"GET /status": a.statusPage,
+		"/chat":  a.chat,
+		"/chat/": a.chat,
+	}
+	for pattern, p := range map[string]page{
+		"GET /status":                 a.statusPage,
+		"GET /channels":               a.channelsPage,
+		"POST /channels":              a.addChannel,
+		"POST /channels/{id}/connect": a.connectChannel,
+		"POST /channels/{id}/check":   a.checkChannel,
+		"POST /channels/{id}/remove":  a.removeChannel,
+		"GET /models":                 a.modelsPage,
+		"POST /models":                a.setModel,
+		"GET /people":                 a.peoplePage,
+		"GET /people/badge":           a.badge,
+		"POST /people/{code}/approve": a.approve,
+		"POST /people/{code}/deny":    a.deny,
+		"GET /dead":                   a.deadPage,
+		"GET /dead/{seq}":             a.letterPage,
+		"POST /dead/{seq}/replay":     a.replay,
+		"POST /dead/{seq}/drop":       a.drop,
+		"GET /secrets":                a.secretsPage,
+		"POST /secrets":               a.setSecret,
+		"POST /secrets/{name}/delete": a.deleteSecret,
+	} {
+		all[pattern] = a.administered(p)
 	}
 	return all
+}
+
+// administered lets only those through who administer. The operator checks it
+// again for everything that it does.
+func (a *Admin) administered(p page) page {
+	return func(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+		if !by.Role().Administers() {
+			a.failed(w, r, by, "", "Not for you", identity.ErrForbidden)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if err := r.ParseForm(); err != nil {
+			say(w, http.StatusBadRequest, "The form is broken or too large.")
+			return
+		}
+		p(w, r, by)
+	}
 }
 
 // maxForm bounds the body of a form, in bytes. The largest is a secret.
@@ -156,4 +195,14 @@ func sentence(s string) string {
 		s += "."
 	}
 	return s
+}
+
+// notice says why an action failed. What nobody could have foreseen is logged,
+// and its text is shown to those who administer: it holds no secret.
+func (a *Admin) notice(r *http.Request, err error) (Node, int) {
+	if n, status, ok := refused(err); ok {
+		return n, status
+	}
+	a.o.Log.Error("console", "kind", r.Pattern, "err", err)
+	return web.Notice(web.Bad, P(Text("That did not work: "+sentence(err.Error())))), http.StatusInternalServerError
 }

@@ -41,7 +41,7 @@ func Pill(t Tone, text string) Node { return Span(Class("mark "+string(t)), Text
 func Notice(t Tone, children ...Node) Node {
 	role := "status"
 	icon := Check
-	if t == Bad || t == Busy {
+	if t != Good {
 		icon = Warning
 	}
 	if t == Bad {

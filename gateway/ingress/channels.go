@@ -1,0 +1,197 @@
+package ingress
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	. "maragu.dev/gomponents"
+	. "maragu.dev/gomponents/html"
+	"rsc.io/qr"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/internal/web"
+)
+
+func (a *Admin) channelsPage(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+	a.showChannels(w, r, by, nil, http.StatusOK)
+}
+
+func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Scope, notice Node, status int) {
+	s, err := a.o.Operator.Status(r.Context(), by)
+	if err != nil {
+		a.failed(w, r, by, "/channels", "Channels", err)
+		return
+	}
+	all := a.own(s.Channels)
+	a.show(w, r, by, shown{title: "Channels", active: "/channels", notice: notice, status: status, body: []Node{
+		web.Heading("Channels", "Where people reach your bot, beside this console."),
+		boosted(
+			If(len(all) > 0, web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
+				return Li(channelLine(c, a.o.Now()), channelActions(c))
+			})))),
+			addTelegram(r, all),
+		),
+	}})
+}
+
+func channelActions(c gateway.ChannelStatus) Node {
+	at := "/channels/" + url.PathEscape(string(c.ID))
+	return Div(Class("actions"),
+		Form(Method("post"), Action(at+"/connect"), Button(Type("submit"), Text("New start link"))),
+		Form(Method("post"), Action(at+"/check"), Button(Type("submit"), Text("Check"))),
+		ask("Remove", fmt.Sprintf("Remove %s? Its token stays under Secrets.", c.ID), at+"/remove"),
+	)
+}
+
+// ask is a dangerous button that asks once more, without a script.
+func ask(verb, question, action string) Node {
+	return Details(Class("ask"),
+		Summary(Class("button danger"), Role("button"), Text(verb)),
+		Form(Method("post"), Action(action), Div(Class("actions"),
+			Span(Class("small"), Text(question)),
+			Button(Class("danger"), Type("submit"), Textf("Yes, %s", strings.ToLower(verb))),
+		)),
+	)
+}
+
+func addTelegram(r *http.Request, all []gateway.ChannelStatus) Node {
+	form := Form(Class("form"), Method("post"), Action("/channels"),
+		Ol(Class("steps"),
+			Li(Text("In Telegram, open "), A(Href("https://t.me/BotFather"), Target("_blank"), Rel("noopener noreferrer"), Text("@BotFather")), Text(" and send "), Code(Text("/newbot")), Text(".")),
+			Li(Text("Choose a name, and copy the token that it gives you.")),
+			Li(Text("Paste it here.")),
+		),
+		Input(Type("hidden"), Name("adapter"), Value("telegram")),
+		web.Field("token", "Bot token", "It goes to the vault, encrypted, and is never shown again.",
+			Input(ID("token"), Name("token"), Type("password"), AutoComplete("off"), Attr("spellcheck", "false"), Required(), Placeholder("1234567890:AA…"))),
+		web.Field("id", "Name here", "How this channel is called in the configuration: letters, digits and hyphens.",
+			Input(ID("id"), Name("id"), Required(), Value(freeName(r.PostFormValue("id"), all)), Pattern("[A-Za-z0-9][A-Za-z0-9_-]*"), MaxLength("40"), AutoComplete("off"))),
+		Div(Class("actions"),
+			Button(Class("primary"), Type("submit"), Text("Add Telegram")),
+			Span(Class("busy-text"), Text("Asking Telegram…")),
+		),
+	)
+	if len(all) == 0 {
+		return web.Card("Add Telegram", form)
+	}
+	return web.Card("", Details(Class("more"), If(r.Method == http.MethodPost && r.PostFormValue("adapter") != "" && r.PostFormValue("id") == "", Attr("open")),
+		Summary(Text("Add another Telegram bot")), form))
+}
+
+// freeName proposes a name that no channel has.
+func freeName(asked string, all []gateway.ChannelStatus) string {
+	taken := map[string]bool{}
+	for _, c := range all {
+		taken[string(c.ID)] = true
+	}
+	if asked != "" && !taken[asked] {
+		return asked
+	}
+	name := "telegram"
+	for i := 2; taken[name]; i++ {
+		name = fmt.Sprintf("telegram-%d", i)
+	}
+	return name
+}
+
+func (a *Admin) addChannel(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+	token := strings.TrimSpace(r.PostFormValue("token"))
+	id := channels.ID(strings.TrimSpace(r.PostFormValue("id")))
+	if token == "" || id == "" {
+		a.showChannels(w, r, by, web.Notice(web.Bad, P(Text("A channel needs a name and a token."))), http.StatusUnprocessableEntity)
+		return
+	}
+	added, err := a.o.Operator.AddChannel(r.Context(), by, id, r.PostFormValue("adapter"), token, nil)
+	if err != nil {
+		a.channelsFailed(w, r, by, err)
+		return
+	}
+	who := added.Identity.Name
+	if added.Identity.Handle != "" {
+		who += " (@" + added.Identity.Handle + ")"
+	}
+	text := []Node{P(Strong(Textf("%s is connected.", who)))}
+	for _, n := range added.Identity.Notes {
+		text = append(text, P(Class("small"), Text(n)))
+	}
+	a.showChannels(w, r, by, Group{web.Notice(web.Good, text...), startLink(added.Link)}, http.StatusOK)
+}
+
+// startLink shows a link that makes whoever taps Start the member who asked for it.
+func startLink(link string) Node {
+	if link == "" {
+		return nil
+	}
+	return web.Card("Now make it yours", Div(Class("link-box"),
+		qrCode(link),
+		Div(
+			P(Text("Open this link on your phone or here, and tap "), Strong(Text("Start")), Text(". From then on the bot knows you on this channel.")),
+			A(Class("button primary"), ID("start-link"), Href(link), Target("_blank"), Rel("noopener noreferrer"), Text("Open the chat")),
+			P(Class("small"), Text("It works once, within three days. Do not pass it on: whoever uses it is you.")),
+			P(Code(Class("small"), Text(link))),
+		),
+	))
+}
+
+// quiet is the white border around a QR code, in modules.
+const quiet = 2
+
+// qrCode draws a code as one path. A text that is too long for one has none.
+func qrCode(text string) Node {
+	code, err := qr.Encode(text, qr.M)
+	if err != nil {
+		return nil
+	}
+	var path strings.Builder
+	for y := range code.Size {
+		for x := range code.Size {
+			if code.Black(x, y) {
+				fmt.Fprintf(&path, "M%d %dh1v1h-1z", x+quiet, y+quiet)
+			}
+		}
+	}
+	size := code.Size + 2*quiet
+	return Div(Class("qr"), Role("img"), Aria("label", "QR code of the link"),
+		Rawf(`<svg viewBox="0 0 %d %d" shape-rendering="crispEdges"><path fill="#000" d="%s"/></svg>`, size, size, path.String()))
+}
+
+func (a *Admin) connectChannel(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+	link, err := a.o.Operator.StartLink(r.Context(), by, channels.ID(r.PathValue("id")))
+	if err != nil {
+		a.channelsFailed(w, r, by, err)
+		return
+	}
+	a.showChannels(w, r, by, startLink(link), http.StatusOK)
+}
+
+func (a *Admin) checkChannel(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+	id := r.PathValue("id")
+	who, err := a.o.Operator.ProbeChannel(r.Context(), by, channels.ID(id))
+	if err != nil {
+		a.channelsFailed(w, r, by, err)
+		return
+	}
+	text := []Node{P(Textf("%s works: the platform knows it as %s.", id, who.Name))}
+	for _, n := range who.Notes {
+		text = append(text, P(Class("small"), Text(n)))
+	}
+	a.showChannels(w, r, by, web.Notice(web.Good, text...), http.StatusOK)
+}
+
+func (a *Admin) removeChannel(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+	id := r.PathValue("id")
+	if err := a.o.Operator.RemoveChannel(r.Context(), by, channels.ID(id)); err != nil {
+		a.channelsFailed(w, r, by, err)
+		return
+	}
+	a.showChannels(w, r, by, web.Notice(web.Good, P(Textf("%s was removed.", id))), http.StatusOK)
+}
+
+func (a *Admin) channelsFailed(w http.ResponseWriter, r *http.Request, by scope.Scope, err error) {
+	n, status := a.notice(r, err)
+	a.showChannels(w, r, by, n, status)
+}
