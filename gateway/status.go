@@ -40,10 +40,19 @@ type Status struct {
 func (g *Gateway) Status(ctx context.Context) (Status, error) {
 	settings := g.settings()
 	depths, err := g.bus.Depths(ctx)
+	if err == nil && !g.runs() { // Run has not read it
+		err = g.spend.load(ctx)
+	}
 	return Status{
 		Version: g.version, Started: g.started, Channels: g.Channels(), Depths: depths, Turns: g.running.count(),
 		Model: describe(settings, settings.Model), Spent: g.spend.today(""), Cap: settings.DailySpend,
 	}, err
+}
+
+func (g *Gateway) runs() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ctx != nil
 }
 
 // Channels lists the running channels by id.

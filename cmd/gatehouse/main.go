@@ -67,15 +67,27 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gatehouse",
 		Short: "A chat gateway between people and an AI agent",
-		Long: "Gatehouse lets people message an AI agent on the platforms they use.\n" +
-			"Start it with `gatehouse run`; it needs no configuration to begin with.",
-		SilenceUsage: true, SilenceErrors: true, Version: version,
+		Long: "Gatehouse lets people message an AI agent on the platforms they use.\n\n" +
+			"First steps:\n" +
+			"  gatehouse run                    start it; it needs no configuration\n" +
+			"  gatehouse models set openai      choose what answers (or another provider)\n" +
+			"  gatehouse channels add telegram  connect a bot\n" +
+			"  gatehouse chat                   talk to the agent here\n" +
+			"  gatehouse doctor                 check everything, when something is wrong",
+		SilenceUsage: true, SilenceErrors: true, Version: version, Args: noneSuch, RunE: showHelp,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	f.bind(root.PersistentFlags())
 	root.AddCommand(runCommand(f), loginCommand(f), chatCommand(f), statusCommand(f), doctorCommand(f), channelsCommand(f), modelsCommand(f),
-		pairCommand(f), secretsCommand(f), deadCommand(f), configCommand(f), serviceCommand(f))
+		pairCommand(f), secretsCommand(f), deadCommand(f), configCommand(f), serviceCommand(f), versionCommand())
 	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: args(cobra.NoArgs),
+		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "gatehouse", version) },
+	}
 }

@@ -26,6 +26,9 @@ type found struct {
 	env    string // the variable that holds the key, when it came from there
 }
 
+// noModel is where the model comes from when there is none.
+const noModel = "none"
+
 // localProbe bounds the look for a model server on this machine.
 const localProbe = 400 * time.Millisecond
 
@@ -46,7 +49,7 @@ func (b *border) findModel(ctx context.Context, c config.Config, getenv func(str
 	if m, ok := b.localModel(ctx); ok {
 		return found{models: map[string]config.Model{c.Agent.Model: m}, how: "found on this machine"}
 	}
-	return found{how: "none"}
+	return found{how: noModel}
 }
 
 func (b *border) localModel(ctx context.Context) (config.Model, bool) {
@@ -150,7 +153,7 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 func describe(models map[string]agent.Model, name string) string {
 	m, ok := models[name]
 	if !ok || m.Provider == nil {
-		return "none; add one in the console under Models, or with `gatehouse models set`"
+		return "none yet; choose one in the console under Models, or with `gatehouse models set openai`"
 	}
 	return fmt.Sprintf("`%s` (%s)", m.Name, m.Title)
 }

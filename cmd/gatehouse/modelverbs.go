@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-chat/gatehouse/agent/provider"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
@@ -39,7 +40,12 @@ func modelsSet(f *flags) *cobra.Command {
 	m := operator.Model{Name: "default"}
 	c := &cobra.Command{
 		Use: "set PROVIDER", Short: "Set a model: asks for the key, checks it, keeps it", Args: args(cobra.ExactArgs(1)),
-		Example: "  gatehouse models set openai\n  gatehouse models set anthropic --model claude-haiku-5-5 <key.txt",
+		Long: "Set a model that answers. Its key is asked for without showing it, or read from\n" +
+			"standard input, checked with the provider before anything is kept, and stored\n" +
+			"in the vault. A running gateway uses it at once.\n\n" +
+			"Providers: " + strings.Join(kindNames(), ", ") + ".",
+		ValidArgsFunction: suggestions(f, false, providerNames),
+		Example:           "  gatehouse models set openai\n  gatehouse models set anthropic --model claude-haiku-5-5 <key.txt",
 	}
 	c.Flags().StringVar(&m.Model, "model", "", "the provider's name for the model (default: asked for)")
 	c.Flags().StringVar(&m.Name, "name", m.Name, "name in the configuration")
@@ -49,6 +55,14 @@ func modelsSet(f *flags) *cobra.Command {
 		return setModel(ctx, c, d, m)
 	})
 	return c
+}
+
+func kindNames() []string {
+	var names []string
+	for _, k := range provider.Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
 }
 
 var errNoProvider = errors.New("there is no such provider")
@@ -68,7 +82,7 @@ func setModel(ctx context.Context, c *cobra.Command, d *desk, m operator.Model) 
 	}
 	known, err := d.CheckModel(ctx, m, key)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w\nNothing was changed. Try again with `gatehouse models set %s`", err, m.Provider)
 	}
 	if m.Model == "" {
 		if m.Model, err = askModel(c, p, known); err != nil {

@@ -28,7 +28,7 @@ func runCommand(f *flags) *cobra.Command {
 		Long: "Start the gateway and run until it is told to stop.\n\n" +
 			"Without a configuration it makes its data folder and its key, listens on\n" +
 			"loopback only and prints a link to the console.",
-		Args: cobra.NoArgs,
+		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return run(c.Context(), *f) },
 	}
 }
@@ -128,9 +128,13 @@ func (a *app) greet(ctx context.Context, admin *ingress.Admin, l listeners) erro
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n  Model    %s (%s)\n  Console  %s\n           (opens once, within ten minutes; `gatehouse login` prints a new link)\n\n",
-		st.Model, a.settings.modelSource(), link)
-	return nil
+	model := st.Model
+	if from := a.settings.modelSource(); from != noModel {
+		model += ", " + from
+	}
+	_, err = fmt.Fprintf(os.Stdout, "\n  Model    %s\n  Console  %s\n           (opens once, within ten minutes; `gatehouse login` prints a new link)\n\n",
+		model, link)
+	return err
 }
 
 // reloads applies the configuration file again on SIGHUP and when it changes.

@@ -208,7 +208,12 @@ func (s *settings) AddChannel(ctx context.Context, id channels.ID, adapter strin
 
 // RemoveChannel implements operator.Settings.
 func (s *settings) RemoveChannel(ctx context.Context, id channels.ID) error {
-	return s.change(ctx, func() ([]byte, error) { return s.with("channels", string(id), nil) })
+	return s.change(ctx, func() ([]byte, error) {
+		if _, ok := s.cfg.Channels[string(id)]; !ok {
+			return nil, fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+		}
+		return s.with("channels", string(id), nil)
+	})
 }
 
 // SetModel implements operator.Settings.
@@ -237,7 +242,10 @@ func (s *settings) with(section, name string, value any) ([]byte, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	return config.Edit(text, []string{section, name}, value)
+	if text, err = config.Edit(text, []string{section, name}, value); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return text, nil
 }
 
 // change edits the file and applies it. A file that would not be valid, or

@@ -11,6 +11,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 )
 
@@ -55,6 +56,7 @@ func secretsCommand(f *flags) *cobra.Command {
 	}
 	remove := &cobra.Command{
 		Use: "delete NAME", Short: "Remove a secret for good", Args: args(cobra.ExactArgs(1)),
+		ValidArgsFunction: suggestions(f, false, secretNames),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			err := d.DeleteSecret(ctx, a[0])
 			if err == nil {
@@ -76,6 +78,7 @@ func channelsCommand(f *flags) *cobra.Command {
 	})
 	remove := &cobra.Command{
 		Use: "remove ID", Short: "Take a channel out of the configuration", Args: args(cobra.ExactArgs(1)),
+		ValidArgsFunction: suggestions(f, false, channelIDs),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			err := d.RemoveChannel(ctx, channels.ID(a[0]))
 			if err == nil {
@@ -86,6 +89,10 @@ func channelsCommand(f *flags) *cobra.Command {
 	}
 	connect := &cobra.Command{
 		Use: "connect ID", Short: "Print a link that makes whoever taps Start the owner", Args: args(cobra.ExactArgs(1)),
+		Long: "Print a link, and the same as a QR code, that opens a chat with the channel's\n" +
+			"bot. Whoever taps Start there is known as the owner from then on: keep it to\n" +
+			"yourself. It works once.",
+		ValidArgsFunction: suggestions(f, false, channelIDs),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			url, err := d.Connect(ctx, channels.ID(a[0]))
 			if err != nil {
@@ -102,28 +109,38 @@ func listChannels(ctx context.Context, out io.Writer, d *desk, probe bool) error
 	if err != nil {
 		return err
 	}
+	w := table(out)
+	fmt.Fprintln(w, "CHANNEL\tADAPTER\tSTATE\tAS")
 	for _, c := range s.Channels {
-		fmt.Fprintf(out, "%s (%s): %s %s\n", c.ID, c.Adapter, orDash(string(c.Phase)), c.As)
-		if c.Error != "" {
-			fmt.Fprintf(out, "  %s\n", c.Error)
-		}
-		if c.Fix != "" {
-			fmt.Fprintf(out, "  %s\n", c.Fix)
-		}
-		if !probe || c.Adapter == consoleID {
-			continue
-		}
-		who, err := d.ProbeChannel(ctx, c.ID)
-		if err != nil {
-			fmt.Fprintf(out, "  probe: %v\n", err)
-			continue
-		}
-		fmt.Fprintf(out, "  probe: works as %s @%s\n", printable(who.Name), printable(who.Handle))
-		for _, n := range who.Notes {
-			fmt.Fprintf(out, "  note: %s\n", n)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.ID, c.Adapter, phase(s, c), orDash(printable(c.As)))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, c := range s.Channels {
+		for _, l := range details(ctx, d, c, probe && c.Adapter != consoleID) {
+			fmt.Fprintf(out, "%s: %s\n", c.ID, printable(l))
 		}
 	}
 	return nil
+}
+
+// details is what there is to say of a channel beside its state.
+func details(ctx context.Context, d *desk, c gateway.ChannelStatus, probe bool) []string {
+	var all []string
+	for _, l := range []string{c.Error, c.Fix} {
+		if l != "" {
+			all = append(all, l)
+		}
+	}
+	if !probe {
+		return all
+	}
+	who, err := d.ProbeChannel(ctx, c.ID)
+	if err != nil {
+		return append(all, "does not work: "+err.Error())
+	}
+	return append(append(all, "works as "+who.Name+" @"+who.Handle), who.Notes...)
 }
 
 func channelsAdd(f *flags) *cobra.Command {
@@ -172,12 +189,12 @@ func addChannel(ctx context.Context, c *cobra.Command, d *desk, n api.NewChannel
 	out := c.OutOrStdout()
 	fmt.Fprintf(out, "%s is %s (@%s)\n", added.ID, printable(added.Identity.Name), printable(added.Identity.Handle))
 	for _, note := range added.Identity.Notes {
-		fmt.Fprintln(out, "note:", note)
+		fmt.Fprintln(out, "note:", printable(note))
 	}
 	if added.Live {
 		fmt.Fprintln(out, "It is connected.")
 	} else {
-		fmt.Fprintln(out, "It connects when the gateway runs: gatehouse run")
+		fmt.Fprintln(out, "It connects when the gateway runs; start it with `gatehouse run`.")
 	}
 	if added.Link == "" {
 		return nil

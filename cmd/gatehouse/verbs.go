@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
@@ -32,18 +33,39 @@ func withDesk(f *flags, do func(ctx context.Context, c *cobra.Command, d *desk, 
 // args checks the number of arguments, as a wrong call.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, a []string) error {
-		if err := check(c, a); err != nil {
-			return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+		if check(c, a) == nil {
+			return nil
 		}
-		return nil
+		call := c.Use
+		if c.HasParent() {
+			call = c.Parent().CommandPath() + " " + call
+		}
+		return usageError{fmt.Errorf("the call is `%s`; see %s --help", call, c.CommandPath())}
 	}
 }
 
 // group is a command that only has others below it.
 func group(use, short string, below ...*cobra.Command) *cobra.Command {
-	g := &cobra.Command{Use: use, Short: short, Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	g := &cobra.Command{Use: use, Short: short, Args: noneSuch, RunE: showHelp}
 	g.AddCommand(below...)
 	return g
+}
+
+func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
+
+// noneSuch refuses what is no command below this one, and says what was
+// probably meant.
+func noneSuch(c *cobra.Command, a []string) error {
+	if len(a) == 0 {
+		return nil
+	}
+	if c.SuggestionsMinimumDistance == 0 {
+		c.SuggestionsMinimumDistance = 2
+	}
+	if near := c.SuggestionsFor(a[0]); len(near) > 0 {
+		return usageError{fmt.Errorf("there is no command %q; did you mean %s %s?", a[0], c.CommandPath(), near[0])}
+	}
+	return usageError{fmt.Errorf("there is no command %q; see %s --help", a[0], c.CommandPath())}
 }
 
 func table(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 4, 2, ' ', 0) }
@@ -85,16 +107,16 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 	w := table(out)
 	fmt.Fprintln(w, "\nCHANNEL\tADAPTER\tSTATE\tAS\tLAST RECEIVED\tLAST SENT")
 	for _, c := range s.Channels {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Adapter, orDash(string(c.Phase)), orDash(c.As), ago(c.Heard, now), ago(c.Sent, now))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Adapter, phase(s, c), orDash(printable(c.As)), ago(c.Heard, now), ago(c.Sent, now))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, c := range s.Channels {
 		if c.Error != "" {
-			fmt.Fprintf(out, "\n%s: %s\n", c.ID, c.Error)
+			fmt.Fprintf(out, "\n%s: %s\n", c.ID, printable(c.Error))
 			if c.Fix != "" {
-				fmt.Fprintf(out, "  %s\n", c.Fix)
+				fmt.Fprintf(out, "  %s\n", printable(c.Fix))
 			}
 		}
 	}
@@ -104,6 +126,14 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// phase is how a channel is; while the gateway is stopped, so are they.
+func phase(s operator.Status, c gateway.ChannelStatus) string {
+	if !s.Running {
+		return "stopped"
+	}
+	return orDash(string(c.Phase))
 }
 
 func orDash(s string) string {
@@ -142,6 +172,7 @@ func pairCommand(f *flags) *cobra.Command {
 	}
 	approve := &cobra.Command{
 		Use: "approve CODE", Short: "Let somebody in; what they wrote is answered at once", Args: args(cobra.ExactArgs(1)),
+		ValidArgsFunction: suggestions(f, false, pairingCodes),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			p, err := d.Approve(ctx, a[0])
 			if err == nil {
@@ -152,6 +183,7 @@ func pairCommand(f *flags) *cobra.Command {
 	}
 	deny := &cobra.Command{
 		Use: "deny CODE", Short: "Refuse somebody", Args: args(cobra.ExactArgs(1)),
+		ValidArgsFunction: suggestions(f, false, pairingCodes),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			p, err := d.Deny(ctx, a[0])
 			if err == nil {
@@ -174,6 +206,7 @@ func deadCommand(f *flags) *cobra.Command {
 	list.Flags().StringVar(&queue, "queue", "", "inbox, urgent or outbox; default all")
 	show := &cobra.Command{
 		Use: "show NUMBER", Short: "Show one, with its content", Args: args(cobra.ExactArgs(1)),
+		ValidArgsFunction: suggestions(f, false, deadNumbers),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			seqs, err := numbers(a)
 			if err != nil {
@@ -189,14 +222,18 @@ func deadCommand(f *flags) *cobra.Command {
 	change := func(use, short, done string, act func(*desk, context.Context, []int64) (int, error)) *cobra.Command {
 		return &cobra.Command{
 			Use: use + " NUMBER...", Short: short, Args: args(cobra.MinimumNArgs(1)),
+			ValidArgsFunction: suggestions(f, true, deadNumbers),
 			RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 				seqs, err := numbers(a)
 				if err != nil {
 					return err
 				}
 				n, err := act(d, ctx, seqs)
-				if err == nil {
+				if err == nil && n > 0 {
 					fmt.Fprintf(c.OutOrStdout(), "%d %s\n", n, done)
+				}
+				if err == nil && n < len(seqs) {
+					err = fmt.Errorf("%d of %d are no dead letters; see gatehouse dead list", len(seqs)-n, len(seqs))
 				}
 				return err
 			}),

@@ -28,7 +28,7 @@ const space = "identity"
 const OwnerID = "owner"
 
 // ErrUnknown: no such member, request or code.
-var ErrUnknown = errors.New("identity: unknown")
+var ErrUnknown = errors.New("not known here")
 
 // Member is a person in the workspace.
 type Member struct {

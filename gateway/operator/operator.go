@@ -4,11 +4,13 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,7 +204,7 @@ func (p *Operator) DeadLetters(ctx context.Context, by scope.Scope, queue string
 	if err := p.allow(by); err != nil {
 		return nil, err
 	}
-	all, err := p.o.Bus.DeadLetters(ctx, queue, after, limit)
+	all, err := p.deadLetters(ctx, queue, after, limit)
 	out := make([]Letter, len(all))
 	for i, l := range all {
 		out[i] = letter(l)
@@ -211,12 +213,33 @@ func (p *Operator) DeadLetters(ctx context.Context, by scope.Scope, queue string
 	return out, err
 }
 
+// deadLetters lists the dead of one queue, or of all, by number.
+func (p *Operator) deadLetters(ctx context.Context, queue string, after int64, limit int) ([]bus.Letter, error) {
+	queues := []string{queue}
+	if queue == "" {
+		queues = []string{bus.Inbox, bus.Urgent, bus.Outbox}
+	}
+	var all []bus.Letter
+	for _, q := range queues {
+		some, err := p.o.Bus.DeadLetters(ctx, q, after, limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b bus.Letter) int { return cmp.Compare(a.Seq, b.Seq) })
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	return all, nil
+}
+
 // DeadLetter shows one.
 func (p *Operator) DeadLetter(ctx context.Context, by scope.Scope, seq int64) (Letter, error) {
 	if err := p.allow(by); err != nil {
 		return Letter{}, err
 	}
-	all, err := p.o.Bus.DeadLetters(ctx, "", seq-1, 1)
+	all, err := p.deadLetters(ctx, "", seq-1, 1)
 	if err != nil {
 		return Letter{}, err
 	}
