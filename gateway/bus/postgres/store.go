@@ -32,29 +32,30 @@ func (e *Engine) Get(ctx context.Context, space, key string) (bus.Entry, error) 
 func (e *Engine) List(ctx context.Context, space, prefix, after string, limit int) ([]bus.Entry, error) {
 	if after < prefix {
 		// Everything under the prefix follows after, the prefix itself included.
-		return e.entries(ctx, `SELECT key, version, value FROM bus_state
-			WHERE space = $1 AND key >= $2 AND ($3 = '' OR key < $3) ORDER BY key LIMIT $4`,
-			space, prefix, rule.Beyond(prefix), rule.Limit(limit))
+		return e.entries(ctx, `key >= $2`, prefix, ` ORDER BY key LIMIT $3`, space, prefix, rule.Limit(limit))
 	}
-	return e.entries(ctx, `SELECT key, version, value FROM bus_state
-		WHERE space = $1 AND key > $2 AND ($3 = '' OR key < $3) ORDER BY key LIMIT $4`,
-		space, after, rule.Beyond(prefix), rule.Limit(limit))
+	return e.entries(ctx, `key > $2`, prefix, ` ORDER BY key LIMIT $3`, space, after, rule.Limit(limit))
 }
 
 // Latest returns the last n entries under prefix.
 func (e *Engine) Latest(ctx context.Context, space, prefix string, n int) ([]bus.Entry, error) {
-	all, err := e.entries(ctx, `SELECT key, version, value FROM bus_state
-		WHERE space = $1 AND key >= $2 AND ($3 = '' OR key < $3) ORDER BY key DESC LIMIT $4`,
-		space, prefix, rule.Beyond(prefix), max(n, 0))
+	all, err := e.entries(ctx, `key >= $2`, prefix, ` ORDER BY key DESC LIMIT $3`, space, prefix, max(n, 0))
 	slices.Reverse(all)
 	return all, err
 }
 
-func (e *Engine) entries(ctx context.Context, query string, args ...any) ([]bus.Entry, error) {
+// entries reads a range that ends with the prefix. The end is a bound of the
+// index where there is one: a condition such as ($4 = ” OR key < $4) would read
+// on to the end of the space.
+func (e *Engine) entries(ctx context.Context, from, prefix, rest string, args ...any) ([]bus.Entry, error) {
+	query := `SELECT key, version, value FROM bus_state WHERE space = $1 AND ` + from
+	if end := rule.Beyond(prefix); end != "" {
+		query, args = query+` AND key < $4`, append(args, end)
+	}
 	if e.wake.isClosed() {
 		return nil, bus.ErrClosed
 	}
-	rows, err := e.db.Pool().Query(ctx, query, args...)
+	rows, err := e.db.Pool().Query(ctx, query+rest, args...)
 	if err != nil {
 		return nil, wrap("list", err)
 	}

@@ -157,8 +157,8 @@ func (e *Engine) DeadLetters(ctx context.Context, queue string, after int64, lim
 // Replies returns the outbox records under a key prefix, in order.
 func (e *Engine) Replies(ctx context.Context, channel, prefix string) ([]bus.Letter, error) {
 	return e.letters(ctx, letters+`WHERE r.queue = 'outbox' AND r.channel = ?2 AND r.key >= ?3
-		AND (?4 = '' OR r.key < ?4) ORDER BY r.seq`,
-		e.now().UnixMicro(), channel, prefix, rule.Beyond(prefix))
+		AND r.key < ?4 ORDER BY r.seq`,
+		e.now().UnixMicro(), channel, prefix, beyond(prefix))
 }
 
 func (e *Engine) letters(ctx context.Context, query string, args ...any) ([]bus.Letter, error) {

@@ -40,8 +40,16 @@ func TestPlans(t *testing.T) {
 			"SEARCH bus_record USING INDEX bus_record_parked (tag=?)",
 		},
 		"replies": {
-			`SELECT seq FROM bus_record r WHERE r.queue = 'outbox' AND r.channel = ? AND r.key >= ?`,
-			"SEARCH r USING COVERING INDEX bus_record_key (queue=? AND channel=? AND key>?)",
+			`SELECT seq FROM bus_record r WHERE r.queue = 'outbox' AND r.channel = ? AND r.key >= ? AND r.key < ?`,
+			"SEARCH r USING COVERING INDEX bus_record_key (queue=? AND channel=? AND key>? AND key<?)",
+		},
+		"list": {
+			`SELECT key, version, value FROM bus_state WHERE space = ? AND key > ? AND key < ? ORDER BY key LIMIT ?`,
+			"SEARCH bus_state USING PRIMARY KEY (space=? AND key>? AND key<?)",
+		},
+		"latest": {
+			`SELECT key, version, value FROM bus_state WHERE space = ? AND key >= ? AND key < ? ORDER BY key DESC LIMIT ?`,
+			"SEARCH bus_state USING PRIMARY KEY (space=? AND key>? AND key<?)",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,14 +11,31 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
 )
 
+// The statements of the state. Both ends of a range are bounds of the index: a
+// condition such as (? = ” OR key < ?) would read on to the end of the space.
+const (
+	getEntry     = `SELECT version, value FROM bus_state WHERE space = ? AND key = ?`
+	listFrom     = `SELECT key, version, value FROM bus_state WHERE space = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?`
+	listAfter    = `SELECT key, version, value FROM bus_state WHERE space = ? AND key > ? AND key < ? ORDER BY key LIMIT ?`
+	latestOfThem = `SELECT key, version, value FROM bus_state WHERE space = ? AND key >= ? AND key < ? ORDER BY key DESC LIMIT ?`
+)
+
+// beyond is the bound that ends everything under a prefix. SQLite sorts every
+// blob behind every text, so that a blob ends what has no end.
+func beyond(prefix string) any {
+	if b := rule.Beyond(prefix); b != "" {
+		return b
+	}
+	return []byte{0}
+}
+
 // Get returns one value of the state.
 func (e *Engine) Get(ctx context.Context, space, key string) (bus.Entry, error) {
 	if e.isClosed() {
 		return bus.Entry{}, bus.ErrClosed
 	}
 	x := bus.Entry{Key: key}
-	err := e.db.Reader().QueryRowContext(ctx,
-		`SELECT version, value FROM bus_state WHERE space = ? AND key = ?`, space, key).Scan(&x.Version, &x.Value)
+	err := e.db.Reader().QueryRowContext(ctx, getEntry, space, key).Scan(&x.Version, &x.Value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return bus.Entry{}, nil
 	}
@@ -32,20 +49,14 @@ func (e *Engine) Get(ctx context.Context, space, key string) (bus.Entry, error) 
 func (e *Engine) List(ctx context.Context, space, prefix, after string, limit int) ([]bus.Entry, error) {
 	if after < prefix {
 		// Everything under the prefix follows after, the prefix itself included.
-		return e.entries(ctx, `SELECT key, version, value FROM bus_state
-			WHERE space = ? AND key >= ? AND (? = '' OR key < ?) ORDER BY key LIMIT ?`,
-			space, prefix, rule.Beyond(prefix), rule.Beyond(prefix), rule.Limit(limit))
+		return e.entries(ctx, listFrom, space, prefix, beyond(prefix), rule.Limit(limit))
 	}
-	return e.entries(ctx, `SELECT key, version, value FROM bus_state
-		WHERE space = ? AND key > ? AND (? = '' OR key < ?) ORDER BY key LIMIT ?`,
-		space, after, rule.Beyond(prefix), rule.Beyond(prefix), rule.Limit(limit))
+	return e.entries(ctx, listAfter, space, after, beyond(prefix), rule.Limit(limit))
 }
 
 // Latest returns the last n entries under prefix.
 func (e *Engine) Latest(ctx context.Context, space, prefix string, n int) ([]bus.Entry, error) {
-	all, err := e.entries(ctx, `SELECT key, version, value FROM bus_state
-		WHERE space = ? AND key >= ? AND (? = '' OR key < ?) ORDER BY key DESC LIMIT ?`,
-		space, prefix, rule.Beyond(prefix), rule.Beyond(prefix), max(n, 0))
+	all, err := e.entries(ctx, latestOfThem, space, prefix, beyond(prefix), max(n, 0))
 	slices.Reverse(all)
 	return all, err
 }
