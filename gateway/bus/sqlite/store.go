@@ -34,8 +34,12 @@ func (e *Engine) Get(ctx context.Context, space, key string) (bus.Entry, error) 
 	if e.isClosed() {
 		return bus.Entry{}, bus.ErrClosed
 	}
+	stmt, err := e.db.Prepared(ctx, getEntry)
+	if err != nil {
+		return bus.Entry{}, fmt.Errorf("bus: get: %w", err)
+	}
 	x := bus.Entry{Key: key}
-	err := e.db.Reader().QueryRowContext(ctx, getEntry, space, key).Scan(&x.Version, &x.Value)
+	err = stmt.QueryRowContext(ctx, space, key).Scan(&x.Version, &x.Value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return bus.Entry{}, nil
 	}
@@ -65,7 +69,11 @@ func (e *Engine) entries(ctx context.Context, query string, args ...any) ([]bus.
 	if e.isClosed() {
 		return nil, bus.ErrClosed
 	}
-	rows, err := e.db.Reader().QueryContext(ctx, query, args...)
+	stmt, err := e.db.Prepared(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("bus: list: %w", err)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, fmt.Errorf("bus: list: %w", err)
 	}

@@ -63,6 +63,8 @@ type DB struct {
 	turn    chan struct{} // held by the caller that commits
 	rider   Rider
 	commits atomic.Int64
+	// prepared holds the readers' statements: text -> *sql.Stmt.
+	prepared sync.Map
 
 	mu     sync.Mutex
 	queue  []*job
@@ -151,6 +153,23 @@ func dsn(path string, o Options) string {
 // before it began; a write through it fails.
 func (d *DB) Reader() *sql.DB { return d.read }
 
+// Prepared returns a query of the readers that is compiled once for each of
+// their connections and kept until Close. It is for the few texts that run all
+// the time.
+func (d *DB) Prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := d.prepared.Load(query); ok {
+		return s.(*sql.Stmt), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	s, err := d.read.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if first, ok := d.prepared.LoadOrStore(query, s); ok {
+		return first.(*sql.Stmt), s.Close() //nolint:forcetypeassert // as above
+	}
+	return s, nil
+}
+
 // Commits returns how many transactions that changed something were committed.
 func (d *DB) Commits() int64 { return d.commits.Load() }
 
@@ -177,6 +196,10 @@ func (d *DB) Close() error {
 
 func (d *DB) closePools() error {
 	var errs []error
+	d.prepared.Range(func(_, s any) bool {
+		errs = append(errs, s.(*sql.Stmt).Close()) //nolint:forcetypeassert // nothing else is stored
+		return true
+	})
 	for _, p := range [...]*sql.DB{d.read, d.write} {
 		if p != nil {
 			errs = append(errs, p.Close())
