@@ -8,12 +8,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-chat/gatehouse/agent/provider"
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
@@ -86,7 +90,7 @@ func examine(ctx context.Context, f flags) []finding {
 	if err != nil {
 		return append(all, finding{what: "status", bad: err.Error()})
 	}
-	all = append(all, examineModel(ctx, st))
+	all = append(all, examineModels(ctx, d, st)...)
 	all = append(all, examineSpending(st))
 	all = append(all, examineChannels(ctx, d, st)...)
 	return append(all, examineDead(ctx, d))
@@ -185,11 +189,31 @@ func examineGateway(d *desk, c config.Config) []finding {
 	return all
 }
 
-func examineModel(_ context.Context, s operator.Status) finding {
-	x := finding{what: "model", note: s.Model}
-	if len(s.Models) == 0 {
-		x.bad = "there is none, so only commands are answered"
-		x.fix = "`gatehouse models set openai` (or another provider), or the console under Models"
+// examineModels asks every configured model's provider whether its key is good.
+func examineModels(ctx context.Context, d *desk, s operator.Status) []finding {
+	var all []finding
+	for _, m := range s.Models {
+		if m.Provider != provider.None {
+			all = append(all, examineModel(ctx, d, m))
+		}
+	}
+	if len(all) == 0 {
+		return []finding{{
+			what: "model", bad: "there is none, so only commands are answered",
+			fix: "`gatehouse models set openai` (or another provider), or the console under Models",
+		}}
+	}
+	return all
+}
+
+func examineModel(ctx context.Context, d *desk, m operator.Model) finding {
+	x := finding{what: "model " + m.Name, note: fmt.Sprintf("%s (%s) answers", m.Model, m.Provider)}
+	known, err := d.CheckModel(ctx, m, "")
+	switch {
+	case err != nil:
+		x.bad, x.fix = failure(err), "`gatehouse models set "+m.Provider+"` asks for a key and tries it"
+	case len(known) > 0 && m.Model != "" && !slices.Contains(known, m.Model):
+		x.bad, x.fix, x.mild = fmt.Sprintf("%s does not list %q", m.Provider, m.Model), "`gatehouse models set "+m.Provider+"` lists what there is", true
 	}
 	return x
 }
@@ -222,13 +246,16 @@ func examineChannels(ctx context.Context, d *desk, s operator.Status) []finding 
 		cancel()
 		switch {
 		case err != nil:
-			x.bad = err.Error()
+			x.bad = failure(err)
+			if e := (*api.Error)(nil); x.fix == "" && errors.As(err, &e) && e.Kind == "channel_"+string(channels.Unauthorized) {
+				x.fix = fmt.Sprintf("`gatehouse secrets set %s-token` takes another token", strings.ToLower(string(c.ID)))
+			}
 		case x.bad == "":
 			x.note = "works as @" + printable(who.Handle)
 		}
 		all = append(all, x)
 		for _, note := range who.Notes {
-			all = append(all, finding{what: "channel " + string(c.ID), bad: note, mild: true})
+			all = append(all, finding{what: "channel " + string(c.ID), bad: printable(note), mild: true})
 		}
 	}
 	if n == 0 {
@@ -244,7 +271,7 @@ func examineDead(ctx context.Context, d *desk) finding {
 	case err != nil:
 		x.bad = err.Error()
 	case len(all) > 0:
-		x.bad, x.fix, x.mild = fmt.Sprintf("%d messages were set aside", len(all)), "look at them with `gatehouse dead list`", true
+		x.bad, x.fix, x.mild = fmt.Sprintf("%d set aside", len(all)), "look at them with `gatehouse dead list`", true
 	}
 	return x
 }

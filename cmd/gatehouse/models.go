@@ -172,11 +172,12 @@ func price(m config.Model) agent.Price {
 // checkTimeout bounds the one call that checks a key.
 const checkTimeout = 20 * time.Second
 
-// checkModel lists a provider's models with a key that is not kept.
-func (b *border) checkModel(ctx context.Context, m operator.Model, key string) ([]string, error) {
+// checkModel lists a provider's models in one call. name is for whom a key of
+// the vault is lent out.
+func (b *border) checkModel(ctx context.Context, name string, m config.Model) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	p, err := b.provider("check", config.Model{Provider: m.Provider, BaseURL: m.BaseURL, APIKey: key})
+	p, err := b.provider(name, m)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", operator.ErrInvalid, err)
 	}
@@ -185,9 +186,16 @@ func (b *border) checkModel(ctx context.Context, m operator.Model, key string) (
 		return names, nil
 	}
 	k, _ := provider.Find(m.Provider)
+	who := agent.Model{Kind: m.Provider, Title: k.Title, Name: m.Model}
+	if r, ok := vault.ParseRef(m.APIKey); ok {
+		who.Secret = r.Name()
+	}
 	var e *agent.Error
-	if errors.As(err, &e) {
-		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, agent.ReplyFor(e, agent.Model{Kind: m.Provider, Title: k.Title, Name: m.Model}))
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		return nil, fmt.Errorf("%w: its key is not in the vault; `gatehouse secrets set %s` puts it there", operator.ErrInvalid, who.Secret)
+	case errors.As(err, &e):
+		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, agent.ReplyFor(e, who))
 	}
 	return nil, err
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
 )
 
 // printable shows a text that somebody else wrote on one line, without the
@@ -59,4 +61,9 @@ func printJSON(w io.Writer, v any) error {
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+// plainly writes what is meant for a chat without its markup, on one line.
+func plainly(markdown string) string {
+	return printable(markup.PlainText.Render(markup.Parse(markdown)))
 }

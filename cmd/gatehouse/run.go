@@ -128,7 +128,7 @@ func (a *app) greet(ctx context.Context, admin *ingress.Admin, l listeners) erro
 	if err != nil {
 		return err
 	}
-	model := st.Model
+	model := plainly(st.Model)
 	if from := a.settings.modelSource(); from != noModel {
 		model += ", " + from
 	}

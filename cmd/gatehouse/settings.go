@@ -170,7 +170,13 @@ func (s *settings) Providers() []operator.Provider {
 
 // Check implements operator.Settings.
 func (s *settings) Check(ctx context.Context, m operator.Model, key string) ([]string, error) {
-	return s.border.checkModel(ctx, m, key)
+	s.mu.Lock()
+	own, ok := s.found.models[m.Name]
+	s.mu.Unlock()
+	if ok && key == "" && m.Keyed {
+		return s.border.checkModel(ctx, m.Name, own)
+	}
+	return s.border.checkModel(ctx, "check", config.Model{Provider: m.Provider, Model: m.Model, BaseURL: m.BaseURL, APIKey: key})
 }
 
 // Channel implements operator.Settings. The vault is told of the section, so

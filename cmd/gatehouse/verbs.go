@@ -98,7 +98,7 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 	if s.Console != "" {
 		fmt.Fprintf(out, "console  %s\n", s.Console)
 	}
-	fmt.Fprintf(out, "model    %s\n", s.Model)
+	fmt.Fprintf(out, "model    %s\n", plainly(s.Model))
 	if s.Cap >= 0 {
 		fmt.Fprintf(out, "today    about $%.2f of $%.2f\n", s.Spent.USD, s.Cap)
 	} else {

@@ -42,7 +42,8 @@ type Settings interface {
 	Models() []Model
 	// SetModel writes a model and applies it; def makes it the one to start with.
 	SetModel(ctx context.Context, m Model, def bool) error
-	// Check asks the provider with a key, and lists its models.
+	// Check asks the provider with a key, and lists its models. An empty key
+	// means the stored one where m is the configured model and Keyed.
 	Check(ctx context.Context, m Model, key string) ([]string, error)
 	// Reload reads the file again and applies it; a faulty one is refused.
 	Reload(ctx context.Context) (warnings []string, err error)
@@ -116,8 +117,11 @@ func (p *Operator) Status(ctx context.Context, by scope.Scope) (Status, error) {
 		return Status{}, err
 	}
 	known := map[channels.ID]bool{}
-	for _, c := range s.Channels {
+	for i, c := range s.Channels {
 		known[c.ID] = true
+		if !p.o.Running {
+			s.Channels[i].Phase, s.Channels[i].Since = "", time.Time{}
+		}
 	}
 	for _, c := range p.o.Settings.Channels() {
 		if !known[c.ID] {
@@ -287,7 +291,8 @@ func (p *Operator) Providers() []Provider { return p.o.Settings.Providers() }
 func (p *Operator) Models() []Model { return p.o.Settings.Models() }
 
 // CheckModel asks a provider with a key, in one call, and lists its models.
-// Nothing is kept.
+// Without one, a configured model that is Keyed is asked with its own. Nothing
+// is kept.
 func (p *Operator) CheckModel(ctx context.Context, by scope.Scope, m Model, key string) ([]string, error) {
 	if err := p.allow(by); err != nil {
 		return nil, err
