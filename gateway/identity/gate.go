@@ -31,7 +31,10 @@ type Judgement struct {
 	Tag    string      // Park
 	Until  time.Time   // Park
 	Reply  string      // Markdown for the sender; may accompany Park
-	State  []kv.Write
+	Passed *Pairing    // a request that this settles; what it parked is to be released
+	// State decides about later events too: none of the same conversation may
+	// be judged before it is committed.
+	State []kv.Write
 }
 
 func ignore(why string) Judgement { return Judgement{Do: Ignore, Reason: why} }
@@ -40,6 +43,10 @@ func ignore(why string) Judgement { return Judgement{Do: Ignore, Reason: why} }
 // reactions, presses, commands and everything else. It reads, and writes
 // nothing itself; judging the same event again is harmless.
 func (d *Directory) Judge(ctx context.Context, e channels.Event, p Policy) (Judgement, error) {
+	if m, ok := e.Content.(channels.Moved); ok { // nobody's act: the platform says so, whoever stands beside it
+		w, err := d.moveRoom(ctx, e.Where, m.To, p)
+		return Judgement{Do: Ignore, Reason: "conversation moved", State: w}, err
+	}
 	switch {
 	case e.Who.Self:
 		return ignore("own message"), nil
@@ -47,10 +54,6 @@ func (d *Directory) Judge(ctx context.Context, e channels.Event, p Policy) (Judg
 		return ignore("another bot"), nil
 	case e.Who.ID == "":
 		return ignore("no sender"), nil
-	}
-	if m, ok := e.Content.(channels.Moved); ok {
-		w, err := d.moveRoom(ctx, e.Where, m.To)
-		return Judgement{Do: Ignore, Reason: "conversation moved", State: w}, err
 	}
 	member, err := d.who(ctx, e, p)
 	if err != nil {
@@ -116,10 +119,16 @@ func (d *Directory) judgeRoom(ctx context.Context, e channels.Event, p Policy, m
 		id, role = strangerID(e), scope.Guest
 	}
 	j := d.run(e, id, role)
-	if p.Mention && !e.Addressed {
+	if p.Mention && !addressed(e) {
 		j.Do = Background
 	}
 	return j, nil
+}
+
+// addressed reports whether the bot is meant. Its own buttons always mean it.
+func addressed(e channels.Event) bool {
+	_, press := e.Content.(channels.Press)
+	return press || e.Addressed
 }
 
 func (d *Directory) admitted(ctx context.Context, at channels.Address, p Policy) (bool, error) {

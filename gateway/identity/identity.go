@@ -87,8 +87,11 @@ func (d *Directory) Links(ctx context.Context) ([]Link, error) {
 	return list[Link](ctx, d.store, "link/")
 }
 
-// Unlink makes a sender unknown again.
-func (d *Directory) Unlink(ctx context.Context, l Link) error {
+// Unlink makes a sender unknown again, from its next event on.
+func (d *Directory) Unlink(ctx context.Context, by scope.Scope, l Link) error {
+	if !d.administers(by) {
+		return ErrForbidden
+	}
 	return d.store.Write(ctx, kv.Write{Space: space, Key: linkKey(l.Channel, l.Account, l.Sender)})
 }
 
@@ -108,20 +111,32 @@ func (d *Directory) Gateway() scope.Scope {
 	return scope.New(scope.Principal{Workspace: d.workspace, Member: "gateway", Role: scope.Service})
 }
 
-// AllowRoom admits a room in spite of an allow-list.
-func (d *Directory) AllowRoom(ctx context.Context, at channels.Address) error {
+// AllowRoom admits a room that is not on the allow-list.
+func (d *Directory) AllowRoom(ctx context.Context, by scope.Scope, at channels.Address) error {
+	if !d.administers(by) {
+		return ErrForbidden
+	}
 	return d.store.Write(ctx, kv.Write{Space: space, Key: roomKey(at), Value: []byte("{}")})
 }
 
-// MoveRoom carries an admission over to a room's new id.
-func (d *Directory) moveRoom(ctx context.Context, at channels.Address, to channels.ConversationID) ([]kv.Write, error) {
-	e, err := d.store.Get(ctx, space, roomKey(at))
-	if err != nil || e.Version == 0 {
+// moveRoom carries an admission over to a room's new id, also that of a list
+// that still names the old one.
+func (d *Directory) moveRoom(ctx context.Context, at channels.Address, to channels.ConversationID, p Policy) ([]kv.Write, error) {
+	if p.Groups != GroupsAllowlist || to == "" {
+		return nil, nil
+	}
+	ok, err := d.admitted(ctx, at, p)
+	if err != nil || !ok {
 		return nil, err
 	}
 	next := at
 	next.Conversation = to
-	return []kv.Write{{Space: space, Key: roomKey(next), Value: e.Value}}, nil
+	return []kv.Write{{Space: space, Key: roomKey(next), Value: []byte("{}")}}, nil
+}
+
+// administers reports whether a scope may change this workspace.
+func (d *Directory) administers(by scope.Scope) bool {
+	return by.Workspace() == d.workspace && by.Role().Administers()
 }
 
 func memberKey(id string) string { return "member/" + url.PathEscape(id) }

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -21,8 +19,7 @@ const (
 	CodeLife     = time.Hour
 	OpenCodes    = 3         // a channel
 	AskAgain     = time.Hour // one reply a sender
-	startLength  = 20
-	StartLife    = 72 * time.Hour
+	MostParked   = 20        // events that wait for one sender's approval
 	statusOpen   = "open"
 	statusPassed = "approved" // the link stands; parked events are being released
 )
@@ -36,6 +33,7 @@ type Pairing struct {
 	Created time.Time          `json:"created"`
 	Expires time.Time          `json:"expires"`
 	Status  string             `json:"status"`
+	Waiting int                `json:"waiting"` // events that are parked
 }
 
 // Tag is the tag under which the stranger's events are parked.
@@ -47,75 +45,134 @@ type asked struct {
 	Code string    `json:"code,omitempty"`
 }
 
+func askKey(c channels.ID, a channels.AccountID, sender string) string {
+	return "asked/" + linkKey(c, a, sender)[len("link/"):]
+}
+
 // ask parks a stranger's event. The first one makes a code, and is answered.
+// Only what somebody says asks to be let in.
 func (d *Directory) ask(ctx context.Context, e channels.Event) (Judgement, error) {
-	askKey := "asked/" + linkKey(e.Where.Channel, e.Account, e.Who.ID)[len("link/"):]
-	last, version, err := getVersion[asked](ctx, d.store, askKey)
+	switch e.Content.(type) {
+	case channels.Message, channels.Command:
+	default:
+		return ignore("stranger"), nil
+	}
+	last, version, err := getVersion[asked](ctx, d.store, askKey(e.Where.Channel, e.Account, e.Who.ID))
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return Judgement{}, err
 	}
-	now := d.now()
-	if last.Code != "" {
-		p, err := get[Pairing](ctx, d.store, pairKey(e.Where.Channel, last.Code))
-		if err == nil && now.Before(p.Expires) {
-			return Judgement{Do: Park, Tag: p.Tag(), Until: p.Expires}, nil
-		}
-		if err != nil && !errors.Is(err, ErrUnknown) {
-			return Judgement{}, err
-		}
+	if p, v, err := d.open(ctx, e.Where.Channel, last.Code); err != nil || v > 0 {
+		return d.park(p, v), err
 	}
-	if now.Sub(last.At) < AskAgain {
+	if d.now().Sub(last.At) < AskAgain {
 		return ignore("stranger was answered within the hour"), nil
 	}
-	cond := version
-	if cond == 0 {
-		cond = kv.Absent
+	return d.newPairing(ctx, e, condition(version))
+}
+
+// open returns the request of a code, if it can still be approved; else
+// version 0.
+func (d *Directory) open(ctx context.Context, c channels.ID, code string) (Pairing, int64, error) {
+	if code == "" {
+		return Pairing{}, 0, nil
 	}
-	if open, err := d.openOn(ctx, e.Where.Channel); err != nil {
-		return Judgement{}, err
-	} else if open >= OpenCodes {
-		return Judgement{Do: Answer, Reply: textBusy, State: []kv.Write{
-			{Space: space, Key: askKey, If: cond, Value: encode(asked{At: now})},
-		}}, nil
+	p, version, err := getVersion[Pairing](ctx, d.store, pairKey(c, code))
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return Pairing{}, 0, nil
+	case err != nil:
+		return Pairing{}, 0, err
+	case p.Status != statusOpen || !d.now().Before(p.Expires):
+		return Pairing{}, 0, nil
 	}
+	return p, version, nil
+}
+
+// park adds an event to those that wait. It counts them in the request itself,
+// so that it fails when somebody approves or refuses at that moment.
+func (d *Directory) park(p Pairing, version int64) Judgement {
+	if version == 0 {
+		return Judgement{}
+	}
+	if p.Waiting >= MostParked {
+		return ignore("enough of this stranger's messages wait already")
+	}
+	p.Waiting++
+	return Judgement{Do: Park, Tag: p.Tag(), Until: p.Expires, State: []kv.Write{
+		{Space: space, Key: pairKey(p.Where.Channel, p.Code), If: version, Value: encode(p)},
+	}}
+}
+
+// newPairing makes a code, if the channel has room for one more.
+func (d *Directory) newPairing(ctx context.Context, e channels.Event, asking int64) (Judgement, error) {
+	now := d.now()
+	key := askKey(e.Where.Channel, e.Account, e.Who.ID)
 	p := Pairing{
 		Code: newCode(CodeLength), Where: e.Where, Account: e.Account, Who: e.Who,
-		Created: now, Expires: now.Add(CodeLife), Status: statusOpen,
+		Created: now, Expires: now.Add(CodeLife), Status: statusOpen, Waiting: 1,
+	}
+	place, free, err := d.freePlace(ctx, p)
+	if err != nil {
+		return Judgement{}, err
+	}
+	if !free {
+		return Judgement{Do: Answer, Reply: textBusy, State: []kv.Write{
+			{Space: space, Key: key, If: asking, Value: encode(asked{At: now})},
+		}}, nil
 	}
 	return Judgement{
 		Do: Park, Tag: p.Tag(), Until: p.Expires, Reply: fmt.Sprintf(textCode, p.Code, p.Code),
 		State: []kv.Write{
+			place,
 			{Space: space, Key: pairKey(e.Where.Channel, p.Code), If: kv.Absent, Value: encode(p)},
-			{Space: space, Key: askKey, If: cond, Value: encode(asked{At: now, Code: p.Code})},
+			{Space: space, Key: key, If: asking, Value: encode(asked{At: now, Code: p.Code})},
 		},
 	}, nil
+}
+
+// place is one of the channel's places for open codes. Two strangers who ask at
+// the same moment cannot both take the last one.
+type place struct {
+	Code string `json:"code"`
+}
+
+// freePlace makes the write that takes a place for a request.
+func (d *Directory) freePlace(ctx context.Context, p Pairing) (w kv.Write, free bool, err error) {
+	c := p.Where.Channel
+	for i := range OpenCodes {
+		key := fmt.Sprintf("place/%s/%d", url.PathEscape(string(c)), i)
+		taken, version, err := getVersion[place](ctx, d.store, key)
+		if err != nil && !errors.Is(err, ErrUnknown) {
+			return w, false, err
+		}
+		_, open, err := d.open(ctx, c, taken.Code)
+		if err != nil {
+			return w, false, err
+		}
+		if open == 0 {
+			return kv.Write{Space: space, Key: key, If: condition(version), Value: encode(place{Code: p.Code})}, true, nil
+		}
+	}
+	return w, false, nil
+}
+
+// condition makes a write's condition of the version that was read.
+func condition(version int64) int64 {
+	if version == 0 {
+		return kv.Absent
+	}
+	return version
 }
 
 const (
 	textCode = "Hello! I do not know you yet. Your code is `%s`. Pass it on to the person who runs this bot; " +
 		"they let you in with `gatehouse pair approve %s` or in the console. " +
 		"I keep your message and answer it as soon as they do. The code lasts one hour."
-	textBusy    = "Hello! I do not know you yet, and several people are waiting to be let in already. Please try again in an hour."
-	textWelcome = "Welcome, %s! You are linked to this bot as **%s**. Just write to me; /help shows what I can do."
-	textStale   = "This link has expired or was used already. Ask the person who runs this bot for a new one."
+	textBusy = "Hello! I do not know you yet, and several people are waiting to be let in already. Please try again in an hour."
 )
 
 func pairKey(c channels.ID, code string) string {
 	return "pair/" + url.PathEscape(string(c)) + "/" + code
-}
-
-func (d *Directory) openOn(ctx context.Context, c channels.ID) (int, error) {
-	all, err := list[Pairing](ctx, d.store, "pair/"+url.PathEscape(string(c))+"/")
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	for _, p := range all {
-		if p.Status == statusOpen && d.now().Before(p.Expires) {
-			n++
-		}
-	}
-	return n, nil
 }
 
 // Pairings lists the open requests, oldest first, and forgets expired ones.
@@ -164,12 +221,19 @@ func (d *Directory) Approve(ctx context.Context, by scope.Scope, code string) (P
 		return Pairing{}, err
 	}
 	p.Status = statusPassed
+	passed := kv.Write{Space: space, Key: pairKey(p.Where.Channel, p.Code), If: version, Value: encode(p)}
+	_, err = get[Link](ctx, d.store, linkKey(p.Where.Channel, p.Account, p.Who.ID))
+	switch {
+	case err == nil: // linked meanwhile, perhaps as somebody with more rights
+		return p, d.store.Write(ctx, passed)
+	case !errors.Is(err, ErrUnknown):
+		return Pairing{}, err
+	}
 	m := Member{ID: "m-" + strings.ToLower(newCode(12)), Name: p.Who.Name, Role: scope.Ordinary, Created: d.now()}
 	l := Link{Channel: p.Where.Channel, Account: p.Account, Sender: p.Who.ID, Name: p.Who.Name, Member: m.ID, At: d.now(), How: "pairing"}
-	err = d.store.Write(ctx,
-		kv.Write{Space: space, Key: pairKey(p.Where.Channel, p.Code), If: version, Value: encode(p)},
+	err = d.store.Write(ctx, passed,
 		kv.Write{Space: space, Key: memberKey(m.ID), If: kv.Absent, Value: encode(m)},
-		kv.Write{Space: space, Key: linkKey(l.Channel, l.Account, l.Sender), Value: encode(l)},
+		kv.Write{Space: space, Key: linkKey(l.Channel, l.Account, l.Sender), If: kv.Absent, Value: encode(l)},
 	)
 	return p, err
 }
@@ -193,7 +257,7 @@ func (d *Directory) Forget(ctx context.Context, p Pairing) error {
 var ErrForbidden = errors.New("identity: only the owner or an admin may do this")
 
 func (d *Directory) pending(ctx context.Context, by scope.Scope, code string) (Pairing, int64, error) {
-	if by.Workspace() != d.workspace || !by.Role().Administers() {
+	if !d.administers(by) {
 		return Pairing{}, 0, ErrForbidden
 	}
 	code = strings.ToUpper(strings.TrimSpace(code))
@@ -208,59 +272,4 @@ func (d *Directory) pending(ctx context.Context, by scope.Scope, code string) (P
 		return getVersion[Pairing](ctx, d.store, pairKey(p.Where.Channel, p.Code))
 	}
 	return Pairing{}, 0, fmt.Errorf("code %q: %w, or it has expired", code, ErrUnknown)
-}
-
-// start is a code in a link that makes whoever taps it a given member.
-type start struct {
-	Member  string    `json:"member"`
-	Expires time.Time `json:"expires"`
-}
-
-// StartCode makes a single-use code that links the sender who presents it to a
-// member. Only its hash is kept.
-func (d *Directory) StartCode(ctx context.Context, by scope.Scope, member string) (string, error) {
-	if by.Workspace() != d.workspace || !by.Role().Administers() {
-		return "", ErrForbidden
-	}
-	code := newCode(startLength)
-	err := d.store.Write(ctx, kv.Write{
-		Space: space, Key: startKey(code), If: kv.Absent,
-		Value: encode(start{Member: member, Expires: d.now().Add(StartLife)}),
-	})
-	return code, err
-}
-
-func startKey(code string) string {
-	h := sha256.Sum256([]byte("start\x00" + code))
-	return "start/" + hex.EncodeToString(h[:16])
-}
-
-// redeem handles "/start <code>". ok is false when the event is no such thing.
-func (d *Directory) redeem(ctx context.Context, e channels.Event, p Policy, m Member) (Judgement, bool, error) {
-	c, ok := e.Content.(channels.Command)
-	if !ok || c.Name != "start" || len(c.Args) != startLength || p.Authenticated {
-		return Judgement{}, false, nil
-	}
-	s, version, err := getVersion[start](ctx, d.store, startKey(c.Args))
-	if errors.Is(err, ErrUnknown) || err == nil && d.now().After(s.Expires) {
-		if m.ID != "" { // tapped twice: it worked the first time
-			return Judgement{Do: Answer, Reply: fmt.Sprintf(textWelcome, e.Who.Name, m.Role)}, true, nil
-		}
-		return Judgement{}, false, nil // a stranger: as any other message
-	}
-	if err != nil {
-		return Judgement{}, false, err
-	}
-	as, err := d.Member(ctx, s.Member)
-	if err != nil {
-		return Judgement{Do: Answer, Reply: textStale}, true, nil
-	}
-	l := Link{Channel: e.Where.Channel, Account: e.Account, Sender: e.Who.ID, Name: e.Who.Name, Member: as.ID, At: d.now(), How: "start-link"}
-	return Judgement{
-		Do: Answer, Reply: fmt.Sprintf(textWelcome, e.Who.Name, as.Role),
-		State: []kv.Write{
-			{Space: space, Key: startKey(c.Args), If: version},
-			{Space: space, Key: linkKey(l.Channel, l.Account, l.Sender), Value: encode(l)},
-		},
-	}, true, nil
 }
