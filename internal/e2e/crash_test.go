@@ -125,7 +125,7 @@ func (c campaign) run(t *testing.T) {
 
 // say writes message i of a chat.
 func (c *crash) say(chat, i int) (text string) {
-	text = fmt.Sprintf("c%02dm%03d", chat, i)
+	text = fmt.Sprintf("message %03d from chat %02d, long enough to show a draft", i, chat)
 	c.watch.done(text)
 	c.mu.Lock()
 	id := c.rooms[chat].ID()

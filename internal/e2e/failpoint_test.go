@@ -1,0 +1,136 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
+)
+
+// unreached are failpoints that nothing can hit yet, and why.
+var unreached = map[failpoint.Name]string{
+	failpoint.JournalBefore: "there are no tools, so nothing is journalled",
+	failpoint.JournalAfter:  "there are no tools, so nothing is journalled",
+}
+
+// needsDrafts are failpoints that only an answer which is shown while it grows
+// comes to.
+var needsDrafts = map[failpoint.Name]bool{
+	failpoint.DraftAfter: true, failpoint.HoldBeforeCommit: true, failpoint.HoldAfterCommit: true,
+}
+
+// moments are the times at which a failpoint kills: at its first hit, which for
+// some is at the start, and later, between whatever happens then.
+var moments = []int{1, 2, 5}
+
+// TestFailpoints kills the real binary at every durable boundary, starts it
+// again and looks at what people got.
+func TestFailpoints(t *testing.T) {
+	for _, name := range failpoint.Names() {
+		t.Run(string(name), func(t *testing.T) {
+			if why, ok := unreached[name]; ok {
+				if where := hitBy(t, name); where != "" {
+					t.Errorf("%s hits it now: remove it from unreached", where)
+				}
+				t.Logf("not reached: %s", why)
+				return
+			}
+			for _, nth := range moments {
+				t.Run(fmt.Sprintf("hit %d", nth), func(t *testing.T) {
+					t.Parallel()
+					dieAt(t, name, nth)
+				})
+			}
+		})
+	}
+}
+
+// hitBy finds the first source file outside of tests that hits a failpoint.
+func hitBy(t *testing.T, name failpoint.Name) string {
+	t.Helper()
+	constant := map[failpoint.Name]string{
+		failpoint.JournalBefore: "JournalBefore", failpoint.JournalAfter: "JournalAfter",
+	}[name]
+	found := ""
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(text), "failpoint.Hit(failpoint."+constant+")") {
+			found = path
+			return fs.SkipAll
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// dieAt lets a few people write, kills the gateway at the failpoint and checks
+// what they got in the end.
+func dieAt(t *testing.T, name failpoint.Name, nth int) {
+	const chats, each = 3, 4
+	set := settings{binary: armed(t), script: closed(agenttest.Echo)}
+	if needsDrafts[name] {
+		set.stream, set.script = true, closed(slowly)
+	}
+	c := &crash{campaign: campaign{chats: chats, each: each}, said: ledger{}, rig: newRig(t, set)}
+	c.watch = watching(t, c.bot)
+	for i := range chats {
+		u, room := c.person(int64(1001 + i))
+		c.people, c.rooms = append(c.people, u), append(c.rooms, room)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	c.start(fmt.Sprintf("%s=%s:%d", failpoint.Env, name, nth))
+	var writing sync.WaitGroup
+	writing.Go(func() { writeOneOpen(ctx, c) })
+	select {
+	case <-c.proc.done:
+	case <-time.After(patience):
+		cancel()
+		writing.Wait()
+		t.Fatalf("%s was not hit %d times", name, nth)
+	}
+	if !c.proc.killed() {
+		t.Fatalf("the gateway ended otherwise: %v\n%s", c.proc.err, c.proc.log)
+	}
+	c.inFlight, _ = underWay(t, c.data())
+	c.up()
+	writing.Wait()
+	c.finish(ctx)
+	f := judge(c.said, c.bot.Delivered())
+	for _, fault := range f.Faults {
+		t.Error(fault)
+	}
+	if f.Repeated+f.Doubted+f.Drafts > c.inFlight {
+		t.Errorf("%+v, with %d sends under way at the kill", f, c.inFlight)
+	}
+}
+
+// closed ends every answer of a script with the mark of a whole one.
+func closed(s agenttest.Script) agenttest.Script {
+	return func(r *agenttest.Request) agenttest.Answer {
+		a := s(r)
+		a.Text += closing
+		return a
+	}
+}
+
+// slowly says an echo so slowly that it is shown while it grows.
+func slowly(r *agenttest.Request) agenttest.Answer {
+	a := agenttest.Echo(r)
+	a.Pieces, a.Each = 12, 150*time.Millisecond
+	return a
+}
