@@ -21,6 +21,7 @@ const (
 	keepEvery   = sittingLease / 3
 	firstDraft  = 24 // characters worth showing
 	lastSign    = 5 * time.Second
+	freshFor    = 50 * time.Millisecond // after which it is worth asking whether there is more
 )
 
 // port is how a running turn reaches the gateway. Beside the turn run its
@@ -116,7 +117,7 @@ func (p *port) waiting() int {
 
 // Next implements agent.Port.
 func (p *port) Next(ctx context.Context) ([]channels.Event, error) {
-	if p.mode != Steer || p.taken+len(p.joined) >= maxGathered {
+	if p.mode != Steer || p.taken+len(p.joined) >= maxGathered || p.s.g.now().Sub(p.s.looked) < freshFor {
 		return nil, nil
 	}
 	if err := p.s.join(ctx); err != nil {

@@ -46,7 +46,8 @@ type sitting struct {
 	mu    sync.Mutex // of the lease, which the turn and its keeper both hold
 	lease *bus.Lease
 
-	items    []item // events that may act, in order
+	looked   time.Time // when it last asked for what is waiting
+	items    []item    // events that may act, in order
 	verdicts map[string]bus.Verdict
 	emit     []bus.Record
 	state    []bus.Write
@@ -99,6 +100,7 @@ func (s *sitting) sit(ctx context.Context) error {
 // admit decodes and judges records, resolves those that may not act, and adds
 // the others to the items.
 func (s *sitting) admit(ctx context.Context, records []bus.Record) error {
+	s.looked = s.g.now()
 	for _, r := range records {
 		if _, known := s.verdicts[r.Key]; known {
 			continue
