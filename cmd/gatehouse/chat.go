@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/console/consoleclient"
 	"github.com/gatehouse-chat/gatehouse/adapters/console/wire"
+	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
@@ -33,7 +34,7 @@ func chatCommand(f *flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := openChat(c.Context(), *f)
+			client, desk, err := openChat(c.Context(), *f)
 			if err != nil {
 				return err
 			}
@@ -45,7 +46,8 @@ func chatCommand(f *flags) *cobra.Command {
 			signal.Notify(stops, os.Interrupt)
 			defer signal.Stop(stops)
 			if question != "" {
-				return askOnce(ctx, client, newFace(c.OutOrStdout()), c.ErrOrStderr(), question, stops)
+				q := inquiry{chat: client, failed: desk.TurnFailed, face: newFace(c.OutOrStdout()), notes: c.ErrOrStderr(), stops: stops}
+				return q.ask(ctx, question)
 			}
 			return converse(ctx, client, c.InOrStdin(), newFace(c.OutOrStdout()), stops)
 		},
@@ -77,17 +79,17 @@ func questionOf(in io.Reader, a []string) (string, error) {
 	return text, nil
 }
 
-// openChat finds the running gateway's chat.
-func openChat(ctx context.Context, f flags) (*consoleclient.Client, error) {
+// openChat finds the running gateway and its chat.
+func openChat(ctx context.Context, f flags) (*consoleclient.Client, *api.Client, error) {
 	data, err := dataFolder(f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := dialGateway(ctx, data)
 	if c == nil {
-		return nil, fmt.Errorf("the gateway is %w; start it with `gatehouse run` in another terminal, or for good with `gatehouse service install`", operator.ErrStopped)
+		return nil, nil, fmt.Errorf("the gateway is %w; start it with `gatehouse run` in another terminal, or for good with `gatehouse service install`", operator.ErrStopped)
 	}
-	return &consoleclient.Client{HTTP: c.HTTP, Base: c.Base}, nil
+	return &consoleclient.Client{HTTP: c.HTTP, Base: c.Base}, c, nil
 }
 
 // isTerminal reports whether a person sits at the other end.

@@ -24,35 +24,45 @@ var (
 	errAway          = errors.New("the gateway went away; it keeps your question and answers it when it runs again, see gatehouse chat")
 )
 
-// askOnce sends a question, shows the answer and returns.
-func askOnce(ctx context.Context, c *consoleclient.Client, f *face, notes io.Writer, question string, stops <-chan os.Signal) error {
-	defer f.end()
+// inquiry asks a single question.
+type inquiry struct {
+	chat   *consoleclient.Client
+	failed func(ctx context.Context, turn string) (string, error) // kind of a turn's failure
+	face   *face
+	notes  io.Writer
+	stops  <-chan os.Signal
+}
+
+// ask sends a question, shows the answer and returns; an answer that is only an
+// excuse is an error.
+func (q inquiry) ask(ctx context.Context, question string) error {
+	defer q.face.end()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	asked, err := send(ctx, c, notes, question, stops)
+	asked, err := q.send(ctx, question)
 	if err != nil {
 		return err
 	}
 	events := make(chan consoleclient.Event)
-	go follow(ctx, c, asked.Rev, func(e consoleclient.Event) {
+	go follow(ctx, q.chat, asked.Rev, func(e consoleclient.Event) {
 		select {
 		case events <- e:
 		case <-ctx.Done():
 		}
 	})
-	a := &awaited{face: f, after: asked.Seq}
+	a := &awaited{face: q.face, after: asked.Seq, shown: map[string]string{}}
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-stops:
-			f.grow("")
-			_, _ = deliver(ctx, c, consoleclient.NewKey(), "/stop", cancel) // a gateway that is away has nothing to stop
+		case <-q.stops:
+			q.face.grow("")
+			_, _ = deliver(ctx, q.chat, consoleclient.NewKey(), "/stop", cancel) // a gateway that is away has nothing to stop
 			return errStoppedAnswer
 		case <-a.gone:
 			return errAway
 		case <-a.whole:
-			return nil
+			return q.judge(ctx, a)
 		case e := <-events:
 			a.see(e)
 		}
@@ -60,20 +70,20 @@ func askOnce(ctx context.Context, c *consoleclient.Client, f *face, notes io.Wri
 }
 
 // send delivers the question within the patience with a gateway that is away.
-func send(ctx context.Context, c *consoleclient.Client, notes io.Writer, question string, stops <-chan os.Signal) (wire.Message, error) {
+func (q inquiry) send(ctx context.Context, question string) (wire.Message, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, end := context.WithTimeout(ctx, untilReachable)
 	defer end()
 	go func() {
 		select {
-		case <-stops:
+		case <-q.stops:
 			cancel(errStoppedAnswer)
 		case <-ctx.Done():
 		}
 	}()
-	m, err := deliver(ctx, c, consoleclient.NewKey(), question, func() {
-		fmt.Fprintln(notes, "the gateway does not answer; trying again")
+	m, err := deliver(ctx, q.chat, consoleclient.NewKey(), question, func() {
+		fmt.Fprintln(q.notes, "the gateway does not answer; trying again")
 	})
 	if errors.Is(context.Cause(ctx), errStoppedAnswer) {
 		return m, errStoppedAnswer
@@ -84,11 +94,26 @@ func send(ctx context.Context, c *consoleclient.Client, notes io.Writer, questio
 	return m, nil
 }
 
+// judge tells an excuse from an answer. What answers a command has no turn.
+func (q inquiry) judge(ctx context.Context, a *awaited) error {
+	for id := range a.shown {
+		turn, _, _ := strings.Cut(id, "/")
+		kind, err := q.failed(ctx, turn)
+		if err != nil {
+			return fmt.Errorf("ask how it went: %w", err)
+		}
+		if kind != "" {
+			return fmt.Errorf("the agent could not answer in full (%s)", kind)
+		}
+	}
+	return nil
+}
+
 // awaited is the answer that is waited for.
 type awaited struct {
 	face  *face
-	after int64 // the place of the question
-	shown map[string]string
+	after int64             // the place of the question
+	shown map[string]string // id -> text
 	whole <-chan time.Time
 	gone  <-chan time.Time
 }
@@ -104,7 +129,7 @@ func (a *awaited) see(e consoleclient.Event) {
 		a.gone = nil
 	case wire.Typing:
 		if a.whole == nil {
-			a.face.grow(a.face.dim("…"))
+			a.face.growIfNothing(a.face.dim("…"))
 		}
 	case wire.Draft:
 		if a.whole == nil && strings.TrimSpace(e.Text) != "" {
@@ -113,9 +138,6 @@ func (a *awaited) see(e consoleclient.Event) {
 	case wire.Message:
 		if e.From != wire.Bot || e.Deleted || e.Seq <= a.after || a.shown[e.ID] == e.Text {
 			return
-		}
-		if a.shown == nil {
-			a.shown = map[string]string{}
 		}
 		a.shown[e.ID] = e.Text
 		a.face.grow("")

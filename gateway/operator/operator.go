@@ -276,6 +276,14 @@ func (p *Operator) Drop(ctx context.Context, by scope.Scope, seqs ...int64) (int
 	return p.o.Bus.Drop(ctx, seqs...)
 }
 
+// TurnFailed returns the kind of failure of a turn, "" for none.
+func (p *Operator) TurnFailed(ctx context.Context, by scope.Scope, turn string) (string, error) {
+	if err := p.allow(by); err != nil {
+		return "", err
+	}
+	return p.o.Gateway.TurnFailed(ctx, turn)
+}
+
 // Reload applies the configuration file anew.
 func (p *Operator) Reload(ctx context.Context, by scope.Scope) ([]string, error) {
 	if err := p.allow(by); err != nil {

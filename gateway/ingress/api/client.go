@@ -161,6 +161,12 @@ func (c *Client) Drop(ctx context.Context, seqs []int64) (int, error) {
 	return n.N, err
 }
 
+// TurnFailed asks for the kind of failure of a turn, "" for none.
+func (c *Client) TurnFailed(ctx context.Context, turn string) (string, error) {
+	t, err := get[Turn](ctx, c, "/api/turns/"+url.PathEscape(turn))
+	return t.Failed, err
+}
+
 // Reload applies the configuration file anew.
 func (c *Client) Reload(ctx context.Context) ([]string, error) {
 	w, err := post[Warnings](ctx, c, "/api/reload", nil)

@@ -152,6 +152,10 @@ type (
 	Warnings struct {
 		Warnings []string `json:"warnings,omitempty"`
 	}
+	// Turn is how a turn went.
+	Turn struct {
+		Failed string `json:"failed,omitempty"` // the kind of failure
+	}
 	// People are the members and who is known as whom.
 	People struct {
 		Members []identity.Member `json:"members"`
@@ -177,6 +181,7 @@ func (h *handler) routes() map[string]route {
 		"GET /api/dead/{seq}":             h.deadLetter,
 		"POST /api/dead/replay":           h.counted(h.op.Replay),
 		"POST /api/dead/drop":             h.counted(h.op.Drop),
+		"GET /api/turns/{id}":             h.turn,
 		"POST /api/reload":                h.reload,
 		"GET /api/providers":              func(*http.Request, scope.Scope) (any, error) { return h.op.Providers(), nil },
 		"GET /api/models":                 func(*http.Request, scope.Scope) (any, error) { return h.op.Models(), nil },
@@ -225,6 +230,11 @@ func (h *handler) deadLetter(r *http.Request, by scope.Scope) (any, error) {
 		return nil, fmt.Errorf("%w: a dead letter is named by its number", operator.ErrInvalid)
 	}
 	return h.op.DeadLetter(r.Context(), by, seq)
+}
+
+func (h *handler) turn(r *http.Request, by scope.Scope) (any, error) {
+	failed, err := h.op.TurnFailed(r.Context(), by, r.PathValue("id"))
+	return Turn{Failed: failed}, err
 }
 
 func (h *handler) reload(r *http.Request, by scope.Scope) (any, error) {
