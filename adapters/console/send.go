@@ -41,7 +41,7 @@ func (c *Channel) place(ctx context.Context, ch *chat, p channels.Part) (e entry
 			continue
 		}
 		e, ok, err := c.log.find(ctx, ch.id, key)
-		if err != nil || ok {
+		if err != nil || ok && e.From == wire.Bot { // what the member wrote is not the bot's to change
 			return e, false, err
 		}
 	}
@@ -147,7 +147,7 @@ func (c *Channel) Sent(ctx context.Context, p channels.Part) (channels.Receipt, 
 	if err != nil {
 		return channels.Receipt{}, false, c.fail("reconcile", channels.Transient, err)
 	}
-	if !ok {
+	if !ok || e.From != wire.Bot {
 		return channels.Receipt{}, false, nil
 	}
 	return channels.Receipt{ID: channels.MessageID(e.id()), At: time.UnixMicro(e.Rev)}, true, nil

@@ -243,6 +243,16 @@ type script struct {
 	final  chan string
 }
 
+// says lets the agent go one step, or fails when there is no agent at work.
+func (s *script) says(t *testing.T, to chan<- string, text string) {
+	t.Helper()
+	select {
+	case to <- text:
+	case <-time.After(patience):
+		t.Fatalf("no turn is running that could say %q", text)
+	}
+}
+
 func newScript() *script { return &script{drafts: make(chan string), final: make(chan string)} }
 
 func (s *script) run(ctx context.Context, t agent.Turn, p agent.Port) (agent.Result, error) {
@@ -286,11 +296,11 @@ func TestBrowserChatStreams(t *testing.T) {
 	b.looks("chat-empty")
 	b.say("How does this work?")
 	b.until("a sign of work", `!document.getElementById("typing").hidden`)
-	s.drafts <- "It keeps **every"
+	s.says(t, s.drafts, "It keeps **every")
 	b.until("the first draft", `document.querySelector(".draft")`)
-	s.drafts <- "It keeps **every** message"
+	s.says(t, s.drafts, "It keeps **every** message")
 	b.untilLines("me: How does this work?", "draft: It keeps every message")
-	s.final <- "It keeps **every** message."
+	s.says(t, s.final, "It keeps **every** message.")
 	want := []string{"me: How does this work?", "bot: It keeps every message."}
 	b.untilLines(want...)
 	if n := eval[int](b, `document.querySelectorAll("#messages strong").length`); n != 1 {
@@ -299,12 +309,12 @@ func TestBrowserChatStreams(t *testing.T) {
 	b.do("reload", chromedp.Reload())
 	b.untilLines(want...)
 	b.say("<img src=x onerror=alert(1)> & **not bold**")
-	s.final <- sample
+	s.says(t, s.final, sample)
 	b.sees("a table")
 	b.looks("chat")
 	b.say("/")
 	b.untilLines(append(want, "me: <img src=x onerror=alert(1)> & **not bold**", b.lines()[3], "me: /")...)
-	s.final <- "a slash"
+	s.says(t, s.final, "a slash")
 	b.write("#text", "/")
 	b.until("the commands", `document.querySelectorAll("#hints li").length > 3`)
 	b.looks("chat-commands")
@@ -323,7 +333,7 @@ func TestBrowserSurvivesARestart(t *testing.T) {
 	b.login(h)
 	b.say("one")
 	b.until("a sign of work", `!document.getElementById("typing").hidden`)
-	s.drafts <- "half of an answer"
+	s.says(t, s.drafts, "half of an answer")
 	b.untilLines("me: one", "draft: half of an answer")
 	h.stop()
 	b.until("the page to notice", `!document.querySelector(".draft")`)
@@ -333,9 +343,9 @@ func TestBrowserSurvivesARestart(t *testing.T) {
 	b.shot("chat-offline")
 	h.start()
 	b.until("the message to arrive", `!document.querySelector(".waiting")`)
-	s.final <- "first answer"
+	s.says(t, s.final, "first answer")
 	b.untilLines("me: one", "me: two", "bot: first answer")
-	s.final <- "second answer"
+	s.says(t, s.final, "second answer")
 	want := []string{"me: one", "me: two", "bot: first answer", "bot: second answer"}
 	b.untilLines(want...)
 	b.do("reload", chromedp.Reload())
@@ -408,9 +418,9 @@ func TestBrowserPeopleAndDeadLetters(t *testing.T) {
 	b.sees("was let in")
 	b.looks("people")
 	b.open("http://" + h.addr + "/dead")
-	for !eval[bool](b, `document.body.innerText.includes("A reply on telegram")`) {
-		if t.Context().Err() != nil {
-			t.Fatal("no dead letter")
+	for end := time.Now().Add(patience); !eval[bool](b, `document.body.innerText.includes("A reply on telegram")`); {
+		if time.Now().After(end) {
+			t.Fatalf("there is no dead letter: %s", eval[string](b, "document.body.innerText"))
 		}
 		b.do("reload", chromedp.Reload())
 	}

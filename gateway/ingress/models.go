@@ -83,7 +83,7 @@ func (a *Admin) modelForm(r *http.Request, models []operator.Model, c choices) N
 		If(p.NeedKey || p.NeedURL, Div(Class("field"), Label(For("key"), Text("API key")),
 			Input(ID("key"), Name("key"), Type("password"), AutoComplete("off"), Attr("spellcheck", "false")),
 			Small(Text(keyHint), If(p.KeysURL != "", Group{Text(" "), A(Href(p.KeysURL), Target("_blank"), Rel("noopener noreferrer"), Text("Get a key"))})))),
-		Details(Class("more"), Summary(Text("Name")), web.Field("name", "Name of this setting", "The model called \"default\" is the one that the bot begins with.",
+		Details(Class("more"), Summary(Text("More")), web.Field("name", "Name of this setting", "The model called \"default\" is the one that the bot begins with.",
 			Input(ID("name"), Name("name"), Value(name), Pattern("[A-Za-z0-9][A-Za-z0-9_.-]*"), MaxLength("40"), AutoComplete("off")))),
 		modelChoices(r, p, c),
 	)

@@ -37,12 +37,14 @@ import (
 // house is a gateway with its console on a loopback port. It can be stopped and
 // started again on what it kept.
 type house struct {
-	t     testing.TB
-	bus   bus.Engine
-	dir   *identity.Directory
-	vault *vault.Store
-	addr  string
-	run   runner
+	t      testing.TB
+	bus    bus.Engine
+	dir    *identity.Directory
+	vault  *vault.Store
+	addr   string
+	run    runner
+	now    func() time.Time        // of the console
+	logins []ingress.Authenticator // beside its sessions
 
 	gw       *gateway.Gateway
 	admin    *ingress.Admin
@@ -116,7 +118,7 @@ func (h *house) start() {
 	})
 	if h.admin, err = ingress.NewAdmin(ingress.Options{
 		Gateway: h.gw, Operator: op, Directory: h.dir, Store: h.bus, Base: "http://" + h.addr,
-		Metrics: prometheus.NewRegistry(), Version: "0.1.0", Log: log,
+		Metrics: prometheus.NewRegistry(), Version: "0.1.0", Log: log, Now: h.now, Logins: h.logins,
 	}); err != nil {
 		h.t.Fatal(err)
 	}

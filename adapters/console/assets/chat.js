@@ -301,7 +301,9 @@
     } finally { older.disabled = false; }
   });
 
-  scroll.addEventListener("scroll", () => { if (atEnd()) down.hidden = true; });
+  let stick = true; // the window may change its size; whoever reads the end goes on doing so
+  scroll.addEventListener("scroll", () => { stick = atEnd(); if (stick) down.hidden = true; });
+  new ResizeObserver(() => { if (stick) toEnd(); }).observe(scroll);
   down.addEventListener("click", () => { toEnd(); down.hidden = true; });
   addEventListener("online", () => { if (source.readyState === EventSource.CLOSED) connect(); });
   addEventListener("pagehide", () => source?.close());
