@@ -120,10 +120,13 @@ func escape(b []byte) (key, string, int) {
 		for n < len(b) && n < mostSequence && (b[n] < '@' || b[n] > '~') {
 			n++
 		}
-		if n == len(b) && n < mostSequence {
+		switch {
+		case n == mostSequence:
+			return keyNone, "", n
+		case n == len(b):
 			return keyNone, "", 0
 		}
-		n = min(n+1, len(b))
+		n++
 	}
 	return sequences[string(b[:n])], "", n
 }

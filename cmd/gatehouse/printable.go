@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 )
@@ -16,7 +17,7 @@ import (
 // printable shows a text that somebody else wrote on one line, without the
 // characters that could change what the terminal shows: they are written out.
 func printable(s string) string {
-	if strings.IndexFunc(s, acts) < 0 {
+	if utf8.ValidString(s) && strings.IndexFunc(s, acts) < 0 {
 		return s
 	}
 	var b strings.Builder

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-chat/gatehouse/agent/provider"
 )
 
 // unit describes how the gateway is run in the background by the system.
@@ -32,7 +34,7 @@ func serviceCommand(f *flags) *cobra.Command {
 			"with systemd (for this user; for the whole machine when called as root) or with\n" +
 			"launchd on macOS.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			u, err := newUnit(*f)
+			u, err := newUnit(*f, getenv)
 			if err != nil {
 				return err
 			}
@@ -40,14 +42,20 @@ func serviceCommand(f *flags) *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "# %s\n%s", u.file, u.text)
 				return nil
 			}
-			return u.install(c.Context(), c)
+			if err := u.install(c.Context(), c); err != nil {
+				return err
+			}
+			for _, note := range serviceNotes(c.Context(), *f, getenv) {
+				fmt.Fprintln(c.OutOrStdout(), "note:", note)
+			}
+			return nil
 		},
 	}
 	install.Flags().BoolVar(&dry, "dry-run", false, "print what would be installed")
 	remove := &cobra.Command{
 		Use: "remove", Short: "No longer run it in the background; the data stays", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			u, err := newUnit(*f)
+			u, err := newUnit(*f, getenv)
 			if err != nil {
 				return err
 			}
@@ -57,7 +65,13 @@ func serviceCommand(f *flags) *cobra.Command {
 	return group("service", "Run the gateway in the background", install, remove)
 }
 
-func newUnit(f flags) (unit, error) {
+// background is how the system starts the gateway.
+type background struct {
+	call []string
+	env  [][2]string
+}
+
+func newUnit(f flags, getenv func(string) (string, bool)) (unit, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return unit{}, fmt.Errorf("find this program: %w", err)
@@ -69,65 +83,105 @@ func newUnit(f flags) (unit, error) {
 	if err != nil {
 		return unit{}, err
 	}
-	call, err := f.call(exe)
+	b, err := f.background(exe, home, getenv)
 	if err != nil {
 		return unit{}, err
 	}
 	switch runtime.GOOS {
 	case "linux":
-		return systemd(home, call, os.Getuid() == 0), nil
+		return systemd(home, b, os.Getuid() == 0), nil
 	case "darwin":
-		return launchd(home, call, os.Getuid()), nil
+		return launchd(home, b, os.Getuid()), nil
 	}
 	return unit{}, fmt.Errorf("there is no background service for %s yet; run `gatehouse run` by the system's own means: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 
-// call is the command line that starts the gateway with the same flags, its
-// paths made absolute.
-func (f flags) call(exe string) ([]string, error) {
-	out := []string{exe, "run"}
+// background starts the gateway with the flags and the environment of now, its
+// paths made absolute. The store goes into the environment, since its URL may
+// hold a password, and arguments are seen by every user of the machine.
+func (f flags) background(exe, home string, getenv func(string) (string, bool)) (background, error) {
+	out := background{call: []string{exe, "run"}, env: [][2]string{{"HOME", home}}}
 	for _, o := range []struct {
-		name, value string
-		path        bool
+		name, value, env string
+		path             bool
 	}{
-		{"config", f.config, true},
-		{"data", f.data, true},
-		{"key", f.key, true},
-		{"store", f.store, false},
-		{"listen", f.listen, false},
-		{"admin", f.admin, false},
+		{"config", f.config, "GATEHOUSE_CONFIG", true},
+		{"data", f.data, "GATEHOUSE_DATA", true},
+		{"key", f.key, "GATEHOUSE_KEY", true},
+		{"listen", f.listen, "GATEHOUSE_LISTEN", false},
+		{"admin", f.admin, "GATEHOUSE_ADMIN", false},
 	} {
-		if o.value == "" {
+		v := o.value
+		if v == "" {
+			v, _ = getenv(o.env)
+		}
+		if v == "" {
 			continue
 		}
-		v := o.value
 		if o.path {
 			var err error
 			if v, err = filepath.Abs(v); err != nil {
-				return nil, err
+				return background{}, err
 			}
 		}
-		out = append(out, "--"+o.name, v)
+		out.call = append(out.call, "--"+o.name, v)
+	}
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_DATA_HOME", "GATEHOUSE_STORE"} {
+		v, _ := getenv(name)
+		if name == "GATEHOUSE_STORE" && f.store != "" {
+			v = f.store
+		}
+		if v != "" {
+			out.env = append(out.env, [2]string{name, v})
+		}
 	}
 	return out, nil
 }
 
-func systemd(home string, call []string, root bool) unit {
+// serviceNotes says what the service does not take over from this terminal.
+func serviceNotes(ctx context.Context, f flags, getenv func(string) (string, bool)) []string {
+	s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
+	s.path, s.explicit = f.path(getenv)
+	cfg, _, err := s.read()
+	if err != nil {
+		return []string{"the configuration has mistakes, so it cannot start; see `gatehouse config check`"}
+	}
+	var notes []string
+	for _, k := range provider.Kinds() {
+		if v, _ := getenv(k.Env); k.Env != "" && v != "" && len(cfg.Models) == 0 {
+			notes = append(notes, fmt.Sprintf("it does not see %s; `gatehouse models set %s` keeps the key in the vault", k.Env, k.Name))
+		}
+	}
+	return notes
+}
+
+// quoteUnit writes a word as systemd reads it.
+func quoteUnit(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, `%`, `%%`, `$`, `$$`).Replace(s) + `"`
+}
+
+func systemd(home string, b background, root bool) unit {
 	dir, ctl, target := filepath.Join(home, ".config/systemd/user"), []string{"systemctl", "--user"}, "default.target"
 	if root {
 		dir, ctl, target = "/etc/systemd/system", []string{"systemctl"}, "multi-user.target"
 	}
-	quoted := make([]string, len(call))
-	for i, a := range call {
-		quoted[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(a) + `"`
+	quoted := make([]string, len(b.call))
+	for i, a := range b.call {
+		quoted[i] = quoteUnit(a)
+	}
+	var env strings.Builder
+	for _, e := range b.env {
+		// A $ means nothing in an environment's line.
+		fmt.Fprintf(&env, "Environment=%s\n", strings.ReplaceAll(quoteUnit(e[0]+"="+e[1]), "$$", "$"))
 	}
 	text := `[Unit]
 Description=Gatehouse chat gateway
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
-ExecStart=` + strings.Join(quoted, " ") + `
+` + env.String() + `ExecStart=` + strings.Join(quoted, " ") + `
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=2
@@ -135,7 +189,7 @@ TimeoutStopSec=30
 UMask=0077
 NoNewPrivileges=true
 PrivateTmp=true
-ProtectSystem=full
+ProtectSystem=true
 RestrictSUIDSGID=true
 
 [Install]
@@ -152,8 +206,13 @@ WantedBy=` + target + "\n"
 	return u
 }
 
-func launchd(home string, call []string, uid int) unit {
+func launchd(home string, g background, uid int) unit {
 	var b bytes.Buffer
+	word := func(tag, s string) {
+		b.WriteString("\t\t<" + tag + ">")
+		_ = xml.EscapeText(&b, []byte(s)) // a buffer takes everything
+		b.WriteString("</" + tag + ">\n")
+	}
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
@@ -163,12 +222,18 @@ func launchd(home string, call []string, uid int) unit {
 	<key>ProgramArguments</key>
 	<array>
 `)
-	for _, a := range call {
-		b.WriteString("\t\t<string>")
-		_ = xml.EscapeText(&b, []byte(a)) // a buffer takes everything
-		b.WriteString("</string>\n")
+	for _, a := range g.call {
+		word("string", a)
 	}
 	b.WriteString(`	</array>
+	<key>EnvironmentVariables</key>
+	<dict>
+`)
+	for _, e := range g.env {
+		word("key", e[0])
+		word("string", e[1])
+	}
+	b.WriteString(`	</dict>
 	<key>RunAtLoad</key>
 	<true/>
 	<key>KeepAlive</key>
@@ -188,10 +253,13 @@ func launchd(home string, call []string, uid int) unit {
 }
 
 func (u unit) install(ctx context.Context, c *cobra.Command) error {
+	if _, err := exec.LookPath(u.start[0][0]); err != nil {
+		return fmt.Errorf("there is no %s here; let the system's own means run `%s`: %w", u.start[0][0], "gatehouse run", errors.ErrUnsupported)
+	}
 	if err := os.MkdirAll(filepath.Dir(u.file), 0o755); err != nil { //nolint:gosec // the system reads it
 		return fmt.Errorf("install the service: %w", err)
 	}
-	if err := os.WriteFile(u.file, u.text, 0o644); err != nil { //nolint:gosec // the system reads it
+	if err := os.WriteFile(u.file, u.text, 0o600); err != nil {
 		return fmt.Errorf("install the service: %w", err)
 	}
 	if err := u.call(ctx, u.start); err != nil {

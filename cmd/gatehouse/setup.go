@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -214,15 +215,22 @@ func printLink(out io.Writer, url string) error {
 	return nil
 }
 
-// printQR draws two rows of a code in one line of text.
+// quiet is the margin that scanners need, in modules.
+const quiet = 4
+
+// printQR draws two rows of a code in one line of text. On a terminal it is
+// dark on light whatever its colours are.
 func printQR(out io.Writer, code *qr.Code) {
-	const quiet = 2
+	begin, end := "", ""
+	if isTerminal(out) && os.Getenv("NO_COLOR") == "" {
+		begin, end = "\x1b[38;5;231;48;5;16m", "\x1b[0m"
+	}
 	for y := -quiet; y < code.Size+quiet; y += 2 {
 		var b strings.Builder
 		for x := -quiet; x < code.Size+quiet; x++ {
 			b.WriteString(halves[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
 		}
-		fmt.Fprintln(out, "  "+b.String())
+		fmt.Fprintln(out, "  "+begin+b.String()+end)
 	}
 }
 

@@ -41,19 +41,20 @@ func wrapLine(line string, width int) []string {
 		}
 		cluster, rest, w, _ := uniseg.FirstGraphemeClusterInString(line, -1)
 		line = rest
-		if used+w > width && used > 0 {
-			switch {
-			case cluster == " ":
-				flush("")
-				continue
-			case space > 0:
+		broken := false
+		for used+w > width && used > 0 {
+			broken = true
+			if space > 0 && cluster != " " {
 				text := row.String()
 				row.Reset()
 				row.WriteString(text[:space])
 				flush(text[space:])
-			default:
+			} else {
 				flush("")
 			}
+		}
+		if broken && cluster == " " {
+			continue // the break stands for it
 		}
 		row.WriteString(cluster)
 		used += w

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestBackground(t *testing.T) {
+	env := map[string]string{
+		"GATEHOUSE_DATA": "/env/data", "GATEHOUSE_LISTEN": "127.0.0.1:1", "GATEHOUSE_STORE": "postgres://u:hunter2@h/d",
+		"XDG_DATA_HOME": "/xdg",
+	}
+	look := func(k string) (string, bool) { v, ok := env[k]; return v, ok }
+	f := flags{config: "/a/b.yaml", data: "/flag/data"}
+	got, err := f.background("/bin/gatehouse", "/home/ada", look)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := background{
+		call: []string{"/bin/gatehouse", "run", "--config", "/a/b.yaml", "--data", "/flag/data", "--listen", "127.0.0.1:1"},
+		env:  [][2]string{{"HOME", "/home/ada"}, {"XDG_DATA_HOME", "/xdg"}, {"GATEHOUSE_STORE", "postgres://u:hunter2@h/d"}},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(background{})); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(strings.Join(got.call, " "), "hunter2") {
+		t.Error("a password stands in the arguments")
+	}
+}
+
+// awkward is a path with everything that a file may contain and a unit must escape.
+const awkward = "/opt/my \"apps\"/50% of $HOME\\\nExecStartPre=/bin/false"
+
+func TestSystemd(t *testing.T) {
+	b := background{call: []string{awkward, "run", "--data", "/d"}, env: [][2]string{{"HOME", "/home/$ada"}}}
+	user := systemd("/home/ada", b, false)
+	if want := "/home/ada/.config/systemd/user/gatehouse.service"; user.file != want {
+		t.Errorf("file %s, want %s", user.file, want)
+	}
+	text := string(user.text)
+	for _, want := range []string{
+		`ExecStart="/opt/my \"apps\"/50%% of $$HOME\\\nExecStartPre=/bin/false" "run" "--data" "/d"` + "\n",
+		`Environment="HOME=/home/$ada"` + "\n", "WantedBy=default.target\n", "Restart=always\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "\nExecStartPre") {
+		t.Errorf("a path added a line:\n%s", text)
+	}
+	if diff := cmp.Diff([]string{"systemctl", "--user", "enable", "--now", "gatehouse.service"}, user.start[1]); diff != "" {
+		t.Error(diff)
+	}
+
+	root := systemd("/root", b, true)
+	if want := "/etc/systemd/system/gatehouse.service"; root.file != want {
+		t.Errorf("file %s, want %s", root.file, want)
+	}
+	if !strings.Contains(string(root.text), "WantedBy=multi-user.target\n") {
+		t.Errorf("wrong target:\n%s", root.text)
+	}
+	if diff := cmp.Diff([][]string{{"systemctl", "disable", "--now", "gatehouse.service"}}, root.stop); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLaunchd(t *testing.T) {
+	b := background{call: []string{"/Apps & <more>/gatehouse", "run"}, env: [][2]string{{"HOME", "/Users/ada"}}}
+	u := launchd("/Users/ada", b, 501)
+	if want := "/Users/ada/Library/LaunchAgents/chat.gatehouse.plist"; u.file != want {
+		t.Errorf("file %s, want %s", u.file, want)
+	}
+	want := `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+	<key>Label</key>
+	<string>chat.gatehouse</string>
+	<key>ProgramArguments</key>
+	<array>
+		<string>/Apps &amp; &lt;more&gt;/gatehouse</string>
+		<string>run</string>
+	</array>
+	<key>EnvironmentVariables</key>
+	<dict>
+		<key>HOME</key>
+		<string>/Users/ada</string>
+	</dict>
+	<key>RunAtLoad</key>
+	<true/>
+	<key>KeepAlive</key>
+	<true/>
+	<key>Umask</key>
+	<integer>63</integer>
+</dict>
+</plist>
+`
+	if diff := cmp.Diff(want, string(u.text)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([][]string{{"launchctl", "bootstrap", "gui/501", u.file}}, u.start); diff != "" {
+		t.Error(diff)
+	}
+}
