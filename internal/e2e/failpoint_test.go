@@ -119,8 +119,12 @@ func dieAt(t *testing.T, name failpoint.Name, nth int) {
 	}
 }
 
-// closed ends every answer of a script with the mark of a whole one.
+// closed ends every answer of a script, nil for the echo, with the mark of a
+// whole one.
 func closed(s agenttest.Script) agenttest.Script {
+	if s == nil {
+		s = agenttest.Echo
+	}
 	return func(r *agenttest.Request) agenttest.Answer {
 		a := s(r)
 		a.Text += closing

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -28,6 +29,9 @@ type settings struct {
 	channel []string // further lines of the channel's section
 	extra   string   // further sections
 	model   string   // in place of the model's section
+	policy  string   // of direct chats; "": open
+	level   string   // of the log; "": info
+	listen  string   // address of the webhooks; "": a free port
 	emu     []telegramtest.Option
 }
 
@@ -80,14 +84,15 @@ func (r *rig) configure() {
 		model = fmt.Sprintf(`{provider: compatible, model: scripted, base_url: %q, api_key: "sk-test-123456789"}`, r.model.OpenAI())
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\n", r.data(), filepath.Join(r.dir, "key"))
-	fmt.Fprintf(&b, "log: {level: info, format: text}\nmodels:\n  default: %s\n", model)
+	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\n",
+		cmp.Or(r.set.listen, "127.0.0.1:0"), r.data(), filepath.Join(r.dir, "key"))
+	fmt.Fprintf(&b, "log: {level: %s, format: text}\nmodels:\n  default: %s\n", cmp.Or(r.set.level, "info"), model)
 	fmt.Fprintf(&b, "agent:\n  daily_spend: -1\n")
 	for _, l := range r.set.agent {
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
-	fmt.Fprintf(&b, "channels:\n  support:\n    adapter: telegram\n    base_url: %q\n    token: %q\n    dm: open\n    groups: open\n"+
-		"    send_rate: unlimited\n    stream: %q\n", r.bot.URL(), r.bot.Token(), stream)
+	fmt.Fprintf(&b, "channels:\n  support:\n    adapter: telegram\n    base_url: %q\n    token: %q\n    dm: %s\n    groups: open\n"+
+		"    send_rate: unlimited\n    stream: %q\n", r.bot.URL(), r.bot.Token(), cmp.Or(r.set.policy, "open"), stream)
 	for _, l := range r.set.channel {
 		fmt.Fprintf(&b, "    %s\n", l)
 	}
