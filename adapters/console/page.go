@@ -52,6 +52,7 @@ func chatPage(f web.Frame, some []entry, rev int64, more bool) Node {
 		},
 		H1(Class("unseen"), Text("Chat")),
 		Div(ID("chat"), Data("rev", decimal(rev)), Data("max", decimal(wire.MaxText)),
+			If(f.Notice != nil, Div(Class("missing"), f.Notice)),
 			Div(ID("scroll"),
 				Button(ID("older"), Type("button"), Class("plain"), If(!more, Attr("hidden")), Text("Show earlier messages")),
 				Ol(ID("messages"), Aria("label", "Messages"), Aria("live", "polite"), Map(some, func(e entry) Node { return Raw(item(e.message())) })),

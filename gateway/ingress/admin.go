@@ -177,7 +177,11 @@ func (a *Admin) chat(w http.ResponseWriter, r *http.Request, by scope.Scope) {
 	}
 	r = as(r, channels.Visitor{ID: m.ID, Name: m.Name})
 	if r.Method == http.MethodGet && r.URL.Path == "/chat" {
-		r = r.WithContext(web.WithFrame(r.Context(), a.frame(r.Context(), by, "/chat")))
+		f := a.frame(r.Context(), by, "/chat")
+		if by.Role().Administers() {
+			f.Notice = nextStep(a.o.Operator.Models())
+		}
+		r = r.WithContext(web.WithFrame(r.Context(), f))
 	}
 	h.ServeHTTP(w, r)
 }

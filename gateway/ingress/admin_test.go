@@ -121,7 +121,7 @@ func stored(t *testing.T, s kv.Store) string {
 func TestSessionCookie(t *testing.T) {
 	h := newHouse(t, echo)
 	resp := h.redeem(h.browser(), h.link())
-	c := resp.Cookies()[0]
+	c := resp.Cookies[0]
 	if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Secure {
 		t.Errorf("the cookie over http is %+v", c)
 	}
@@ -313,7 +313,7 @@ func TestHeaders(t *testing.T) {
 		if !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: the policy is %q", path, policy)
 		}
-		page := text(t, resp)
+		page := resp.Body
 		for _, bad := range []string{" style=", " onclick=", "<script>", "javascript:", "hx-on"} {
 			if strings.Contains(page, bad) {
 				t.Errorf("%s holds %q", path, bad)
@@ -353,7 +353,7 @@ func TestMetricsAreForThisMachine(t *testing.T) {
 	}
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	r.RemoteAddr, r.Host = "192.0.2.7:5000", "localhost"
-	for _, c := range h.redeem(h.browser(), h.link()).Cookies() {
+	for _, c := range h.redeem(h.browser(), h.link()).Cookies {
 		r.AddCookie(c)
 	}
 	w := httptest.NewRecorder()
@@ -375,7 +375,7 @@ func TestMembersWhoDoNotAdminister(t *testing.T) {
 	h.start()
 	as := map[string]string{"X-Test-Member": "m-1", "Sec-Fetch-Site": "same-origin"}
 	page := h.do(h.browser(), http.MethodGet, "/chat", "", as)
-	if html := text(t, page); page.StatusCode != http.StatusOK || !strings.Contains(html, "Mia") || strings.Contains(html, "/secrets") {
+	if html := page.Body; page.StatusCode != http.StatusOK || !strings.Contains(html, "Mia") || strings.Contains(html, "/secrets") {
 		t.Errorf("the chat of a member: %s", page.Status)
 	}
 	for _, path := range []string{"/status", "/channels", "/models", "/people", "/dead", "/secrets", "/api/status", "/people/badge"} {
@@ -403,15 +403,15 @@ func TestSecretsGoInAndNeverComeOut(t *testing.T) {
 	c := h.loggedIn()
 	const value = "the-value-of-a-secret"
 	resp := h.post(c, "/secrets", url.Values{"name": {"weather"}, "value": {value}})
-	if page := text(t, resp); resp.StatusCode != http.StatusOK || !strings.Contains(page, "weather was kept") || strings.Contains(page, value) {
+	if page := resp.Body; resp.StatusCode != http.StatusOK || !strings.Contains(page, "weather was kept") || strings.Contains(page, value) {
 		t.Errorf("set: %s", resp.Status)
 	}
 	resp = h.post(c, "/secrets", url.Values{"name": {"Not A Name"}, "value": {value}})
-	if page := text(t, resp); resp.StatusCode != http.StatusUnprocessableEntity || strings.Contains(page, value) || !strings.Contains(page, `value="Not A Name"`) {
+	if page := resp.Body; resp.StatusCode != http.StatusUnprocessableEntity || strings.Contains(page, value) || !strings.Contains(page, `value="Not A Name"`) {
 		t.Errorf("a bad name: %s", resp.Status)
 	}
 	resp = h.post(c, "/secrets/weather/delete", nil)
-	if page := text(t, resp); resp.StatusCode != http.StatusOK || !strings.Contains(page, "The vault is empty") {
+	if page := resp.Body; resp.StatusCode != http.StatusOK || !strings.Contains(page, "The vault is empty") {
 		t.Errorf("delete: %s", resp.Status)
 	}
 	if resp = h.post(c, "/secrets/weather/delete", nil); resp.StatusCode != http.StatusNotFound {
@@ -524,11 +524,11 @@ func TestDeadLettersHideReplyTokens(t *testing.T) {
 	h.post(c, "/people/"+asked[0].Code+"/approve", nil)
 	var seq string
 	wait(t, "a dead letter", func() bool {
-		_, after, ok := strings.Cut(text(t, h.get(c, "/dead")), `href="/dead/`)
+		_, after, ok := strings.Cut(h.get(c, "/dead").Body, `href="/dead/`)
 		seq, _, _ = strings.Cut(after, `"`)
 		return ok
 	})
-	page := text(t, h.get(c, "/dead/"+seq))
+	page := h.get(c, "/dead/"+seq).Body
 	if strings.Contains(page, token) || !strings.Contains(page, "[secret]") || !strings.Contains(page, "undeliverable") {
 		t.Errorf("the letter shows its token, or not what it holds:\n%s", page)
 	}

@@ -363,6 +363,11 @@ func TestBrowserSetUp(t *testing.T) {
 	b.sees("There is no model yet")
 	b.looks("status-new")
 
+	b.size(360, 740)
+	b.click(".menu summary")
+	b.shot("menu-phone")
+	b.size(1280, 860)
+
 	b.open("http://" + h.addr + "/models")
 	b.looks("models-new")
 	b.write("#key", "sk-wrong-key-here")

@@ -29,7 +29,6 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
-	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/vaulttest"
 )
@@ -141,16 +140,6 @@ func (h *house) start() {
 	}
 }
 
-// owner is the scope of who runs the gateway.
-func (h *house) owner() scope.Scope {
-	h.t.Helper()
-	s, err := h.dir.Operator(h.t.Context(), identity.OwnerID)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return s
-}
-
 func (h *house) link() string {
 	h.t.Helper()
 	l, err := h.admin.NewLink(h.t.Context())
@@ -178,26 +167,26 @@ func (h *house) loggedIn() *http.Client {
 	return c
 }
 
-func (h *house) redeem(c *http.Client, link string) *http.Response {
+func (h *house) redeem(c *http.Client, link string) answer {
 	h.t.Helper()
 	_, token, _ := strings.Cut(link, "#")
 	return h.post(c, "/login", url.Values{"token": {token}})
 }
 
-func (h *house) post(c *http.Client, path string, form url.Values) *http.Response {
+func (h *house) post(c *http.Client, path string, form url.Values) answer {
 	h.t.Helper()
 	return h.do(c, http.MethodPost, path, form.Encode(), map[string]string{
 		"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://" + h.addr,
 	})
 }
 
-func (h *house) get(c *http.Client, path string) *http.Response {
+func (h *house) get(c *http.Client, path string) answer {
 	h.t.Helper()
 	return h.do(c, http.MethodGet, path, "", nil)
 }
 
 // do sends a request; a header "Host" replaces the host.
-func (h *house) do(c *http.Client, method, path, body string, header map[string]string) *http.Response {
+func (h *house) do(c *http.Client, method, path, body string, header map[string]string) answer {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), method, "http://"+h.addr+path, strings.NewReader(body))
 	if err != nil {
@@ -213,17 +202,21 @@ func (h *house) do(c *http.Client, method, path, body string, header map[string]
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return answer{StatusCode: resp.StatusCode, Status: resp.Status, Header: resp.Header, Body: string(b), Cookies: resp.Cookies()}
 }
 
-func text(t testing.TB, r *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+// answer is a response that was read.
+type answer struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+	Body       string
+	Cookies    []*http.Cookie
 }
 
 // fakeSettings is a configuration in memory.

@@ -185,7 +185,7 @@ func (s *sessions) end(r *http.Request) error {
 
 // set gives a browser its session; an empty secret takes it away.
 func (s *sessions) set(w http.ResponseWriter, secret string) {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure where the console is reached by https; on loopback it is not
 		Name: s.cookie, Value: secret, Path: "/", MaxAge: int(sessionLife / time.Second),
 		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
 	}

@@ -26,7 +26,7 @@ func (a *Admin) statusPage(w http.ResponseWriter, r *http.Request, by scope.Scop
 	a.show(w, r, by, shown{title: "Status", active: "/status", body: []Node{
 		web.Heading("Status", "How the gateway is doing, right now."),
 		Div(ID("live"), Attr("hx-get", "/status"), Attr("hx-trigger", "every 5s"), Attr("hx-select", "#live"), Attr("hx-swap", "outerHTML"),
-			nextStep(s),
+			nextStep(s.Models),
 			facts(s, now),
 			web.Card("Channels", channelList(a.own(s.Channels), now)),
 			web.Card("Queues", queues(s.Depths, now)),
@@ -55,9 +55,9 @@ func (a *Admin) own(all []gateway.ChannelStatus) []gateway.ChannelStatus {
 	return out
 }
 
-// nextStep says what a newcomer does next.
-func nextStep(s operator.Status) Node {
-	if len(s.Models) > 0 {
+// nextStep says what a newcomer does next; nil when the bot can think.
+func nextStep(models []operator.Model) Node {
+	if len(models) > 0 {
 		return nil
 	}
 	return web.Notice(web.Busy, P(Strong(Text("There is no model yet."))),
@@ -74,7 +74,7 @@ func facts(s operator.Status, now time.Time) Node {
 		fact("Model", Text(model)),
 		spent(s, fact),
 		fact("Working on", Textf("%d", s.Turns), Small(Text(answers(s.Turns)))),
-		fact("Running since", Text(web.Elapsed(now.Sub(s.Started))), Small(Text("Gatehouse "+s.Version))),
+		fact("Started", Text(web.Elapsed(now.Sub(s.Started))), Small(Text("Gatehouse "+s.Version))),
 	)
 }
 
@@ -119,7 +119,7 @@ func channelLine(c gateway.ChannelStatus, now time.Time) Node {
 		Div(Class("what"),
 			Strong(Text(string(c.ID)), phase(c)),
 			Small(Text(c.Adapter), If(c.As != "", Text(" · "+c.As)), If(c.Phase != "", Group{
-				Text(" · heard "), web.Ago(c.Heard, now), Text(" · sent "), web.Ago(c.Sent, now),
+				Text(" · heard "), web.Ago(c.Heard, now), Text(" · last sent "), web.Ago(c.Sent, now),
 			})),
 		),
 		If(c.Error != "" || c.Fix != "", Div(Class("whole small"),

@@ -30,6 +30,7 @@ type Frame struct {
 	Active  string // the Href of the link that is this page
 	Who     string // the member's name
 	Version string
+	Notice  Node // what is missing, for a page that cannot know; may be nil
 }
 
 // Entry is one of the entries of the navigation.
