@@ -29,6 +29,8 @@ type chatServer struct {
 	fail    []int              // statuses of the next answers to a message; 0: the answer is lost
 	streams []func(*streaming) // what the next connections bring
 	after   []string           // from where each connection went on
+	latest  wire.Page
+	presses []wire.Press
 }
 
 type streaming struct {
@@ -67,6 +69,20 @@ func (s *chatServer) RoundTrip(r *http.Request) (*http.Response, error) {
 			return rec.Result(), nil
 		}
 		_ = json.NewEncoder(rec).Encode(wire.Message{ID: say.Key, Seq: 10, Rev: 10, From: wire.Member, Text: say.Text})
+		return rec.Result(), nil
+	case "POST /chat/api/press":
+		var p wire.Press
+		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+			return nil, err
+		}
+		s.presses = append(s.presses, p)
+		_, _ = io.WriteString(rec, "{}")
+		return rec.Result(), nil
+	case "GET /chat/api/messages":
+		_ = json.NewEncoder(rec).Encode(s.latest)
+		return rec.Result(), nil
+	case "GET /chat/api/commands":
+		_, _ = io.WriteString(rec, "[]")
 		return rec.Result(), nil
 	case "GET /chat/api/stream":
 		s.after = append(s.after, r.URL.Query().Get("after"))
