@@ -116,11 +116,6 @@ func (c *Client) Deny(ctx context.Context, code string) (identity.Pairing, error
 	return post[identity.Pairing](ctx, c, "/api/pairings/"+url.PathEscape(code)+"/deny", nil)
 }
 
-// People lists members and links.
-func (c *Client) People(ctx context.Context) (People, error) {
-	return get[People](ctx, c, "/api/people")
-}
-
 // Secrets lists secrets without their values.
 func (c *Client) Secrets(ctx context.Context) ([]vault.Meta, error) {
 	return get[[]vault.Meta](ctx, c, "/api/secrets")
