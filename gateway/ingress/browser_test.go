@@ -25,7 +25,10 @@ func chromium(t *testing.T) string {
 	if os.Getenv("GATEHOUSE_TEST_BROWSER") == "skip" {
 		t.Skip("GATEHOUSE_TEST_BROWSER=skip")
 	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+	for _, name := range []string{
+		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium",
+	} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
