@@ -21,5 +21,5 @@ func freeSpace(dir string) (uint64, error) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, err
 	}
-	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec,unconvert // never negative; its type differs between systems
+	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec // never negative; its type differs between systems
 }

@@ -34,7 +34,7 @@ func (e *Engine) Get(ctx context.Context, space, key string) (bus.Entry, error) 
 	if e.isClosed() {
 		return bus.Entry{}, bus.ErrClosed
 	}
-	stmt, err := e.db.Prepared(ctx, getEntry)
+	stmt, err := e.db.Prepared(ctx, getEntry) //nolint:sqlclosecheck // the database keeps it
 	if err != nil {
 		return bus.Entry{}, fmt.Errorf("bus: get: %w", err)
 	}
@@ -69,7 +69,7 @@ func (e *Engine) entries(ctx context.Context, query string, args ...any) ([]bus.
 	if e.isClosed() {
 		return nil, bus.ErrClosed
 	}
-	stmt, err := e.db.Prepared(ctx, query)
+	stmt, err := e.db.Prepared(ctx, query) //nolint:sqlclosecheck // the database keeps it
 	if err != nil {
 		return nil, fmt.Errorf("bus: list: %w", err)
 	}
