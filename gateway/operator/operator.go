@@ -256,7 +256,7 @@ func (p *Operator) DeadLetter(ctx context.Context, by scope.Scope, seq int64) (L
 func letter(l bus.Letter) Letter {
 	return Letter{
 		Seq: l.Seq, Queue: l.Queue, Channel: l.Channel, Key: l.Key, Reason: l.Reason, Attempts: l.Attempt,
-		Published: l.Published, Died: l.At, Body: l.Body,
+		Published: l.Published, Died: l.At, Body: shown(l.Body),
 	}
 }
 
