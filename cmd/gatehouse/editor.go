@@ -108,17 +108,20 @@ func cutLast(s string) (head, last string) {
 	return s[:len(s)-len(last)], last
 }
 
-// rows lays the input out behind a prompt. The rows after the first are
+// prompt stands before the input.
+const prompt = "> "
+
+// rows lays the input out behind the prompt. The rows after the first are
 // indented like it.
-func (e *editor) rows(prompt string, width int) (rows []string, cursor spot) {
+func (e *editor) rows(width int) (rows []string, cursor spot) {
 	indent := columns(prompt)
 	room := max(width-indent, 1)
-	left, right := cells(e.left, room, 0), []string(nil)
-	last := left[len(left)-1]
-	right = cells(e.right, room, columns(last))
-	left[len(left)-1] += right[0]
-	cursor = spot{row: len(left) - 1, column: indent + columns(last)}
-	rows = append(left, right[1:]...)
+	rows = cells(e.left, room, 0)
+	last := rows[len(rows)-1]
+	cursor = spot{row: len(rows) - 1, column: indent + columns(last)}
+	right := cells(e.right, room, columns(last))
+	rows[len(rows)-1] += right[0]
+	rows = append(rows, right[1:]...)
 	for i := range rows {
 		if i == 0 {
 			rows[i] = prompt + rows[i]

@@ -80,7 +80,7 @@ func TestRows(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := editor{left: c.left, right: c.right}
-			rows, cursor := e.rows("> ", c.width)
+			rows, cursor := e.rows(c.width)
 			if diff := cmp.Diff(c.want, rows); diff != "" {
 				t.Error(diff)
 			}
@@ -101,7 +101,7 @@ func TestRowsFit(t *testing.T) {
 			right: strings.Join(rapid.SliceOf(piece).Draw(t, "right"), ""),
 		}
 		width := rapid.IntRange(5, 20).Draw(t, "width")
-		rows, cursor := e.rows("> ", width)
+		rows, cursor := e.rows(width)
 		var all strings.Builder
 		for _, r := range rows {
 			if columns(r) > width {

@@ -157,7 +157,7 @@ func (f *face) paint(text string) {
 	var input []string
 	var cursor spot
 	if f.typing != nil {
-		input, cursor = f.typing.input.rows(prompt, width)
+		input, cursor = f.typing.input.rows(width)
 		if most := max(height-2, 1); len(input) > most {
 			from := min(max(cursor.row-most/2, 0), len(input)-most)
 			input, cursor.row = input[from:from+most], cursor.row-from

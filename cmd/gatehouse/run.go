@@ -44,6 +44,9 @@ func run(ctx context.Context, f flags) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	a, err := openApp(ctx, f, newLogger)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop while it was starting
+	}
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,7 @@ func setupScript(e *testscript.Env) error {
 	e.Setenv("GATEHOUSE_CONFIG", filepath.Join(e.WorkDir, "gatehouse.yaml"))
 	e.Setenv("GATEHOUSE_LISTEN", "127.0.0.1:0")
 	e.Setenv("GATEHOUSE_ADMIN", "127.0.0.1:0")
+	e.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector rests for a second after each command
 	e.Setenv("TELEGRAM", tg.URL())
 	e.Setenv("MODEL", model.OpenAI())
 	files := map[string]string{

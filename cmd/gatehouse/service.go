@@ -45,7 +45,7 @@ func serviceCommand(f *flags) *cobra.Command {
 			if err := u.install(c.Context(), c); err != nil {
 				return err
 			}
-			for _, note := range serviceNotes(c.Context(), *f, getenv) {
+			for _, note := range serviceNotes(*f, getenv) {
 				fmt.Fprintln(c.OutOrStdout(), "note:", note)
 			}
 			return nil
@@ -139,7 +139,7 @@ func (f flags) background(exe, home string, getenv func(string) (string, bool)) 
 }
 
 // serviceNotes says what the service does not take over from this terminal.
-func serviceNotes(ctx context.Context, f flags, getenv func(string) (string, bool)) []string {
+func serviceNotes(f flags, getenv func(string) (string, bool)) []string {
 	s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
 	s.path, s.explicit = f.path(getenv)
 	cfg, _, err := s.read()

@@ -16,8 +16,6 @@ type typing struct {
 	names []string // of the commands, for the tab key
 }
 
-const prompt = "> "
-
 func newTyping(f *face, emit func(entry)) *typing { return &typing{face: f, emit: emit} }
 
 // open lets the person write at the foot of the face.
@@ -89,7 +87,7 @@ func (t *typing) press(k key, text string) {
 func (t *typing) enter() *entry {
 	columns, _ := t.face.size()
 	t.input.lineEnd()
-	rows, _ := t.input.rows(prompt, max(columns-1, 1))
+	rows, _ := t.input.rows(max(columns-1, 1))
 	text := t.input.take()
 	if strings.TrimSpace(text) == "" {
 		return nil

@@ -34,7 +34,7 @@ func wrapLine(line string, width int) []string {
 		used, space = columns(keep), -1
 	}
 	for line != "" {
-		if at := style.FindStringIndex(line); at != nil && at[0] == 0 {
+		if at := style.FindStringIndex(line); len(at) > 0 && at[0] == 0 {
 			row.WriteString(line[:at[1]])
 			line = line[at[1]:]
 			continue
