@@ -76,8 +76,10 @@ func (a *attempt) next(ctx context.Context, part channels.Part, first bool) *bus
 // arrived and what was learnt of it: a crash from here on leaves only this part
 // in doubt. It also extends the lease.
 func (a *attempt) mark(ctx context.Context, state ...kv.Write) *bus.Outcome {
+	p := a.p
+	p.Sending = true
 	_, err := a.c.Bus.Hold(ctx, a.lease, bus.Hold{
-		Progress: map[string]json.RawMessage{a.rec.Key: a.p.encode(a.rec.Attempt - 1)}, State: state,
+		Progress: map[string]json.RawMessage{a.rec.Key: p.encode(a.rec.Attempt - 1)}, State: state,
 	})
 	if err == nil {
 		return nil
@@ -145,6 +147,10 @@ func (a *attempt) resolve(ctx context.Context, part *channels.Part) (done bool, 
 		return false, nil
 	case a.p.Doubt >= maxDoubts:
 		o := a.dead("it may have been delivered; it was repeated once, with the same result")
+		return false, &o
+	}
+	if lived := a.c.started.Add(repeatAfter); a.c.Now().Before(lived) {
+		o := a.pause(lived)
 		return false, &o
 	}
 	a.markRepeat(part)

@@ -49,8 +49,9 @@ type Options struct {
 // Courier delivers what the outbox holds for one channel.
 type Courier struct {
 	Options
-	limit *limiter
-	last  atomic.Int64 // UnixNano of the last successful send
+	limit   *limiter
+	started time.Time
+	last    atomic.Int64 // UnixNano of the last successful send
 }
 
 // The patience of deliveries.
@@ -61,8 +62,12 @@ const (
 	stale     = 15 * time.Minute // an older reply says how old it is
 	maxOther  = 6                // tries after failures of an unknown kind, and at least after every other
 	maxDoubts = 2                // an ambiguous send is repeated once
-	giveUp    = 24 * time.Hour   // from when the reply was made
-	settleFor = 3 * time.Second
+	// repeatAfter is how long a courier has lived before it repeats anything. A
+	// process that dies again and again at its start must not use the one
+	// repetition up.
+	repeatAfter = time.Second
+	giveUp      = 24 * time.Hour // from when the reply was made
+	settleFor   = 3 * time.Second
 )
 
 // New makes a courier.
@@ -70,7 +75,7 @@ func New(o Options) *Courier {
 	if o.Parallel == 0 {
 		o.Parallel = 64
 	}
-	c := &Courier{Options: o}
+	c := &Courier{Options: o, started: o.Now()}
 	if !o.Unlimited {
 		c.limit = newLimiter(o.Channel.Features(channels.Address{Channel: o.ID}).Rate)
 	}

@@ -60,13 +60,14 @@ func Record(workspace, key string, out Outbound) (bus.Record, error) {
 // attempt in order stores its number, so a record that comes back with a
 // higher one was interrupted while a send was under way.
 type progress struct {
-	Next    int                  `json:"next"`            // the first part that has no receipt
-	Attempt int                  `json:"attempt"`         // the last attempt that ended in order
-	Doubt   int                  `json:"doubt,omitempty"` // how often part Next may have been sent
-	Tries   int                  `json:"tries,omitempty"` // failures of part Next in a row
-	Plain   bool                 `json:"plain,omitempty"` // the platform refused the markup
-	Late    bool                 `json:"late,omitempty"`  // it says when it was made
-	Anew    bool                 `json:"anew,omitempty"`  // the draft cannot be edited: a new message takes its place
+	Next    int                  `json:"next"`              // the first part that has no receipt
+	Attempt int                  `json:"attempt"`           // the last attempt that ended in order
+	Doubt   int                  `json:"doubt,omitempty"`   // how often part Next may have been sent
+	Sending bool                 `json:"sending,omitempty"` // marked: part Next was about to be sent
+	Tries   int                  `json:"tries,omitempty"`   // failures of part Next in a row
+	Plain   bool                 `json:"plain,omitempty"`   // the platform refused the markup
+	Late    bool                 `json:"late,omitempty"`    // it says when it was made
+	Anew    bool                 `json:"anew,omitempty"`    // the draft cannot be edited: a new message takes its place
 	Refs    []channels.MessageID `json:"refs,omitempty"`
 }
 
@@ -82,10 +83,15 @@ func resume(r bus.Record) (progress, error) {
 	case p.Next < 0 || p.Doubt < 0 || p.Tries < 0 || p.Attempt < 0:
 		return p, fmt.Errorf("progress of %s: %w", r.Key, errNegative)
 	case r.Attempt > p.Attempt+1:
-		p.Doubt++
+		// Only a first send goes out without a mark: a repetition that died
+		// before its mark was not sent.
+		if p.Doubt == 0 || p.Sending {
+			p.Doubt++
+		}
 	case r.Attempt <= p.Attempt: // an operator replayed it
 		p.Doubt, p.Tries, p.Attempt = min(p.Doubt, 1), 0, 0
 	}
+	p.Sending = false
 	return p, nil
 }
 
