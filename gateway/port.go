@@ -80,9 +80,9 @@ func (p *port) close() {
 // keep extends the lease while the turn runs, and in the mode interrupt looks
 // for what was added.
 func (p *port) keep(ctx context.Context) {
-	every, before := keepEvery, p.waiting()
-	if p.mode == Interrupt {
-		every = 300 * time.Millisecond
+	every, before := keepEvery, 0
+	if p.mode == Interrupt { // else the items belong to the turn
+		every, before = 300*time.Millisecond, p.waiting()
 	}
 	for pause(ctx, every) == nil {
 		var err error
