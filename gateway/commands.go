@@ -60,6 +60,9 @@ func (s *sitting) command(ctx context.Context, it item, c channels.Command) erro
 	if err != nil {
 		return fmt.Errorf("/%s: %w", c.Name, err)
 	}
+	if err := s.ended(it.rec); err != nil {
+		return err
+	}
 	return s.say(it, "cmd", text, buttons)
 }
 
@@ -182,12 +185,29 @@ func (s *sitting) press(ctx context.Context, it item, p channels.Press) error {
 	}
 	if l := s.g.line(it.event.Where.Channel); l != nil {
 		if a, ok := channels.As[channels.Answerer](l.ch); ok { // ends the spinner; the text follows by itself
-			if err := a.Answer(ctx, p, ""); err != nil {
+			if err := answerSafely(ctx, a, p); err != nil {
 				s.g.log.Debug("answer a press", "channel", it.event.Where.Channel, "err", err)
 			}
 		}
 	}
+	if err := s.ended(it.rec); err != nil {
+		return err
+	}
 	return s.say(it, "press", text, nil)
+}
+
+// answerFor bounds how long a press may wait for the platform.
+const answerFor = 5 * time.Second
+
+func answerSafely(ctx context.Context, a channels.Answerer, p channels.Press) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerFor)
+	defer cancel()
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return a.Answer(ctx, p, "")
 }
 
 func (s *sitting) usage(it item) string {

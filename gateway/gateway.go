@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -100,12 +101,15 @@ type Gateway struct {
 	running *running
 	settled *bell
 	started time.Time
+	late    atomic.Bool // something was answered while the gateway was stopping
 
-	mu       sync.Mutex
-	agent    AgentSettings
-	lines    map[channels.ID]*line
-	ctx      context.Context // of Run; nil before: lines start only while it runs
-	draining sync.WaitGroup
+	applying sync.Mutex        // one change of the channels at a time; it may wait for a channel to end
+	tidied   map[string]string // space of the state -> how far the housekeeping has looked
+
+	mu    sync.Mutex // held for moments only; taken after applying
+	agent AgentSettings
+	lines map[channels.ID]*line
+	ctx   context.Context // of the lines; nil before Run: they start only while it runs
 }
 
 // New makes a gateway that does nothing yet.
@@ -119,7 +123,7 @@ func New(o Options) *Gateway {
 	return &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, keep: o.Retention,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, spend: newLedger(o.Bus, o.Now),
-		running: newRunning(), settled: newBell(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
+		running: newRunning(), settled: newBell(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(), tidied: map[string]string{},
 	}
 }
 
@@ -135,17 +139,38 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	lines, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	g.open(lines)
 	group, ctx := errgroup.WithContext(ctx)
-	g.open(ctx)
 	group.Go(func() error { return g.work(bus.Inbox, g.settings().MaxTurns).Run(ctx, g.bus) })
 	group.Go(func() error { return g.work(bus.Urgent, urgentParallel).Run(ctx, g.bus) })
 	group.Go(func() error { return g.housekeep(ctx) })
-	group.Go(func() error {
-		<-ctx.Done()
-		g.draining.Wait()
-		return nil
-	})
-	return group.Wait()
+	err := group.Wait()
+	g.lastSends(lines) // the channels run until the turns have come to their end
+	end()
+	g.shut()
+	return err
+}
+
+// lastSendsFor is how long the gateway waits for the delivery of what turns have
+// answered while it was stopping.
+const lastSendsFor = 2 * time.Second
+
+func (g *Gateway) lastSends(ctx context.Context) {
+	if !g.late.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastSendsFor)
+	defer cancel()
+	for pause(ctx, lastSendsFor/40) == nil {
+		all, err := g.bus.Depths(ctx)
+		if err != nil || !slices.ContainsFunc(all, func(d bus.Depth) bool {
+			return d.Queue == bus.Outbox && (d.State == bus.Ready || d.State == bus.Leased)
+		}) {
+			return
+		}
+	}
 }
 
 // complete reads and completes what an earlier process left.
@@ -161,49 +186,93 @@ func (g *Gateway) complete(ctx context.Context) error {
 
 // open starts the channels that were applied before Run.
 func (g *Gateway) open(ctx context.Context) {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	g.mu.Lock()
+	g.ctx = ctx
+	g.mu.Unlock()
+	for _, l := range g.allLines() {
+		l.start(ctx)
+	}
+}
+
+// shut waits until every channel has ended.
+func (g *Gateway) shut() {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	for _, l := range g.allLines() {
+		l.stop()
+	}
+}
+
+// allLines lists the lines in no order.
+func (g *Gateway) allLines() []*line {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.ctx = ctx
-	for _, l := range g.lines {
-		g.startLocked(l)
-	}
+	return slices.Collect(maps.Values(g.lines))
 }
 
 // Apply makes the running channels those of the list: new ones start, missing
 // ones end, changed ones take the change or start anew, and the others are not
-// touched. It may be called before and while the gateway runs.
+// touched. When one of them cannot be opened, nothing is changed. It may be
+// called before and while the gateway runs, and blocks until the channels that
+// had to end have ended; everything else goes on meanwhile.
 func (g *Gateway) Apply(ctx context.Context, list []ChannelConfig) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	wanted := map[channels.ID]ChannelConfig{}
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	fresh := map[channels.ID]*line{}
+	wanted := map[channels.ID]bool{}
 	for _, c := range list {
-		wanted[c.ID] = c
-	}
-	for _, id := range slices.Sorted(maps.Keys(g.lines)) {
-		if _, ok := wanted[id]; !ok {
-			g.lines[id].stop()
-			delete(g.lines, id)
-		}
-	}
-	for _, c := range list {
-		old := g.lines[c.ID]
-		if old != nil && old.take(ctx, c) {
+		wanted[c.ID] = true
+		if old := g.line(c.ID); old != nil && old.fits(c) {
 			continue
-		}
-		if old != nil {
-			old.stop()
 		}
 		l, err := g.newLine(ctx, c)
 		if err != nil {
-			delete(g.lines, c.ID)
 			return fmt.Errorf("channel %s: %w", c.ID, err)
 		}
-		g.lines[c.ID] = l
-		if g.ctx != nil && g.ctx.Err() == nil {
-			g.startLocked(l)
+		fresh[c.ID] = l
+	}
+	var ended []*line
+	for _, old := range g.allLines() {
+		if !wanted[old.id] {
+			ended = append(ended, old)
 		}
 	}
+	for _, c := range list {
+		switch old := g.line(c.ID); {
+		case old == nil:
+		case old.take(ctx, c):
+			delete(fresh, c.ID)
+		default:
+			ended = append(ended, old)
+		}
+	}
+	g.swap(ended, fresh)
 	return nil
+}
+
+// swap ends lines, each at the same time as the others, and puts fresh ones in
+// their places. Until it has ended, a line is found under its id.
+func (g *Gateway) swap(ended []*line, fresh map[channels.ID]*line) {
+	var all sync.WaitGroup
+	for _, l := range ended {
+		all.Go(l.stop)
+	}
+	all.Wait()
+	g.mu.Lock()
+	for _, l := range ended {
+		delete(g.lines, l.id)
+	}
+	maps.Copy(g.lines, fresh)
+	ctx := g.ctx
+	g.mu.Unlock()
+	if ctx == nil || ctx.Err() != nil {
+		return
+	}
+	for _, l := range fresh {
+		l.start(ctx)
+	}
 }
 
 // SetAgent replaces the settings; turns that run keep theirs.

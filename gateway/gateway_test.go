@@ -332,6 +332,7 @@ func TestAgentThatKeepsFailingIsSetAside(t *testing.T) {
 		})}}
 	}, func(r *rig) {
 		r.accept(said("anna", "1", "go"))
+		r.after(5 * time.Minute)
 		got := r.wait(1)
 		if !strings.Contains(got[0].Text, "set it aside") {
 			t.Errorf("told %q", got[0].Text)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 )
 
 // How long something that is visibly incomplete waits for its other pieces.
@@ -48,6 +50,21 @@ func oneThing(a, b channels.Event) bool {
 		return true // a batch of forwards, and the comment that goes with it
 	}
 	return len([]rune(first.Text)) >= pasteLength
+}
+
+// goesOn reports whether an event that does not name the bot is a further piece
+// of one that did: only the first photo of an album, and only the first part of
+// a long paste, has the mention.
+func (s *sitting) goesOn(r bus.Record, e channels.Event, j identity.Judgement) bool {
+	for i := len(s.items) - 1; i >= 0; i-- {
+		it := s.items[i]
+		if it.scope.Scope != j.Scope {
+			continue
+		}
+		_, message := e.Content.(channels.Message)
+		return message && oneThing(it.event, e) && r.Published.Sub(it.rec.Published) <= incomplete(it.event)
+	}
+	return false
 }
 
 // countThings counts what a person would call messages: an album, a batch of

@@ -19,6 +19,7 @@ type host struct {
 	mu        sync.Mutex
 	health    channels.Health
 	heard     time.Time
+	lost      time.Time     // since when it has not been connected
 	connected chan struct{} // closed at the first connection
 }
 
@@ -27,6 +28,7 @@ var _ channels.Host = (*host)(nil)
 func newHost(g *Gateway, c ChannelConfig) *host {
 	h := &host{g: g, cfg: c, connected: make(chan struct{})}
 	h.health = channels.Health{Phase: channels.Connecting, Since: g.now()}
+	h.lost = h.health.Since
 	if g.outside != nil {
 		h.Outside = g.outside(c)
 	}
@@ -53,6 +55,9 @@ func (h *host) Report(n channels.Health) {
 		n.As = h.health.As
 	}
 	n.Since = h.health.Since
+	if h.health.Phase == channels.Connected {
+		h.lost = h.g.now()
+	}
 	if n.Phase != h.health.Phase {
 		n.Since = h.g.now()
 		h.g.log.Info("channel", "channel", h.cfg.ID, "kind", n.Phase, "err", n.Err)
@@ -83,6 +88,16 @@ func (h *host) Health() channels.Health {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.health
+}
+
+// away is how long the channel has not been connected, whatever it tried.
+func (h *host) away() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.health.Phase == channels.Connected {
+		return 0
+	}
+	return h.g.now().Sub(h.lost)
 }
 
 func (h *host) lastHeard() time.Time {

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
@@ -44,6 +47,7 @@ func (g *Gateway) sweep(ctx context.Context) {
 	if n != (bus.Swept{}) {
 		g.log.Info("retention applied", "bodies", n.Bodies, "dead", n.Dead, "keys", n.Keys, "expired", n.Expired)
 	}
+	g.tidy(ctx)
 	old, err := g.spend.forget(ctx, dayOf(g.now().Add(-spendKept)))
 	if err == nil && len(old) > 0 {
 		err = g.bus.Write(ctx, old...)
@@ -51,6 +55,72 @@ func (g *Gateway) sweep(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		g.log.Error("forget old spending", "err", err)
 	}
+}
+
+// tidyRows is how many rows of each space one sweep looks at.
+const tidyRows = 5000
+
+// tidy removes state that nothing refers to any more: what turns left behind
+// goes with the bodies of their events, what may be replayed with the dead
+// letters.
+func (g *Gateway) tidy(ctx context.Context) {
+	over := func(at time.Time, keep time.Duration) bool {
+		return keep > 0 && !at.IsZero() && g.now().Sub(at) > keep
+	}
+	long := max(g.keep.Bodies, g.keep.Dead)
+	if g.keep.Bodies <= 0 || g.keep.Dead <= 0 {
+		long = 0 // something is kept for ever
+	}
+	jobs := []error{
+		g.dir.Tidy(ctx),
+		g.finishPairings(ctx), // those whose release failed
+		g.forget(ctx, turnSpace, func(e bus.Entry) bool {
+			var r turnRecord
+			return json.Unmarshal(e.Value, &r) == nil && over(r.Ended, g.keep.Bodies)
+		}),
+		g.forget(ctx, gatheredSpace, func(e bus.Entry) bool {
+			turn, err := g.bus.Get(ctx, turnSpace, string(e.Value))
+			return err == nil && turn.Version == 0
+		}),
+		g.forget(ctx, stepSpace, func(e bus.Entry) bool {
+			var r stepRow
+			return json.Unmarshal(e.Value, &r) == nil && over(r.At, long)
+		}),
+	}
+	for _, space := range delivery.Spaces() {
+		jobs = append(jobs, g.forget(ctx, space, func(e bus.Entry) bool { return over(delivery.LastUse(e), long) }))
+	}
+	if err := errors.Join(jobs...); err != nil && ctx.Err() == nil {
+		g.log.Error("tidy the state", "err", err)
+	}
+}
+
+// forget deletes rows of a space that are over, and have not changed since they
+// were read. Each call looks at the next few; the end is followed by the start.
+func (g *Gateway) forget(ctx context.Context, space string, over func(bus.Entry) bool) error {
+	after := g.tidied[space]
+	for range tidyRows / 1000 {
+		rows, err := g.bus.List(ctx, space, "", after, 1000)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if !over(r) {
+				continue
+			}
+			err := g.bus.Write(ctx, bus.Write{Space: space, Key: r.Key, If: r.Version})
+			if err != nil && !errors.Is(err, bus.ErrConflict) {
+				return err
+			}
+		}
+		if len(rows) == 0 {
+			after = ""
+			break
+		}
+		after = rows[len(rows)-1].Key
+	}
+	g.tidied[space] = after
+	return nil
 }
 
 // Pairings lists who asks to be let in.

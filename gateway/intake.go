@@ -6,7 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
@@ -19,7 +24,13 @@ import (
 type intake struct {
 	g  *Gateway
 	id channels.ID
+
+	mu       sync.Mutex
+	accounts map[channels.AccountID]bool // that events came from, at most mostAccounts
 }
+
+// mostAccounts bounds what an intake remembers, for channels of many accounts.
+const mostAccounts = 1024
 
 var _ channels.Sink = (*intake)(nil)
 
@@ -42,6 +53,7 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 	for _, w := range b.State {
 		batch.State = append(batch.State, bus.Write{Space: stateSpace(i.id), Key: w.Key, Value: w.Value})
 	}
+	i.remember(b.Events)
 	began := i.g.now()
 	if err := i.g.bus.Publish(ctx, batch); err != nil {
 		return i.refusal(ctx, err)
@@ -53,9 +65,17 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 
 func (i *intake) record(e channels.Event) (bus.Record, error) {
 	e.Where.Channel, e.Where.Account = i.id, e.Account
+	if len(e.Raw) > 0 && !json.Valid(e.Raw) {
+		e.Raw = nil // for show only: an event is not lost for it
+	}
 	body, err := json.Marshal(e)
 	if err != nil {
 		return bus.Record{}, err
+	}
+	for _, name := range []string{e.Key, string(e.Account), e.Where.Order()} {
+		if !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 || e.Key == "" {
+			return bus.Record{}, errName
+		}
 	}
 	r := bus.Record{
 		Workspace: i.g.dir.Workspace(), Queue: bus.Inbox, Channel: string(i.id), Account: string(e.Account),
@@ -65,6 +85,20 @@ func (i *intake) record(e channels.Event) (bus.Record, error) {
 		r.Queue, r.Order = bus.Urgent, r.Order+bus.UrgentSuffix
 	}
 	return r, nil
+}
+
+// errName: such an event can never be kept, so that trying again is of no use.
+var errName = errors.New("an event's key and ids must be UTF-8 without NUL, and its key not empty")
+
+// remember notes the accounts that events come from.
+func (i *intake) remember(events []channels.Event) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, e := range events {
+		if len(i.accounts) < mostAccounts {
+			i.accounts[e.Account] = true
+		}
+	}
 }
 
 // urgent reports whether an event must reach a conversation that is busy.
@@ -119,28 +153,42 @@ var errEnough = errors.New("the reader has enough")
 
 // ended reports whether the turn that answers the event is over.
 func (i *intake) ended(ctx context.Context, key string) (bool, error) {
-	turn, err := i.turnOf(ctx, key)
-	if err != nil {
-		return false, err
-	}
-	e, err := i.g.bus.Get(ctx, turnSpace, turn)
-	return e.Version > 0, err
+	_, ended, err := i.turnOf(ctx, key)
+	return ended, err
 }
 
-// turnOf names the turn that answers an event: its own, or the one that
-// gathered it.
-func (i *intake) turnOf(ctx context.Context, key string) (string, error) {
-	own := turnID(string(i.id), "", key)
-	e, err := i.g.bus.Get(ctx, gatheredSpace, own)
-	if err != nil || e.Version == 0 {
-		return own, err
+// turnOf names the turn that answers an event, its own or the one that
+// gathered it, and says whether it has ended. A reader knows the event's key
+// only, so the account is found by trying.
+func (i *intake) turnOf(ctx context.Context, key string) (turn string, ended bool, err error) {
+	i.mu.Lock()
+	accounts := slices.Sorted(maps.Keys(i.accounts))
+	i.mu.Unlock()
+	for _, a := range accounts {
+		turn = turnID(string(i.id), string(a), key)
+		e, err := i.g.bus.Get(ctx, gatheredSpace, turn)
+		if err != nil {
+			return "", false, err
+		}
+		if e.Version > 0 {
+			turn = string(e.Value)
+		}
+		if e, err = i.g.bus.Get(ctx, turnSpace, turn); err != nil || e.Version > 0 {
+			return turn, true, err
+		}
+		if len(accounts) == 1 {
+			break
+		}
+		if all, err := i.g.bus.Replies(ctx, string(i.id), turn+"/r"); err != nil || len(all) > 0 {
+			return turn, false, err
+		}
 	}
-	return string(e.Value), nil
+	return turn, false, nil
 }
 
 func (i *intake) unseen(ctx context.Context, key string, seen map[string]bool, each func(channels.Part) bool) error {
-	turn, err := i.turnOf(ctx, key)
-	if err != nil {
+	turn, _, err := i.turnOf(ctx, key)
+	if err != nil || turn == "" {
 		return err
 	}
 	letters, err := i.g.bus.Replies(ctx, string(i.id), turn+"/r")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -15,20 +16,22 @@ import (
 // line is one running channel: its connection, its intake and its courier.
 type line struct {
 	g       *Gateway
+	id      channels.ID
 	host    *host
 	ch      channels.Channel
 	sink    *intake
 	courier *delivery.Courier
 
-	mu     sync.Mutex
-	cfg    ChannelConfig
-	cancel context.CancelFunc
-	done   chan struct{} // closed when everything of the line has ended; nil before start
+	cancel context.CancelFunc // set, as done, when it is started
+	done   chan struct{}      // closed when everything of the line has ended; nil before start
+
+	mu  sync.Mutex
+	cfg ChannelConfig
 }
 
 // newLine opens a channel, without I/O.
 func (g *Gateway) newLine(ctx context.Context, c ChannelConfig) (*line, error) {
-	l := &line{g: g, cfg: c, sink: &intake{g: g, id: c.ID}}
+	l := &line{g: g, id: c.ID, cfg: c, sink: &intake{g: g, id: c.ID, accounts: map[channels.AccountID]bool{}}}
 	l.host = newHost(g, c)
 	ch, err := c.Driver.Open(ctx, l.host, c.Section)
 	if err != nil {
@@ -41,21 +44,21 @@ func (g *Gateway) newLine(ctx context.Context, c ChannelConfig) (*line, error) {
 	return l, nil
 }
 
-// startLocked starts a line; the caller holds g.mu and g.ctx is set.
-func (g *Gateway) startLocked(l *line) {
-	if l.done != nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(g.ctx)
-	l.cancel, l.done = cancel, make(chan struct{})
-	g.draining.Add(1)
+// start starts a line, for as long as ctx lasts. The sends that are under way
+// at its end finish while the channel still runs: some platforms are spoken to
+// on the connection on which they are heard.
+func (l *line) start(ctx context.Context) {
+	ctx, l.cancel = context.WithCancel(ctx)
+	l.done = make(chan struct{})
 	go func() {
-		defer g.draining.Done()
 		defer close(l.done)
+		receiving, end := context.WithCancel(context.WithoutCancel(ctx))
+		defer end()
 		var all sync.WaitGroup
-		all.Go(func() { l.receive(ctx) })
-		all.Go(func() { _ = l.courier.Run(ctx) })
-		all.Go(func() { l.register(ctx) })
+		all.Go(func() { l.receive(receiving) })
+		all.Go(func() { l.register(receiving) })
+		_ = l.courier.Run(ctx) // returns when ctx ends
+		end()
 		all.Wait()
 	}()
 }
@@ -91,7 +94,7 @@ func (l *line) receive(ctx context.Context) {
 		if h := l.host.Health(); h.Phase != channels.Broken {
 			l.host.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: h.Fix, As: h.As})
 		}
-		l.g.log.Error("channel ended; it will be started again", "channel", l.cfg.ID, "err", err, "duration", pause)
+		l.g.log.Error("channel ended; it will be started again", "channel", l.id, "err", err, "duration", pause)
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
@@ -107,13 +110,21 @@ var errPanicked = errors.New("the adapter panicked")
 
 // runOnce shields the process from an adapter that panics.
 func (l *line) runOnce(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			l.g.log.Error("adapter panicked", "channel", l.cfg.ID, "err", p)
-			err = errPanicked
-		}
-	}()
+	defer l.recovered(&err)
 	return l.ch.Run(ctx, l.sink)
+}
+
+func (l *line) registerOnce(ctx context.Context, c channels.Commander) (err error) {
+	defer l.recovered(&err)
+	return c.Register(ctx, commandSpecs())
+}
+
+// recovered makes an error of an adapter's panic. It is to be deferred.
+func (l *line) recovered(err *error) {
+	if p := recover(); p != nil {
+		l.g.log.Error("adapter panicked", "channel", l.id, "err", p, "stack", string(debug.Stack()))
+		*err = errPanicked
+	}
 }
 
 // register shows the commands natively, once the channel is connected.
@@ -124,11 +135,11 @@ func (l *line) register(ctx context.Context) {
 	}
 	pause := reopenFirst
 	for l.host.waitConnected(ctx) == nil {
-		err := c.Register(ctx, commandSpecs())
+		err := l.registerOnce(ctx, c)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		l.g.log.Warn("register commands", "channel", l.cfg.ID, "err", err)
+		l.g.log.Warn("register commands", "channel", l.id, "err", err)
 		t := time.NewTimer(max(pause, channels.RetryAfter(err)))
 		select {
 		case <-t.C:
@@ -140,25 +151,45 @@ func (l *line) register(ctx context.Context) {
 	}
 }
 
+// fits reports whether a changed configuration asks nothing of the adapter.
+func (l *line) fits(c ChannelConfig) bool {
+	return l.alike(c) && bytes.Equal(c.Section, l.config().Section)
+}
+
+// alike reports whether the channel need not be opened anew, if its adapter
+// takes the section.
+func (l *line) alike(c ChannelConfig) bool {
+	old := l.config()
+	return c.Driver.Name() == old.Driver.Name() && c.Unlimited == old.Unlimited && c.Public == old.Public
+}
+
 // take applies a changed configuration in place and reports whether it could.
+// Two calls never run at the same time; others read the configuration meanwhile.
 func (l *line) take(ctx context.Context, c ChannelConfig) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	same := c.Driver == l.cfg.Driver && c.Unlimited == l.cfg.Unlimited && c.Public == l.cfg.Public
-	if !same {
+	old := l.config()
+	if !l.alike(c) || !bytes.Equal(c.Section, old.Section) && !l.reload(ctx, c.Section) {
 		return false
 	}
-	if !bytes.Equal(c.Section, l.cfg.Section) {
-		r, ok := channels.As[channels.Reloader](l.ch)
-		if !ok || r.Reload(ctx, c.Section) != nil {
-			return false
-		}
-	}
-	if !reflect.DeepEqual(c, l.cfg) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !reflect.DeepEqual(c.Policy, old.Policy) || c.Stream != old.Stream || !bytes.Equal(c.Section, old.Section) {
 		l.g.log.Info("channel takes a changed configuration", "channel", c.ID)
 	}
 	l.cfg = c
 	return true
+}
+
+func (l *line) reload(ctx context.Context, section []byte) bool {
+	r, ok := channels.As[channels.Reloader](l.ch)
+	if !ok {
+		return false
+	}
+	var err error
+	func() {
+		defer l.recovered(&err)
+		err = r.Reload(ctx, section)
+	}()
+	return err == nil
 }
 
 func (l *line) config() ChannelConfig {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t
 	head := taken[0]
 	p := &port{s: s, t: t, head: head, mode: settings.Queue, taken: len(taken), cancel: cancel, fresh: make(chan struct{}, 1)}
 	ctx, p.end = context.WithCancel(ctx)
-	p.all.Go(func() { p.keep(ctx) })
+	p.start(func() { p.keep(ctx) })
 	l := s.g.line(head.event.Where.Channel)
 	if l == nil {
 		return p
@@ -62,12 +63,26 @@ func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t
 	_, live := channels.As[channels.Drafter](l.ch)
 	p.streams = l.config().Stream && feat.Drafts && !live
 	if typer, ok := channels.As[channels.Typer](l.ch); ok && feat.TypingFor > 0 {
-		p.all.Go(func() { p.typing(ctx, typer, feat.TypingFor) })
+		p.start(func() { p.typing(ctx, typer, feat.TypingFor) })
 	}
 	if p.streams || live {
-		p.all.Go(func() { p.show(ctx, l.courier, max(feat.DraftEvery, 100*time.Millisecond), live) })
+		p.start(func() { p.show(ctx, l.courier, max(feat.DraftEvery, 100*time.Millisecond), live) })
 	}
 	return p
+}
+
+// start runs one of the port's parts. One that panics ends the turn, which is
+// then tried again, and not the process.
+func (p *port) start(f func()) {
+	p.all.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				p.s.g.log.Error("a part of a turn panicked", "turn", p.t.ID, "err", v, "stack", string(debug.Stack()))
+				p.cancel(errPanicked)
+			}
+		}()
+		f()
+	})
 }
 
 // close ends the signs of life and waits until nothing of them is under way,
@@ -80,9 +95,9 @@ func (p *port) close() {
 // keep extends the lease while the turn runs, and in the mode interrupt looks
 // for what was added.
 func (p *port) keep(ctx context.Context) {
-	every, before := keepEvery, 0
-	if p.mode == Interrupt { // else the items belong to the turn
-		every, before = 300*time.Millisecond, p.waiting()
+	every := keepEvery
+	if p.mode == Interrupt {
+		every = 300 * time.Millisecond
 	}
 	for pause(ctx, every) == nil {
 		var err error
@@ -97,22 +112,17 @@ func (p *port) keep(ctx context.Context) {
 			return
 		case err != nil && ctx.Err() == nil:
 			p.s.g.log.Warn("extend a lease", "turn", p.t.ID, "err", err)
-		case p.mode == Interrupt && p.waiting() > before:
+		case p.mode == Interrupt && p.waiting() > 0:
 			p.cancel(errInterrupted)
 			return
 		}
 	}
 }
 
-// waiting counts what the same speaker has said and is not part of the turn.
+// waiting counts what the turn would take in if it started over.
 func (p *port) waiting() int {
-	n := 0
-	for _, it := range p.s.items {
-		if joinable(it.event) && it.scope.Scope == p.head.scope.Scope {
-			n++
-		}
-	}
-	return n
+	more, _ := split(p.s.items, p.head, p.mode, p.taken)
+	return len(more)
 }
 
 // Next implements agent.Port.
@@ -147,15 +157,13 @@ func (p *port) latest() string {
 
 // Journal implements agent.Port.
 func (p *port) Journal(ctx context.Context, st agent.Step) error {
-	v, err := json.Marshal(st)
+	v, err := json.Marshal(stepRow{Step: st, At: p.s.g.now()})
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	p.steps = append(p.steps, st.Index)
 	return p.s.hold(ctx, bus.Hold{State: []bus.Write{{Space: stepSpace, Key: stepKey(p.t.ID, st.Index), Value: v}}})
 }
-
-func stepKey(turn string, i int) string { return fmt.Sprintf("%s/%06d", turn, i) }
 
 // Approve implements agent.Port. Until somebody can be asked, the answer is no.
 func (p *port) Approve(context.Context, agent.Request) (agent.Decision, error) {
@@ -167,10 +175,21 @@ func (p *port) typing(ctx context.Context, t channels.Typer, lasts time.Duration
 	wait := typingAfter
 	for pause(ctx, wait) == nil {
 		call, cancel := context.WithTimeout(ctx, lasts)
-		err := t.Type(call, p.head.event.Where)
+		err := typeSafely(call, t, p.head.event.Where)
 		cancel()
 		wait = max(lasts*4/5, channels.RetryAfter(err))
 	}
+}
+
+// typeSafely shields a turn from an adapter that panics: nobody needs to see
+// that the bot is at work.
+func typeSafely(ctx context.Context, t channels.Typer, at channels.Address) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return t.Type(ctx, at)
 }
 
 // show lets the answer be seen while it grows: a first message through the
@@ -214,7 +233,7 @@ func (p *port) showOnce(ctx context.Context, c courier, text string, live bool) 
 		Turn: p.t.ID, Stage: delivery.Draft, Made: p.s.g.now(),
 	}
 	if !live && !p.drafted {
-		rec, err := delivery.Record(p.s.g.dir.Workspace(), p.t.ID+"/0", out)
+		rec, err := delivery.Record(p.s.g.dir.Workspace(), draftRecord(p.t.ID), out)
 		if err != nil {
 			return err
 		}

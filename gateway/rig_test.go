@@ -36,6 +36,8 @@ type rigOptions struct {
 	stream bool
 	rate   channels.Rate
 	engine bus.Engine // nil: a new one
+	wrap   func(*chat) channels.Channel
+	keep   bus.Retention
 }
 
 // member is a policy that admits the sender "anna" everywhere it matters.
@@ -62,8 +64,12 @@ func newRig(t *testing.T, o rigOptions) *rig {
 		o.policy = open
 	}
 	r.chat.rate = o.rate
-	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Version: "test", Log: log})
-	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{r.chat}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
+	var ch channels.Channel = r.chat
+	if o.wrap != nil {
+		ch = o.wrap(r.chat)
+	}
+	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Version: "test", Log: log})
+	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{ch}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
 	if err := r.gw.Apply(t.Context(), []gateway.ChannelConfig{cfg}); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +231,7 @@ func (c *chat) Send(_ context.Context, p channels.Part) (channels.Receipt, error
 	return channels.Receipt{ID: channels.MessageID(fmt.Sprintf("m%d", len(c.log))), At: time.Now()}, err
 }
 
-type driver struct{ c *chat }
+type driver struct{ c channels.Channel }
 
 func (driver) Name() string                           { return "chat" }
 func (driver) Schema() []byte                         { return []byte("{}") }

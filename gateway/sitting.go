@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -23,7 +24,9 @@ const (
 	sittingGrace = 8 * time.Second // for turns under way when the gateway stops
 	maxAttempts  = 8               // an event that ends the process this often is set aside
 	maxGathered  = 20              // messages one turn answers at most
-	runAgain     = 3 * time.Second
+	alone        = maxAttempts / 2 // from the next attempt on, an event is tried by itself
+	runAgain     = 3 * time.Second // doubled with each attempt
+	runAgainMost = 30 * time.Second
 )
 
 // work is how the inbox and its urgent lane are worked off.
@@ -32,7 +35,7 @@ func (g *Gateway) work(queue string, parallel int) bus.Work {
 		Want: bus.Want{Queue: queue, For: sittingLease}, Parallel: parallel, Grace: sittingGrace, Log: g.log,
 		Do: func(stopping, work context.Context, l *bus.Lease) {
 			s := &sitting{g: g, lease: l, stopping: stopping, verdicts: map[string]bus.Verdict{}}
-			s.run(work)
+			s.safely(work)
 		},
 	}
 }
@@ -51,6 +54,11 @@ type sitting struct {
 	verdicts map[string]bus.Verdict
 	emit     []bus.Record
 	state    []bus.Write
+	heard    []session.Heard    // what was not meant for the bot, and is not kept yet
+	passed   []identity.Pairing // requests that are settled with this
+	current  string             // key of the event that is being worked on
+	decided  bool               // something was judged that decides about later events
+	blamed   bool               // an event was set aside
 }
 
 // item is an event that passed the gate.
@@ -58,6 +66,18 @@ type item struct {
 	rec   bus.Record
 	event channels.Event
 	scope identity.Judgement
+}
+
+// safely shields the process from what an adapter or an event makes panic; the
+// event is tried again, and set aside in the end.
+func (s *sitting) safely(ctx context.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.g.log.Error("a sitting panicked", "conversation", s.lease.Order, "err", v, "stack", string(debug.Stack()))
+			s.again(ctx, errPanicked)
+		}
+	}()
+	s.run(ctx)
 }
 
 func (s *sitting) run(ctx context.Context) {
@@ -68,12 +88,12 @@ func (s *sitting) run(ctx context.Context) {
 	case errors.Is(err, bus.ErrLeaseLost), s.stopping.Err() != nil:
 		s.giveBack(ctx)
 		return
-	default:
-		s.again(ctx, err)
-		return
 	}
-	if err != nil && !errors.Is(err, bus.ErrLeaseLost) && ctx.Err() == nil {
-		s.g.log.Error("settle; the work will be done again", "conversation", s.lease.Order, "err", err)
+	switch {
+	case err == nil:
+		s.release(ctx)
+	case !errors.Is(err, bus.ErrLeaseLost):
+		s.again(ctx, err)
 	}
 }
 
@@ -87,75 +107,117 @@ func (s *sitting) sit(ctx context.Context) error {
 	if s.stopping.Err() != nil {
 		return s.stopping.Err()
 	}
-	switch c := s.items[0].event.Content.(type) {
+	head := s.items[0]
+	s.current = head.rec.Key
+	switch c := head.event.Content.(type) {
 	case channels.Command:
-		return s.command(ctx, s.items[0], c)
+		return s.command(ctx, head, c)
 	case channels.Press:
-		return s.press(ctx, s.items[0], c)
+		return s.press(ctx, head, c)
 	default:
 		return s.turn(ctx)
 	}
 }
 
 // admit decodes and judges records, resolves those that may not act, and adds
-// the others to the items.
+// the others to the items. After a judgement that decides about later events it
+// leaves those to the next lease.
 func (s *sitting) admit(ctx context.Context, records []bus.Record) error {
 	s.looked = s.g.now()
 	for _, r := range records {
+		if s.decided {
+			return nil
+		}
 		if _, known := s.verdicts[r.Key]; known {
 			continue
 		}
-		if r.Attempt > maxAttempts {
-			s.setAside(r)
-			continue
-		}
-		var e channels.Event
-		if err := json.Unmarshal(r.Body, &e); err != nil {
-			s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "unreadable: " + err.Error()}
-			continue
-		}
-		l := s.g.line(channels.ID(r.Channel))
-		if l == nil {
-			s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "the channel is no longer configured"}
-			continue
-		}
-		j, err := s.g.dir.Judge(ctx, e, l.config().Policy)
-		if err != nil {
-			return fmt.Errorf("judge: %w", err)
-		}
-		if err := s.resolve(ctx, r, e, j); err != nil {
+		if err := s.admitOne(ctx, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
+	var e channels.Event
+	if err := json.Unmarshal(r.Body, &e); err != nil {
+		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "unreadable: " + err.Error()}
+		return nil
+	}
+	l := s.g.line(channels.ID(r.Channel))
+	if l == nil {
+		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "the channel is no longer configured"}
+		return nil
+	}
+	if r.Attempt > 2*maxAttempts { // even to judge it fails
+		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "it cannot be judged"}
+		return nil
+	}
+	j, err := s.g.dir.Judge(ctx, e, l.config().Policy)
+	if err != nil {
+		return fmt.Errorf("judge: %w", err)
+	}
+	// The lease hands out all that is due, so what stands behind an event that
+	// ends the process has as many attempts: one is blamed at a time.
+	if r.Attempt > maxAttempts && !s.blamed {
+		s.blamed = true
+		return s.setAside(r, e, j)
+	}
+	return s.resolve(ctx, r, e, j)
+}
+
 // resolve applies a judgement; what may run becomes an item.
 func (s *sitting) resolve(ctx context.Context, r bus.Record, e channels.Event, j identity.Judgement) error {
-	s.state = append(s.state, j.State...)
+	if len(j.State) > 0 {
+		s.state, s.decided = append(s.state, j.State...), true
+	}
+	if j.Passed != nil {
+		s.passed = append(s.passed, *j.Passed)
+	}
+	if j.Do == identity.Background && s.goesOn(r, e, j) {
+		j.Do = identity.Run
+	}
 	switch j.Do {
 	case identity.Run:
 		if why, skip := pointless(e.Content); skip {
-			s.ignored(r, e, why)
-			return nil
+			return s.ignored(r, e, why)
 		}
 		s.items = append(s.items, item{rec: r, event: e, scope: j})
 		return nil
 	case identity.Background:
-		return s.overhear(ctx, r, e)
+		s.overhear(r, e)
+		return nil
 	case identity.Park:
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Park, Tag: j.Tag, At: j.Until}
 		if j.Reply != "" {
 			s.g.metrics.ignored(e.Where.Channel, "pairing")
 			return s.reply(e, noticeKey(r, "pair"), j.Reply)
 		}
+		return nil
 	case identity.Answer:
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Ack}
+		if err := s.ended(r); err != nil {
+			return err
+		}
 		return s.reply(e, noticeKey(r, "gate"), j.Reply)
-	default:
-		s.ignored(r, e, j.Reason)
 	}
-	return nil
+	if m, ok := e.Content.(channels.Moved); ok {
+		return s.moved(ctx, r, e, m)
+	}
+	return s.ignored(r, e, j.Reason)
+}
+
+// moved gives the room's session to its new id.
+func (s *sitting) moved(ctx context.Context, r bus.Record, e channels.Event, m channels.Moved) error {
+	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Ack, Reason: "conversation moved"}
+	if m.To == "" || e.Room.Direct {
+		return nil
+	}
+	to := e.Where
+	to.Conversation = m.To
+	w, err := s.g.book.Move(ctx, s.g.dir.Workspace(), e.Where, to)
+	s.state, s.decided = append(s.state, w...), true
+	return err
 }
 
 // pointless says which events pass the gate but start nothing.
@@ -170,30 +232,46 @@ func pointless(c channels.Content) (string, bool) {
 	}
 }
 
-func (s *sitting) ignored(r bus.Record, e channels.Event, why string) {
+func (s *sitting) ignored(r bus.Record, e channels.Event, why string) error {
 	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Ack, Reason: why}
 	s.g.metrics.ignored(e.Where.Channel, channels.ContentType(e.Content))
 	s.g.log.Debug("event ignored", "channel", e.Where.Channel, "event", e.Key, "kind", channels.ContentType(e.Content), "err", why)
+	if e.Room.Direct {
+		return s.ended(r)
+	}
+	return nil
 }
 
-func (s *sitting) overhear(ctx context.Context, r bus.Record, e channels.Event) error {
+func (s *sitting) overhear(r bus.Record, e channels.Event) {
 	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Ack, Reason: "not addressed"}
-	if _, ok := e.Content.(channels.Message); !ok {
+	if _, ok := e.Content.(channels.Message); ok {
+		s.heard = append(s.heard, session.Heard{Seq: r.Seq, Event: e})
+	}
+}
+
+// ended notes that an event without a turn is done with, for those who wait
+// for its answer.
+func (s *sitting) ended(r bus.Record) error {
+	now := s.g.now()
+	v, err := json.Marshal(turnRecord{Events: []string{r.Key}, Began: now, Ended: now})
+	if err != nil {
+		return err
+	}
+	s.state = append(s.state, bus.Write{Space: turnSpace, Key: turnID(r.Channel, r.Account, r.Key), Value: v})
+	return nil
+}
+
+// setAside makes a dead letter of an event that has failed or ended the process
+// again and again, and tells the person, if it was one who may be answered.
+func (s *sitting) setAside(r bus.Record, e channels.Event, j identity.Judgement) error {
+	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: fmt.Sprintf("not settled in %d attempts", r.Attempt-1)}
+	if j.Do != identity.Run {
 		return nil
 	}
-	w, err := s.g.book.Overheard(ctx, r.Seq, e)
-	s.state = append(s.state, w...)
-	return err
-}
-
-// setAside makes a dead letter of an event that has ended the process again
-// and again, and tells the person.
-func (s *sitting) setAside(r bus.Record) {
-	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: fmt.Sprintf("not settled in %d attempts", r.Attempt-1)}
-	var e channels.Event
-	if json.Unmarshal(r.Body, &e) == nil {
-		_ = s.reply(e, noticeKey(r, "aside"), textSetAside)
+	if err := s.ended(r); err != nil {
+		return err
 	}
+	return s.reply(e, noticeKey(r, "aside"), textSetAside)
 }
 
 // reply puts a short answer of the gateway itself into the outbox.
@@ -222,23 +300,48 @@ func quoted(e channels.Event) channels.MessageID {
 	return ""
 }
 
+// noticeKey names an answer of the gateway itself. It begins as the replies of
+// turns do, for those who read the replies to an event.
 func noticeKey(r bus.Record, what string) string {
-	return turnID(r.Channel, r.Account, r.Key) + "/" + what
+	return turnID(r.Channel, r.Account, r.Key) + "/r-" + what
 }
+
+// settleFor bounds the last word on a lease. It is said even when the work was
+// cut off: what is done is done.
+const settleFor = 3 * time.Second
 
 // settle commits everything.
 func (s *sitting) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.heard) > 0 {
+		w, err := s.g.book.Overheard(ctx, s.heard[0].Event.Where, s.heard)
+		if err != nil {
+			return err
+		}
+		s.state = append(s.state, w...)
+	}
 	err := s.g.bus.Settle(ctx, s.lease, bus.Outcome{Verdicts: s.verdicts, Emit: s.emit, State: s.state})
 	if err == nil {
 		s.g.settled.ring()
+		if len(s.emit) > 0 && s.stopping.Err() != nil {
+			s.g.late.Store(true)
+		}
 	}
 	return err
 }
 
-// settleFor bounds the last word on a lease when the gateway stops.
-const settleFor = 3 * time.Second
+// release frees what was parked for somebody who has been let in. What fails
+// here is completed by the housekeeping.
+func (s *sitting) release(ctx context.Context) {
+	for _, p := range s.passed {
+		if err := s.g.finishPairing(context.WithoutCancel(ctx), p); err != nil {
+			s.g.log.Error("release what a stranger wrote", "channel", p.Where.Channel, "err", err)
+		}
+	}
+}
 
 // giveBack ends the lease as if it had never been taken.
 func (s *sitting) giveBack(ctx context.Context) {
@@ -253,19 +356,27 @@ func (s *sitting) giveBack(ctx context.Context) {
 	_ = s.g.bus.Settle(ctx, s.lease, bus.Outcome{Verdicts: v}) // else the lease expires by itself
 }
 
-// again lets everything be tried once more after a failure of our own.
+// again lets the event that failed be tried once more after a pause. The others
+// of the lease wait behind it, and their attempts do not count.
 func (s *sitting) again(ctx context.Context, cause error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.g.log.Error("a conversation could not be worked on; it will be tried again", "conversation", s.lease.Order, "err", cause)
-	at := s.g.now().Add(runAgain)
 	v := map[string]bus.Verdict{}
+	first := true
 	for _, r := range s.lease.Records {
-		v[r.Key] = bus.Verdict{Fate: bus.Retry, At: at, Reason: "internal failure"}
+		v[r.Key] = bus.Verdict{Fate: bus.Release}
+		if r.Key == s.current || s.current == "" && first {
+			pause := min(runAgain<<min(max(r.Attempt-1, 0), 8), runAgainMost)
+			v[r.Key] = bus.Verdict{Fate: bus.Retry, At: s.g.now().Add(pause), Reason: "internal failure"}
+		}
+		first = false
 	}
-	_ = s.g.bus.Settle(ctx, s.lease, bus.Outcome{Verdicts: v})
+	if err := s.g.bus.Settle(ctx, s.lease, bus.Outcome{Verdicts: v}); err != nil && !errors.Is(err, bus.ErrLeaseLost) {
+		s.g.log.Error("settle; the work will be done again", "conversation", s.lease.Order, "err", err)
+	}
 }
 
 // join takes in what arrived in the conversation meanwhile.
@@ -287,27 +398,36 @@ func (s *sitting) hold(ctx context.Context, h bus.Hold) error {
 	return err
 }
 
-// gather takes the items that head's turn may answer out of the waiting ones:
-// head, and what the same person added. Nothing is taken across that person's
-// own command, whose place in the order means something.
-func (s *sitting) gather(head item, mode QueueMode, already int) []item {
-	var taken, rest []item
+// gather takes the items that head's turn may answer out of the waiting ones.
+func (s *sitting) gather(head item, mode QueueMode, already int) (taken []item) {
+	taken, s.items = split(s.items, head, mode, already)
+	return taken
+}
+
+// split finds the items that head's turn may answer: head, and what the same
+// person added. Nothing is taken across that person's own command, whose place
+// in the order means something. One thing, such as an album, is not cut in two
+// by the limit, within reason.
+func split(items []item, head item, mode QueueMode, already int) (taken, rest []item) {
 	closed := false
-	for _, it := range s.items {
-		same := it.scope.Scope == head.scope.Scope
-		switch {
-		case closed || !same || already+len(taken) >= maxGathered:
+	for _, it := range items {
+		if closed || it.scope.Scope != head.scope.Scope {
 			rest = append(rest, it)
+			continue
+		}
+		goesOn := len(taken) > 0 && oneThing(taken[len(taken)-1].event, it.event)
+		n := already + len(taken)
+		switch {
 		case !joinable(it.event),
-			len(taken) > 0 && mode == Followup && !oneThing(taken[len(taken)-1].event, it.event):
+			len(taken) > 0 && mode == Followup && !goesOn,
+			n >= maxGathered && !goesOn, n >= 2*maxGathered:
 			closed = true
 			rest = append(rest, it)
 		default:
 			taken = append(taken, it)
 		}
 	}
-	s.items = rest
-	return taken
+	return taken, rest
 }
 
 // joinable reports whether an event may be answered together with others.

@@ -57,13 +57,12 @@ func (g *Gateway) runs() bool {
 
 // Channels lists the running channels by id.
 func (g *Gateway) Channels() []ChannelStatus {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	all := make([]ChannelStatus, 0, len(g.lines))
-	for id, l := range g.lines {
+	lines := g.allLines()
+	all := make([]ChannelStatus, 0, len(lines))
+	for _, l := range lines {
 		h := l.host.Health()
 		c := ChannelStatus{
-			ID: id, Adapter: l.config().Driver.Name(), Phase: h.Phase, As: h.As, Fix: h.Fix, Since: h.Since,
+			ID: l.id, Adapter: l.config().Driver.Name(), Phase: h.Phase, As: h.As, Fix: h.Fix, Since: h.Since,
 			Heard: l.host.lastHeard(), Sent: l.courier.LastSent(),
 		}
 		if h.Err != nil {
@@ -80,15 +79,16 @@ func (g *Gateway) Channels() []ChannelStatus {
 const readyGrace = 2 * time.Minute
 
 // Ready reports whether every channel receives, or is being retried within its
-// grace, and names those that do not.
+// grace, and names those that do not. A channel that changes between connecting
+// and retrying is not connected all the while.
 func (g *Gateway) Ready() (bool, []channels.ID) {
 	var late []channels.ID
-	for _, c := range g.Channels() {
-		if c.Phase == channels.Connected || c.Phase != channels.Broken && g.now().Sub(c.Since) < readyGrace {
-			continue
+	for _, l := range g.allLines() {
+		if l.host.Health().Phase == channels.Broken || l.host.away() >= readyGrace {
+			late = append(late, l.id)
 		}
-		late = append(late, c.ID)
 	}
+	slices.Sort(late)
 	return len(late) == 0, late
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,26 +45,54 @@ type turnRecord struct {
 }
 
 // errInterrupted is the cause of a turn that starts over with what was added.
-var errInterrupted = errors.New("interrupted")
+// To the agent it is a stop: it tells what was spent until then.
+var errInterrupted = fmt.Errorf("interrupted: %w", agent.ErrStopped)
 
 // turn runs one turn for the head of the items, and what is gathered with it.
+// It can be stopped from the moment it is begun.
 func (s *sitting) turn(ctx context.Context) error {
 	settings := s.g.settings()
-	if err := s.complete(ctx, settings.Queue); err != nil {
+	head := s.items[0]
+	if head.rec.Attempt > alone {
+		settings.Queue = Followup // whoever is to blame, it takes no others with it
+	}
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	leave := s.g.running.add(head.event.Where.Order(), &run{scope: head.scope.Scope, began: s.g.now(), cancel: cancel})
+	defer leave()
+	taken, t, result, err := s.passes(running, settings, head)
+	leave()
+	if err != nil && errors.Is(context.Cause(running), agent.ErrStopped) && !errors.Is(err, bus.ErrLeaseLost) {
+		if len(taken) == 0 {
+			taken = s.gather(head, settings.Queue, 0)
+		}
+		t, result, err = s.unbegun(head), agent.Result{Usage: result.Usage}, nil
+	}
+	if err != nil {
 		return err
 	}
-	head := s.items[0]
-	taken := s.gather(head, settings.Queue, 0)
+	return s.conclude(ctx, taken, t, result)
+}
+
+// passes runs the agent until it comes to an end without being interrupted.
+func (s *sitting) passes(ctx context.Context, settings AgentSettings, head item) ([]item, *sat, agent.Result, error) {
+	if err := s.complete(ctx, settings.Queue); err != nil {
+		return nil, nil, agent.Result{}, err
+	}
+	first := settings.Queue
+	if first == Followup && head.rec.Attempt <= alone && s.g.now().Sub(head.rec.Published) > longWait {
+		first = Collect // what came while the gateway was away is answered together
+	}
+	taken := s.gather(head, first, 0)
+	var spent []agent.Usage
 	for {
 		result, t, err := s.once(ctx, settings, taken)
-		if errors.Is(err, errInterrupted) {
-			taken = append(taken, s.gather(head, settings.Queue, len(taken))...)
-			continue
+		result.Usage = append(spent, result.Usage...)
+		if !errors.Is(err, errInterrupted) {
+			return taken, t, result, err
 		}
-		if err != nil {
-			return err
-		}
-		return s.conclude(taken, t, result)
+		spent = result.Usage
+		taken = append(taken, s.gather(head, settings.Queue, len(taken))...)
 	}
 }
 
@@ -73,8 +103,18 @@ type sat struct {
 	began   time.Time
 	stopped bool
 	forget  []bus.Write // the overheard messages that it takes up
+	steps   []string    // keys of what an earlier run journalled
 	port    *port
 }
+
+// unbegun is a turn that was stopped before the agent saw it.
+func (s *sitting) unbegun(head item) *sat {
+	t := &sat{session: session.Of(head.scope.Scope), began: s.g.now(), stopped: true, port: &port{}}
+	t.Turn = agent.Turn{ID: idOf(head), Scope: head.scope.Scope, Where: head.event.Where, Room: head.event.Room}
+	return t
+}
+
+func idOf(head item) string { return turnID(head.rec.Channel, head.rec.Account, head.rec.Key) }
 
 // once runs the agent once over what was taken.
 func (s *sitting) once(ctx context.Context, settings AgentSettings, taken []item) (agent.Result, *sat, error) {
@@ -84,8 +124,6 @@ func (s *sitting) once(ctx context.Context, settings AgentSettings, taken []item
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	head := taken[0]
-	defer s.g.running.add(head.event.Where.Order(), &run{scope: head.scope.Scope, began: t.began, cancel: cancel})()
 	t.port = s.newPort(ctx, cancel, t, settings, taken)
 	failpoint.Hit(failpoint.TurnBefore)
 	result, err := runSafely(ctx, settings.Runner, t.Turn, t.port)
@@ -93,7 +131,7 @@ func (s *sitting) once(ctx context.Context, settings AgentSettings, taken []item
 	t.port.close()
 	cause := context.Cause(ctx)
 	switch {
-	case errors.Is(cause, errInterrupted), errors.Is(cause, bus.ErrLeaseLost):
+	case errors.Is(cause, errInterrupted), errors.Is(cause, bus.ErrLeaseLost), errors.Is(cause, errPanicked):
 		return result, t, cause
 	case err != nil:
 		return result, t, fmt.Errorf("turn %s: %w", t.ID, err)
@@ -112,7 +150,7 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 	}
 	t := &sat{session: id, began: s.g.now()}
 	t.Turn = agent.Turn{
-		ID: turnID(head.rec.Channel, head.rec.Account, head.rec.Key), Scope: head.scope.Scope,
+		ID: idOf(head), Scope: head.scope.Scope,
 		Where: head.event.Where, Room: head.event.Room, Events: applyEdits(events(taken)), History: history,
 		Model: settings.Model, Instructions: settings.Instructions, Note: s.circumstances(taken),
 		Allowance: s.g.spend.left(settings.DailySpend), Attempt: head.rec.Attempt,
@@ -121,16 +159,23 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 		t.Model = meta.Model
 	}
 	if !head.event.Room.Direct {
-		if t.Background, t.forget, err = s.g.book.Background(ctx, head.event.Where); err != nil {
+		if t.Background, t.forget, err = s.g.book.Background(ctx, head.event.Where, s.heardBefore(head)); err != nil {
 			return nil, err
 		}
 	}
-	if head.rec.Attempt > 1 {
-		if t.Journal, err = s.journal(ctx, t.ID); err != nil {
-			return nil, err
-		}
+	// Also at the first attempt: a turn that was given back, or interrupted, has
+	// a journal, and its attempt did not count.
+	if t.Journal, t.steps, err = s.journal(ctx, t.ID); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+// heardBefore are the overheard messages of this sitting that came before an
+// event.
+func (s *sitting) heardBefore(head item) []session.Heard {
+	i, _ := slices.BinarySearchFunc(s.heard, head.rec.Seq, func(h session.Heard, seq int64) int { return cmp.Compare(h.Seq, seq) })
+	return s.heard[:i]
 }
 
 // circumstances tells the model when messages had to wait for long.
@@ -144,20 +189,28 @@ func (s *sitting) circumstances(taken []item) string {
 // longWait is the age from which a message is answered with an excuse.
 const longWait = 15 * time.Minute
 
-func (s *sitting) journal(ctx context.Context, turn string) ([]agent.Step, error) {
+// stepRow is how a step is kept.
+type stepRow struct {
+	agent.Step
+	At time.Time `json:"at"`
+}
+
+func stepKey(turn string, i int) string { return fmt.Sprintf("%s/%06d", turn, i) }
+
+// journal reads what earlier runs of the turn have journalled.
+func (s *sitting) journal(ctx context.Context, turn string) (steps []agent.Step, keys []string, err error) {
 	rows, err := s.g.bus.List(ctx, stepSpace, turn+"/", "", 0)
 	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
-	var steps []agent.Step
 	for _, r := range rows {
-		var st agent.Step
+		var st stepRow
 		if err := json.Unmarshal(r.Value, &st); err != nil {
-			return nil, fmt.Errorf("journal: %w", err)
+			return nil, nil, fmt.Errorf("journal: %w", err)
 		}
-		steps = append(steps, st)
+		steps, keys = append(steps, st.Step), append(keys, r.Key)
 	}
-	return steps, nil
+	return steps, keys, nil
 }
 
 var errAgentPanicked = errors.New("the agent panicked")
@@ -174,18 +227,18 @@ func runSafely(ctx context.Context, r agent.Runner, t agent.Turn, p *port) (res 
 }
 
 // conclude turns a result into verdicts, replies, history and records.
-func (s *sitting) conclude(taken []item, t *sat, result agent.Result) error {
+func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result agent.Result) error {
+	first := len(taken) // those that had been waiting
 	taken = append(taken, t.port.joined...)
 	keys := make([]string, len(taken))
 	for i, it := range taken {
 		keys[i] = it.rec.Key
 		s.verdicts[it.rec.Key] = bus.Verdict{Fate: bus.Ack}
 		if i > 0 {
-			own := turnID(it.rec.Channel, it.rec.Account, it.rec.Key)
-			s.state = append(s.state, bus.Write{Space: gatheredSpace, Key: own, Value: []byte(t.ID)})
+			s.state = append(s.state, bus.Write{Space: gatheredSpace, Key: idOf(it), Value: []byte(t.ID)})
 		}
 	}
-	if err := s.answer(taken, t, result); err != nil {
+	if err := s.answer(ctx, taken[:first], t, result); err != nil {
 		return err
 	}
 	history, err := s.g.book.Append(t.session, taken[0].rec.Seq, result.Entries)
@@ -193,50 +246,60 @@ func (s *sitting) conclude(taken []item, t *sat, result agent.Result) error {
 		return err
 	}
 	s.state = append(append(s.state, history...), t.forget...)
+	if t.forget != nil {
+		s.heard = s.heard[len(s.heardBefore(taken[0])):]
+	}
 	s.state = append(s.state, s.g.spend.record(t.ID, t.Scope, result.Usage)...)
+	for _, i := range t.port.steps {
+		t.steps = append(t.steps, stepKey(t.ID, i))
+	}
+	for _, k := range t.steps {
+		s.state = append(s.state, bus.Write{Space: stepSpace, Key: k})
+	}
+	return s.recorded(t, keys, result)
+}
+
+// recorded keeps what remains of a turn.
+func (s *sitting) recorded(t *sat, keys []string, result agent.Result) error {
 	rec := turnRecord{Session: t.session, Events: keys, Began: t.began, Ended: s.g.now(), Stopped: t.stopped}
 	if result.Failed != nil {
 		rec.Failed = string(result.Failed.Kind)
 		s.g.log.Warn("turn without a full answer", "channel", t.Where.Channel, "turn", t.ID, "err", result.Failed)
 	}
 	v, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	for _, i := range t.port.steps {
-		s.state = append(s.state, bus.Write{Space: stepSpace, Key: stepKey(t.ID, i)})
-	}
 	s.state = append(s.state, bus.Write{Space: turnSpace, Key: t.ID, Value: v})
-	return nil
+	return err
 }
 
 // answer makes the outbox records of a turn's replies. There is always one,
 // unless a person stopped the turn before there was anything to see.
-func (s *sitting) answer(taken []item, t *sat, result agent.Result) error {
-	replies := result.Replies
-	switch {
-	case t.stopped && len(replies) == 0 && !t.port.drafted:
-		return nil // the answer to /stop is the answer
-	case len(replies) == 0:
-		replies = []agent.Reply{{Markdown: textNoAnswer}}
+func (s *sitting) answer(ctx context.Context, waited []item, t *sat, result agent.Result) error {
+	replies := slices.DeleteFunc(slices.Clone(result.Replies), func(r agent.Reply) bool {
+		return strings.TrimSpace(r.Markdown) == "" && len(r.Files) == 0
+	})
+	if len(replies) == 0 {
+		if t.stopped {
+			drafted, err := s.drafted(ctx, t)
+			if err != nil || !drafted {
+				return err // the answer to /stop is the answer
+			}
+			replies = []agent.Reply{{}} // an end for what can be seen
+		} else {
+			replies = []agent.Reply{{Markdown: textNoAnswer}}
+		}
 	}
 	if t.stopped {
 		replies[0].Markdown = strings.TrimSpace(replies[0].Markdown + "\n\n*(stopped)*")
 	}
-	if note := gatheredNote(taken, t.port.joined, s.g.now()); note != "" {
-		replies[0].Markdown = note + replies[0].Markdown
-	}
-	head := taken[0].event
+	replies[0].Markdown = gatheredNote(waited, t.began) + replies[0].Markdown
+	head := waited[0].event
 	for i, r := range replies {
 		out := delivery.Outbound{
 			To: head.Where, Direct: head.Room.Direct, Markdown: r.Markdown, Plain: r.Plain, Files: r.Files,
 			Buttons: r.Buttons, Via: head.Via, Turn: t.ID, Made: s.g.now(),
 		}
-		if i == 0 {
-			out.ReplyTo = quoted(head)
-			if t.port.streams {
-				out.Stage = delivery.Final
-			}
+		if i == 0 { // an earlier run may have shown a draft, whatever this one did
+			out.ReplyTo, out.Stage = quoted(head), delivery.Final
 		}
 		rec, err := delivery.Record(s.g.dir.Workspace(), fmt.Sprintf("%s/r%03d", t.ID, i), out)
 		if err != nil {
@@ -247,14 +310,26 @@ func (s *sitting) answer(taken []item, t *sat, result agent.Result) error {
 	return nil
 }
 
+// drafted reports whether this or an earlier run of the turn has shown a draft.
+func (s *sitting) drafted(ctx context.Context, t *sat) (bool, error) {
+	if t.port.drafted {
+		return true, nil
+	}
+	all, err := s.g.bus.Replies(ctx, string(t.Where.Channel), draftRecord(t.ID))
+	return len(all) > 0, err
+}
+
+// draftRecord is the key of a turn's first draft in the outbox.
+func draftRecord(turn string) string { return turn + "/0" }
+
 // gatheredNote says that one answer is meant for several messages, where that
-// is not plain to see: they had been waiting before the turn began.
-func gatheredNote(taken, joined []item, now time.Time) string {
-	n := countThings(taken[:len(taken)-len(joined)])
+// is not plain to see: they had been waiting when the turn began.
+func gatheredNote(waited []item, began time.Time) string {
+	n := countThings(waited)
 	if n < 2 {
 		return ""
 	}
-	if now.Sub(taken[0].rec.Published) > longWait {
+	if began.Sub(waited[0].rec.Published) > longWait {
 		return fmt.Sprintf(textGatheredLate, n)
 	}
 	return fmt.Sprintf(textGathered, n)

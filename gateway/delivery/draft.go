@@ -94,7 +94,7 @@ func (a *attempt) shown(r channels.Receipt) bus.Outcome {
 func metered(v *channels.Via) bool { return v != nil && v.Uses > 0 }
 
 func (c *Courier) draftPart(o Outbound, key string, feat channels.Features) channels.Part {
-	body := markup.Parse(o.Markdown)
+	body := markup.Draft(o.Markdown)
 	if feat.MaxText > 0 {
 		body = markup.Head(body, feat.Dialect, feat.MaxText)
 	}

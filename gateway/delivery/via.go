@@ -18,8 +18,8 @@ const viaSpace = "via"
 
 // viaUse is how often a reply path was used.
 type viaUse struct {
-	Used    int       `json:"used"`
-	Expires time.Time `json:"expires"`
+	Used int       `json:"used"`
+	At   time.Time `json:"at"` // of the last use, or the path's end if that is later
 }
 
 // viaKey names a path without showing its token.
@@ -76,7 +76,10 @@ func (a *attempt) nextUse(ctx context.Context, v *channels.Via) (kv.Write, bool,
 	if use.Used >= v.Uses {
 		return kv.Write{}, false, nil
 	}
-	use.Used, use.Expires = use.Used+1, v.Expires
+	use.Used, use.At = use.Used+1, a.c.Now()
+	if v.Expires.After(use.At) {
+		use.At = v.Expires
+	}
 	b, err := json.Marshal(use)
 	return kv.Write{Space: viaSpace, Key: key, If: cond, Value: b}, true, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
@@ -65,7 +66,7 @@ func (s *shelf) catchUp(ctx context.Context, store kv.Reader, id ID) error {
 		}
 		s.keys, s.entries = append(s.keys, r.Key), append(s.entries, e)
 	}
-	if over := len(s.keys) - maxLoaded; over > 0 {
+	if over := len(s.keys) - mostLoaded; over > 0 {
 		s.keys, s.entries = s.keys[over:], s.entries[over:]
 	}
 	return nil
@@ -73,13 +74,22 @@ func (s *shelf) catchUp(ctx context.Context, store kv.Reader, id ID) error {
 
 func (s *shelf) fresh(ctx context.Context, store kv.Reader, prefix string) ([]kv.Entry, error) {
 	if n := len(s.keys); n > 0 {
-		rows, err := store.List(ctx, entries, prefix, s.keys[n-1], maxLoaded)
-		if err != nil || len(rows) < maxLoaded {
+		rows, err := store.List(ctx, entries, prefix, s.keys[n-1], mostLoaded)
+		if err != nil || len(rows) < mostLoaded {
 			return rows, err
 		}
 		s.keys, s.entries = nil, nil // more was added than is ever looked at
 	}
-	return store.Latest(ctx, entries, prefix, maxLoaded)
+	rows, err := store.Latest(ctx, entries, prefix, firstLoaded)
+	if err != nil || len(rows) < firstLoaded || slices.ContainsFunc(rows, isSummary) {
+		return rows, err
+	}
+	return store.Latest(ctx, entries, prefix, mostLoaded)
+}
+
+func isSummary(r kv.Entry) bool {
+	var e struct{ Role agent.Role }
+	return json.Unmarshal(r.Value, &e) == nil && e.Role == agent.Summary
 }
 
 func (c *cache) shelf(id ID) *shelf {

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
-	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
@@ -31,8 +30,12 @@ const (
 // MaxBackground is how many messages that were not meant for the bot a room keeps.
 const MaxBackground = 50
 
-// maxLoaded bounds what one turn reads; compaction keeps histories far below it.
-const maxLoaded = 400
+// How many entries a turn reads: few at first, more when the last summary is
+// not among them, and never more than the most.
+const (
+	firstLoaded = 400
+	mostLoaded  = 6400
+)
 
 // ID names a session.
 type ID string
@@ -42,11 +45,11 @@ func Of(s scope.Scope) ID {
 	if !s.Valid() {
 		return ""
 	}
-	id := url.PathEscape(s.Workspace()) + "|" + s.Conversation()
+	id := roomID(s.Workspace(), s.Conversation())
 	if s.Direct() {
-		id += "|" + url.PathEscape(s.Member())
+		id += ID("|" + strings.ReplaceAll(url.PathEscape(s.Member()), separator, "%21"))
 	}
-	return ID(strings.ReplaceAll(id, separator, "%21"))
+	return id
 }
 
 // separator ends a session's or a conversation's name in a key. It never
@@ -58,6 +61,8 @@ type Meta struct {
 	After string    `json:"after,omitempty"` // entries up to this key no longer count
 	Model string    `json:"model,omitempty"` // chosen with /model; empty: the configured one
 	Since time.Time `json:"since"`           // of the last /new
+
+	version int64 // of the stored value
 }
 
 // Book reads sessions. It is safe for concurrent use.
@@ -79,6 +84,7 @@ func (b *Book) Meta(ctx context.Context, id ID) (Meta, error) {
 	if err := json.Unmarshal(e.Value, &m); err != nil {
 		return m, fmt.Errorf("session meta: %w", err)
 	}
+	m.version = e.Version
 	return m, nil
 }
 
@@ -117,10 +123,15 @@ func entryKey(id ID, turn int64, i int) string {
 	return fmt.Sprintf("%s%s%016x.%04x", id, separator, turn, i)
 }
 
-// Save makes the write that replaces a session's meta.
+// Save makes the write that replaces a session's meta. It fails when the meta
+// has changed since it was read: a button may choose a model while /new runs.
 func Save(id ID, m Meta) (kv.Write, error) {
 	v, err := json.Marshal(m)
-	return kv.Write{Space: metas, Key: string(id), Value: v}, err
+	cond := m.version
+	if cond == 0 {
+		cond = kv.Absent
+	}
+	return kv.Write{Space: metas, Key: string(id), If: cond, Value: v}, err
 }
 
 // Reset makes the write that begins the session anew after the given turn. The
@@ -128,44 +139,4 @@ func Save(id ID, m Meta) (kv.Write, error) {
 func Reset(id ID, m Meta, turn int64, now time.Time) (kv.Write, error) {
 	m.After, m.Since = entryKey(id, turn, 0xffff), now
 	return Save(id, m)
-}
-
-// Overheard makes the writes that keep a room's message as context, and drop
-// what is too old.
-func (b *Book) Overheard(ctx context.Context, seq int64, e channels.Event) ([]kv.Write, error) {
-	e.Raw, e.Via = nil, nil
-	v, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("overheard: %w", err)
-	}
-	prefix := e.Where.Order() + separator
-	writes := []kv.Write{{Space: background, Key: fmt.Sprintf("%s%016x", prefix, seq), Value: v}}
-	kept, err := b.store.List(ctx, background, prefix, "", MaxBackground+20)
-	if err != nil {
-		return nil, err
-	}
-	for i := 0; i < len(kept)-MaxBackground+1; i++ {
-		writes = append(writes, kv.Write{Space: background, Key: kept[i].Key})
-	}
-	return writes, nil
-}
-
-// Background returns what was overheard in a room, oldest first, and the
-// writes that forget it once a turn has taken it up.
-func (b *Book) Background(ctx context.Context, at channels.Address) ([]channels.Event, []kv.Write, error) {
-	rows, err := b.store.Latest(ctx, background, at.Order()+separator, MaxBackground)
-	if err != nil {
-		return nil, nil, err
-	}
-	events := make([]channels.Event, 0, len(rows))
-	forget := make([]kv.Write, 0, len(rows))
-	for _, r := range rows {
-		var e channels.Event
-		if err := json.Unmarshal(r.Value, &e); err != nil {
-			return nil, nil, fmt.Errorf("overheard: %w", err)
-		}
-		events = append(events, e)
-		forget = append(forget, kv.Write{Space: background, Key: r.Key})
-	}
-	return events, forget, nil
 }

@@ -1,0 +1,222 @@
+package gateway_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+)
+
+func pairs() rigOptions {
+	return rigOptions{policy: identity.Policy{DM: identity.DMPairing, Groups: identity.GroupsAllowlist}}
+}
+
+// TestStrangerWhoSaysSeveralThings at once gets one code, and is answered once
+// when they are let in.
+func TestStrangerWhoSaysSeveralThings(t *testing.T) {
+	bubble(t, pairs, func(r *rig) {
+		r.accept(said("friend", "1", "one"), said("friend", "2", "two"))
+		r.after(time.Second)
+		if n := len(r.chat.sent()); n != 1 {
+			t.Errorf("told %d things at once, want the code", n)
+		}
+		r.accept(ordered("friend", "3", "help", ""))
+		r.after(time.Minute)
+		open, err := r.gw.Pairings(t.Context())
+		if err != nil || len(open) != 1 || len(r.chat.sent()) != 1 {
+			t.Fatalf("requests %+v, %v; told %q", open, err, sentTexts(r.chat.sent()))
+		}
+		if _, err := r.gw.ApprovePairing(t.Context(), r.owner(), open[0].Code); err != nil {
+			t.Fatal(err)
+		}
+		r.after(time.Minute)
+		got := sentTexts(r.chat.sent())
+		if len(got) != 3 || !strings.Contains(strings.Join(got, "\n"), "echo: one | two") {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
+// TestStartLinkAndAMessage in one batch: the message is that of a member.
+func TestStartLinkAndAMessage(t *testing.T) {
+	bubble(t, pairs, func(r *rig) {
+		r.accept(said("anna", "1", "before"))
+		r.wait(1)
+		code, err := r.dir.StartCode(t.Context(), r.owner(), identity.OwnerID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.accept(ordered("anna", "2", "start", code), said("anna", "3", "after"))
+		r.after(time.Minute)
+		got := sentTexts(r.chat.sent())[1:]
+		if len(got) != 2 || !strings.Contains(got[0], "Welcome") && !strings.Contains(got[1], "Welcome") {
+			t.Fatalf("told %q", got)
+		}
+		if all := strings.Join(got, "\n"); !strings.Contains(all, "before") || !strings.Contains(all, "after") {
+			t.Errorf("what was written is not answered: %q", got)
+		}
+	})
+}
+
+// TestStrangersAreNotTold that something of theirs failed: they may not even
+// know that there is a bot.
+func TestStrangersAreNotTold(t *testing.T) {
+	bubble(t, func() rigOptions {
+		return rigOptions{policy: identity.Policy{DM: identity.DMAllowlist, Allow: []string{"anna"}}}
+	}, func(r *rig) {
+		for _, who := range []string{"anna", "mallory"} {
+			e := said(who, "k-"+who, "x")
+			r.accept(e)
+		}
+		r.wait(1)
+		r.stop()
+		// The same again, as records that have ended the process too often.
+		r.accept(said("anna", "5", "x"), said("mallory", "6", "x"))
+		for range 9 {
+			ls, err := r.bus.Lease(t.Context(), bus.Want{Queue: bus.Inbox, N: 2, For: time.Second, NoWait: true})
+			if err != nil || len(ls) != 2 {
+				t.Fatal(len(ls), err)
+			}
+			<-time.After(2 * time.Second)
+		}
+		next := newRig(t, rigOptions{engine: r.bus, policy: identity.Policy{DM: identity.DMAllowlist, Allow: []string{"anna"}}})
+		next.after(time.Minute)
+		got := next.chat.sent()
+		if len(got) != 1 || got[0].To != "dm-anna" || !strings.Contains(got[0].Text, "set it aside") {
+			t.Errorf("told %+v", got)
+		}
+		next.stop()
+	})
+}
+
+// TestOneBadMessageTakesNoOthersAlong: what stands behind a message that ends
+// the process each time is answered.
+func TestOneBadMessageTakesNoOthersAlong(t *testing.T) {
+	picky := runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+		if strings.Contains(texts(t.Events), "bad") {
+			panic("boom")
+		}
+		return reply("echo: " + texts(t.Events)), nil
+	})
+	bubble(t, func() rigOptions { return rigOptions{agent: gateway.AgentSettings{Runner: picky}} }, func(r *rig) {
+		r.accept(said("anna", "1", "bad"), said("anna", "2", "good"), said("anna", "3", "better"))
+		r.after(time.Hour)
+		got := sentTexts(r.chat.sent())
+		if len(got) != 2 || !strings.Contains(got[0], "set it aside") || !strings.Contains(got[1], "good | better") {
+			t.Errorf("told %q", got)
+		}
+		dead, err := r.bus.DeadLetters(t.Context(), bus.Inbox, 0, 0)
+		if err != nil || len(dead) != 1 {
+			t.Errorf("%d dead letters, %v", len(dead), err)
+		}
+	})
+}
+
+// TestCrashesBlameOneAtATime: the attempts of all that was leased together are
+// as many, and only one of them can be to blame.
+func TestCrashesBlameOneAtATime(t *testing.T) {
+	bubble(t, plain, func(r *rig) {
+		r.stop()
+		r.accept(said("anna", "1", "bad"), said("anna", "2", "good"))
+		for range 9 {
+			ls, err := r.bus.Lease(t.Context(), bus.Want{Queue: bus.Inbox, For: time.Second, NoWait: true})
+			if err != nil || len(ls) != 1 {
+				t.Fatal(len(ls), err)
+			}
+			<-time.After(2 * time.Second)
+		}
+		next := newRig(t, rigOptions{engine: r.bus})
+		next.after(time.Minute)
+		got := sentTexts(next.chat.sent())
+		if len(got) != 2 || !strings.Contains(got[0], "set it aside") || got[1] != "echo: good" {
+			t.Errorf("told %q", got)
+		}
+		next.stop()
+	})
+}
+
+// TestWhatWasOverheard reaches the turn that follows, in whatever portions it
+// came, and no other.
+func TestWhatWasOverheard(t *testing.T) {
+	for _, together := range []bool{true, false} {
+		var heard []string
+		bubble(t, func() rigOptions {
+			heard = nil
+			return rigOptions{agent: gateway.AgentSettings{Runner: runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+				heard = append(heard, texts(t.Background))
+				return reply("echo: " + texts(t.Events)), nil
+			})}}
+		}, func(r *rig) {
+			batch := []channels.Event{
+				saidIn("room", "anna", "1", "a", false), saidIn("room", "ben", "2", "b", false), saidIn("room", "ben", "3", "what?", true),
+				saidIn("room", "anna", "4", "c", false),
+			}
+			if together {
+				r.accept(batch...)
+			} else {
+				for _, e := range batch {
+					r.accept(e)
+					r.settle()
+				}
+			}
+			r.wait(1)
+			r.accept(saidIn("room", "ben", "5", "and?", true))
+			r.wait(2)
+			if d := cmp.Diff([]string{"a | b", "c"}, heard); d != "" {
+				t.Errorf("together %v: %s", together, d)
+			}
+		})
+	}
+}
+
+// TestPiecesThatDoNotNameTheBot: in a room only the first photo of an album,
+// and the first part of a long paste, has the mention.
+func TestPiecesThatDoNotNameTheBot(t *testing.T) {
+	bubble(t, plain, func(r *rig) {
+		piece := func(key, text string, first bool) channels.Event {
+			e := saidIn("room", "anna", key, "", first)
+			e.Content = channels.Message{ID: channels.MessageID(key), Text: text, Group: "album"}
+			return e
+		}
+		r.accept(piece("1", "one", true))
+		r.after(100 * time.Millisecond)
+		r.accept(piece("2", "two", false), saidIn("room", "anna", "3", "aside", false), saidIn("room", "ben", "4", "aside", false))
+		r.after(5 * time.Second)
+		if d := cmp.Diff([]string{"echo: one | two"}, sentTexts(r.chat.sent())); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// TestMovedRoomRemembers: a room that gets a new id goes on where it was.
+func TestMovedRoomRemembers(t *testing.T) {
+	var history int
+	bubble(t, func() rigOptions {
+		return rigOptions{agent: gateway.AgentSettings{Runner: runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+			history = len(t.History)
+			res := reply("echo")
+			res.Entries = []agent.Entry{{Role: agent.User, Text: "x"}, {Role: agent.Assistant, Text: "y"}}
+			return res, nil
+		})}}
+	}, func(r *rig) {
+		r.accept(saidIn("old", "anna", "1", "x", true))
+		r.wait(1)
+		e := saidIn("old", "", "2", "", true)
+		e.Content = channels.Moved{To: "new"}
+		r.accept(e)
+		r.settle()
+		r.accept(saidIn("new", "anna", "3", "x", true))
+		r.wait(2)
+		if history != 2 {
+			t.Errorf("the agent was given %d entries, want 2", history)
+		}
+	})
+}
