@@ -184,6 +184,9 @@ func (c *crash) everybody(do func(chat int)) {
 	all.Wait()
 }
 
+// repeats is how long a gateway lives before it repeats what is in doubt.
+const repeats = time.Second
+
 // torment starts the gateway and ends it at random moments, until it has died
 // as often as it should or nothing is left to do.
 func (c *crash) torment(ctx context.Context) {
@@ -198,6 +201,9 @@ func (c *crash) torment(ctx context.Context) {
 			c.receiving(patience)
 		}
 		wait := time.Duration(c.rng.Int64N(int64(c.calm)))
+		if c.rng.IntN(6) == 0 {
+			wait += repeats // long enough that what is in doubt is repeated, and may be hit
+		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,7 +104,7 @@ func dieAt(t *testing.T, name failpoint.Name, nth int) {
 		writing.Wait()
 		t.Fatalf("%s was not hit %d times", name, nth)
 	}
-	if !c.proc.killed() {
+	if !c.proc.diedOf(syscall.SIGKILL) {
 		t.Fatalf("the gateway ended otherwise: %v\n%s", c.proc.err, c.proc.log)
 	}
 	c.inFlight, _ = underWay(t, c.data())

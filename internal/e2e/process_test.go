@@ -66,10 +66,10 @@ func (p *process) running() bool {
 	}
 }
 
-// killed reports whether the process, which has ended, died by SIGKILL.
-func (p *process) killed() bool {
+// diedOf reports whether the process, which has ended, died of the signal.
+func (p *process) diedOf(sig syscall.Signal) bool {
 	ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL
+	return ok && ws.Signaled() && ws.Signal() == sig
 }
 
 // keptLog is how much of a process's output a failing test shows, in bytes.
