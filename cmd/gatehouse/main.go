@@ -49,7 +49,7 @@ func failure(err error) string {
 	for _, word := range []error{operator.ErrInvalid, operator.ErrConflict} {
 		text = strings.TrimPrefix(text, word.Error()+": ")
 	}
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(strings.ReplaceAll(text, "\t", "  "), "\n")
 	for i, l := range lines {
 		lines[i] = printable(l)
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -144,6 +146,8 @@ func details(ctx context.Context, d *desk, c gateway.ChannelStatus, probe bool) 
 	return append(append(all, "works as "+who.Name+" @"+who.Handle), who.Notes...)
 }
 
+var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$`)
+
 func channelsAdd(f *flags) *cobra.Command {
 	id, baseURL := "", ""
 	c := &cobra.Command{
@@ -163,6 +167,9 @@ func channelsAdd(f *flags) *cobra.Command {
 		if id == "" {
 			id = a[0]
 		}
+		if !validID.MatchString(id) {
+			return usageError{fmt.Errorf("%q is no name for a channel: it has 1 to 40 letters, digits, - or _, and begins with a letter or digit", id)}
+		}
 		return withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			return addChannel(ctx, c, d, api.NewChannel{ID: channels.ID(id), Adapter: a[0], Section: section(baseURL)})
 		})(c, a)
@@ -177,7 +184,30 @@ func section(baseURL string) map[string]any {
 	return map[string]any{"base_url": baseURL}
 }
 
+// tokenHints say where a newcomer gets a token.
+var tokenHints = map[string]string{
+	"telegram": "Telegram's @BotFather makes a bot and its token: open https://t.me/BotFather and send /newbot",
+}
+
+// notAdded says in words why a channel was not added, and what to do.
+func notAdded(platform string, err error) error {
+	e := (*api.Error)(nil)
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Kind {
+	case "channel_" + string(channels.Unauthorized):
+		return fmt.Errorf("%s refuses this token; copy it again, whole. Nothing was kept (%w)", platform, err)
+	case "channel_" + string(channels.Transient), "channel_" + string(channels.Ambiguous):
+		return fmt.Errorf("%s cannot be reached; check the network and try again. Nothing was kept (%w)", platform, err)
+	}
+	return err
+}
+
 func addChannel(ctx context.Context, c *cobra.Command, d *desk, n api.NewChannel) error {
+	if hint := tokenHints[n.Adapter]; hint != "" {
+		fmt.Fprintln(c.ErrOrStderr(), hint)
+	}
 	token, err := askSecret(c, "Token")
 	if err != nil {
 		return err
@@ -185,7 +215,7 @@ func addChannel(ctx context.Context, c *cobra.Command, d *desk, n api.NewChannel
 	n.Token = string(token)
 	added, err := d.AddChannel(ctx, n)
 	if err != nil {
-		return err
+		return notAdded(n.Adapter, err)
 	}
 	out := c.OutOrStdout()
 	fmt.Fprintf(out, "%s is %s (@%s)\n", added.ID, printable(added.Identity.Name), printable(added.Identity.Handle))

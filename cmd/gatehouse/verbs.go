@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
@@ -195,6 +198,9 @@ func pairCommand(f *flags) *cobra.Command {
 	return group("pair", "Let people in who wrote to a bot", list, approve, deny)
 }
 
+// queues can hold dead letters.
+var queues = []string{bus.Inbox, bus.Urgent, bus.Outbox}
+
 func deadCommand(f *flags) *cobra.Command {
 	queue := ""
 	list := &cobra.Command{
@@ -202,6 +208,12 @@ func deadCommand(f *flags) *cobra.Command {
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			return listDead(ctx, c.OutOrStdout(), d, queue)
 		}),
+		PreRunE: func(*cobra.Command, []string) error {
+			if queue != "" && !slices.Contains(queues, queue) {
+				return usageError{fmt.Errorf("there is no queue %q; there are: %s", queue, strings.Join(queues, ", "))}
+			}
+			return nil
+		},
 	}
 	list.Flags().StringVar(&queue, "queue", "", "inbox, urgent or outbox; default all")
 	show := &cobra.Command{
