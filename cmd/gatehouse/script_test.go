@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 //	occupy NAME                take a free port and put its address into $NAME
 //	lock FOLDER                own a data folder, as a second gateway does
 //	model ANSWER               from now on the scripted model says this
+//	slow DURATION              from now on it takes so long to begin, and echoes
+//	called N                   wait until it was asked so often since then
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -55,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"ready": scriptReady, "exits": scriptExits, "mode": scriptMode, "grab": scriptGrab,
 			"eventually": scriptEventually, "says": scriptSays, "starts": scriptStarts, "hears": scriptHears,
 			"block": scriptBlock, "unblock": scriptUnblock, "occupy": scriptOccupy, "lock": scriptLock, "model": scriptModel,
+			"slow": scriptSlow, "called": scriptCalled,
 		},
 	})
 }
@@ -277,4 +280,19 @@ func scriptModel(ts *testscript.TestScript, _ bool, a []string) {
 	want(ts, a, 1, "model ANSWER")
 	answer := strings.ReplaceAll(a[0], `\n`, "\n")
 	worldOf(ts).model.Follow(func(*agenttest.Request) agenttest.Answer { return agenttest.Say(answer) })
+}
+
+func scriptSlow(ts *testscript.TestScript, _ bool, a []string) {
+	want(ts, a, 1, "slow DURATION")
+	d, err := time.ParseDuration(a[0])
+	ts.Check(err)
+	worldOf(ts).model.Follow(agenttest.Slow(agenttest.Echo, d, 0, 1))
+}
+
+func scriptCalled(ts *testscript.TestScript, _ bool, a []string) {
+	want(ts, a, 1, "called N")
+	n, err := strconv.Atoi(a[0])
+	ts.Check(err)
+	w := worldOf(ts)
+	until(ts, "the model is asked", func() bool { return w.model.Calls() >= n })
 }
