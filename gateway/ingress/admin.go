@@ -179,7 +179,7 @@ func (a *Admin) chat(w http.ResponseWriter, r *http.Request, by scope.Scope) {
 	if r.Method == http.MethodGet && r.URL.Path == "/chat" {
 		f := a.frame(r.Context(), by, "/chat")
 		if by.Role().Administers() {
-			f.Notice = nextStep(a.o.Operator.Models())
+			f.Notice = nextStep(a.o.Operator.Models(by))
 		}
 		r = r.WithContext(web.WithFrame(r.Context(), f))
 	}

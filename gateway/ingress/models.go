@@ -25,7 +25,7 @@ type choices struct {
 }
 
 func (a *Admin) showModels(w http.ResponseWriter, r *http.Request, by scope.Scope, notice Node, c choices, status int) {
-	models := a.o.Operator.Models()
+	models := a.o.Operator.Models(by)
 	a.show(w, r, by, shown{title: "Models", active: "/models", notice: notice, status: status, body: []Node{
 		web.Heading("Models", "What your bot thinks with. Keys go to the vault; neither the model nor a message ever sees them."),
 		boosted(
@@ -150,7 +150,7 @@ func (a *Admin) setModel(w http.ResponseWriter, r *http.Request, by scope.Scope)
 }
 
 func (a *Admin) checkModel(w http.ResponseWriter, r *http.Request, by scope.Scope, m operator.Model, key string) {
-	if strings.TrimSpace(key) == "" && a.provider(m.Provider).NeedKey && stored(a.o.Operator.Models(), m.Name, m.Provider) {
+	if strings.TrimSpace(key) == "" && a.provider(m.Provider).NeedKey && stored(a.o.Operator.Models(by), m.Name, m.Provider) {
 		n := web.Notice(web.Quiet, P(Text("The stored key stays. Type the name of the model; to choose from a list, paste the key again.")))
 		a.showModels(w, r, by, nil, choices{checked: true, notice: n}, http.StatusOK)
 		return

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -292,11 +293,17 @@ func (p *Operator) Reload(ctx context.Context, by scope.Scope) ([]string, error)
 	return p.o.Settings.Reload(ctx)
 }
 
-// Providers lists the kinds of model provider.
+// Providers lists the kinds of model provider that this build knows. It says
+// nothing about this installation and needs no scope.
 func (p *Operator) Providers() []Provider { return p.o.Settings.Providers() }
 
-// Models lists the configured models.
-func (p *Operator) Models() []Model { return p.o.Settings.Models() }
+// Models lists the configured models; none to those who do not administer.
+func (p *Operator) Models(by scope.Scope) []Model {
+	if p.allow(by) != nil {
+		return nil
+	}
+	return p.o.Settings.Models()
+}
 
 // CheckModel asks a provider with a key, in one call, and lists its models.
 // Without one, a configured model that is Keyed is asked with its own. Nothing
@@ -335,31 +342,60 @@ type Added struct {
 }
 
 // AddChannel keeps a channel's token in the vault, asks the platform who it
-// is, and adds the channel. Nothing is kept when the platform refuses.
+// is, and adds the channel. Nothing is kept when the platform refuses, and no
+// secret that was there before is touched.
 func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter, token string, section map[string]any) (Added, error) {
 	if err := p.allow(by); err != nil {
 		return Added{}, err
 	}
-	for _, c := range p.o.Settings.Channels() {
-		if c.ID == id {
-			return Added{}, fmt.Errorf("%w: there is a channel %q already", ErrConflict, id)
-		}
+	if p.configured(id) {
+		return Added{}, fmt.Errorf("%w: there is a channel %q already", ErrConflict, id)
 	}
-	secret := strings.ToLower(string(id)) + "-token"
-	if _, err := p.o.Vault.Set(ctx, by.Workspace(), secret, []byte(strings.TrimSpace(token)), nil); err != nil {
+	if token = strings.TrimSpace(token); token == "" {
+		return Added{}, fmt.Errorf("%w: a channel needs a token", ErrInvalid)
+	}
+	secret, err := p.freeName(ctx, by, strings.ToLower(string(id))+"-token")
+	if err != nil {
+		return Added{}, err
+	}
+	if _, err := p.o.Vault.Set(ctx, by.Workspace(), secret, []byte(token), nil); err != nil {
 		return Added{}, fmt.Errorf("keep the token: %w", err)
 	}
-	full := map[string]any{"token": "secret://" + secret}
-	for k, v := range section {
-		full[k] = v
+	full := maps.Clone(section)
+	if full == nil {
+		full = map[string]any{}
 	}
+	full["token"] = "secret://" + secret
 	added, err := p.add(ctx, by, id, adapter, full)
-	if err != nil {
+	if err != nil && !p.configured(id) {
 		_ = p.o.Vault.Delete(context.WithoutCancel(ctx), by.Workspace(), secret)
 	}
 	return added, err
 }
 
+func (p *Operator) configured(id channels.ID) bool {
+	return slices.ContainsFunc(p.o.Settings.Channels(), func(c gateway.ChannelConfig) bool { return c.ID == id })
+}
+
+// freeName finds a name that no secret has. A channel that was removed has left
+// its token behind, and somebody may have chosen the name for another purpose.
+func (p *Operator) freeName(ctx context.Context, by scope.Scope, name string) (string, error) {
+	if err := vault.CheckName(name); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	all, err := p.o.Vault.List(ctx, by.Workspace())
+	if err != nil {
+		return "", err
+	}
+	free := name
+	for n := 2; slices.ContainsFunc(all, func(m vault.Meta) bool { return m.Name == free }); n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return free, nil
+}
+
+// add adds a channel whose token is kept already. Once it stands in the
+// configuration, a missing link is no failure: there is another way to get one.
 func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adapter string, section map[string]any) (Added, error) {
 	c, err := p.o.Settings.Channel(id, adapter, section)
 	if err != nil {
@@ -373,12 +409,8 @@ func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adap
 		return Added{}, err
 	}
 	out := Added{ID: id, Identity: who, Live: p.o.Running}
-	code, err := p.o.Directory.StartCode(ctx, by, by.Member())
-	if err != nil {
-		return out, err
-	}
-	if link, err := p.startLink(ctx, c, code); err == nil {
-		out.Link = link
+	if code, err := p.o.Directory.StartCode(ctx, by, by.Member()); err == nil {
+		out.Link, _ = p.startLink(ctx, c, code)
 	}
 	return out, nil
 }

@@ -184,7 +184,7 @@ func (h *handler) routes() map[string]route {
 		"GET /api/turns/{id}":             h.turn,
 		"POST /api/reload":                h.reload,
 		"GET /api/providers":              func(*http.Request, scope.Scope) (any, error) { return h.op.Providers(), nil },
-		"GET /api/models":                 func(*http.Request, scope.Scope) (any, error) { return h.op.Models(), nil },
+		"GET /api/models":                 func(_ *http.Request, by scope.Scope) (any, error) { return h.op.Models(by), nil },
 		"POST /api/models/check":          h.checkModel,
 		"PUT /api/models":                 h.setModel,
 		"POST /api/channels":              h.addChannel,

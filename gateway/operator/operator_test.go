@@ -1,0 +1,291 @@
+package operator_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is an operator of a gateway that does not run.
+type rig struct {
+	*operator.Operator
+	vault    *vault.Store
+	settings *settings
+	owner    scope.Scope
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	store := inprocess.New(inprocess.Options{})
+	log := slog.New(slog.DiscardHandler)
+	dir, err := identity.Open(t.Context(), store, "main", time.Now, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	v, err := vault.Open(t.Context(), vault.Options{
+		State: store, Key: vault.NewKeyFile(filepath.Join(folder, "conf", "key"), filepath.Join(folder, "data")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{vault: v, settings: &settings{}}
+	if r.owner, err = dir.Operator(t.Context(), identity.OwnerID); err != nil {
+		t.Fatal(err)
+	}
+	r.Operator = operator.New(operator.Options{
+		Gateway: gateway.New(gateway.Options{Bus: store, Directory: dir, Log: log}),
+		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Now: time.Now,
+	})
+	return r
+}
+
+func (r *rig) secrets(t *testing.T) []string {
+	t.Helper()
+	all, err := r.Secrets(t.Context(), r.owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range all {
+		out = append(out, m.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// value reads a secret as the channel does that is configured with it.
+func (r *rig) value(t *testing.T, name string) string {
+	t.Helper()
+	b := vault.Binding{Ref: vault.Ref(name), Kind: vault.ForChannel, Name: "c"}
+	if err := r.vault.Configure("main", b); err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.vault.LeaseConfigured(t.Context(), "main", b.Ref, vault.Purpose{Kind: vault.ForChannel, Name: "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	if err := l.Use(func(plain []byte) error { got = string(plain); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// settings is a configuration file in memory.
+type settings struct {
+	list    []gateway.ChannelConfig
+	section map[string]any // of the last AddChannel
+	invalid error          // of Channel
+	apply   error          // of AddChannel, after or instead of writing
+	written bool           // AddChannel writes before it fails
+	probe   error
+}
+
+func (s *settings) Channels() []gateway.ChannelConfig { return s.list }
+func (s *settings) Channel(id channels.ID, _ string, _ map[string]any) (gateway.ChannelConfig, error) {
+	return gateway.ChannelConfig{ID: id, Driver: driver{s}, Section: json.RawMessage("{}")}, s.invalid
+}
+
+func (s *settings) AddChannel(_ context.Context, id channels.ID, _ string, section map[string]any) error {
+	if s.apply == nil || s.written {
+		s.section = section
+		s.list = append(s.list, gateway.ChannelConfig{ID: id, Driver: driver{s}})
+	}
+	return s.apply
+}
+
+func (s *settings) RemoveChannel(_ context.Context, id channels.ID) error {
+	s.list = slices.DeleteFunc(s.list, func(c gateway.ChannelConfig) bool { return c.ID == id })
+	return nil
+}
+
+func (*settings) Models() []operator.Model                             { return []operator.Model{{Name: "default"}} }
+func (*settings) SetModel(context.Context, operator.Model, bool) error { return nil }
+func (*settings) Check(context.Context, operator.Model, string) ([]string, error) {
+	return nil, nil
+}
+func (*settings) Reload(context.Context) ([]string, error) { return nil, nil }
+func (*settings) Providers() []operator.Provider           { return nil }
+
+type driver struct{ s *settings }
+
+func (driver) Name() string                           { return "fake" }
+func (driver) Schema() []byte                         { return []byte("{}") }
+func (driver) Check(json.RawMessage) []channels.Fault { return nil }
+func (d driver) Open(context.Context, channels.Host, json.RawMessage) (channels.Channel, error) {
+	return channel{s: d.s}, nil
+}
+
+type channel struct {
+	channels.Channel
+	s *settings
+}
+
+func (c channel) Probe(context.Context) (channels.Identity, error) {
+	return channels.Identity{Handle: "bot"}, c.s.probe
+}
+
+func (channel) StartLink(_ context.Context, code string) (string, error) {
+	return "https://example.org/" + code, nil
+}
+
+// unscoped are the methods that everybody may call.
+var unscoped = []string{"Providers"}
+
+// TestEveryMethodRefusesThoseNotInCharge is generated from the methods that
+// there are: every role, in this workspace and in another, and nobody at all.
+func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
+	scopeType := reflect.TypeFor[scope.Scope]()
+	typ := reflect.TypeFor[*operator.Operator]()
+	if typ.NumMethod() < 20 {
+		t.Fatalf("only %d methods were found", typ.NumMethod())
+	}
+	for i := range typ.NumMethod() {
+		m := typ.Method(i)
+		t.Run(m.Name, func(t *testing.T) {
+			takes := slices.ContainsFunc(inputs(m.Type), func(x reflect.Type) bool { return x == scopeType })
+			if takes == slices.Contains(unscoped, m.Name) {
+				t.Fatalf("it takes a scope: %v", takes)
+			}
+			if !takes {
+				return
+			}
+			for _, workspace := range []string{"main", "other", ""} {
+				for _, role := range []scope.Role{scope.Owner, scope.Admin, scope.Approver, scope.Ordinary, scope.Guest, scope.Service, "root", ""} {
+					may := workspace == "main" && role.Administers()
+					by := scope.New(scope.Principal{Workspace: workspace, Member: identity.OwnerID, Role: role})
+					if got := refused(t, m.Func, newRig(t).Operator, by); got == may {
+						t.Errorf("%s of %q: refused is %v", role, workspace, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+func inputs(f reflect.Type) []reflect.Type {
+	var all []reflect.Type
+	for i := range f.NumIn() {
+		all = append(all, f.In(i))
+	}
+	return all
+}
+
+// refused calls a method with zero values and the given scope.
+func refused(t *testing.T, f reflect.Value, p *operator.Operator, by scope.Scope) bool {
+	t.Helper()
+	in := []reflect.Value{reflect.ValueOf(p)}
+	for _, x := range inputs(f.Type())[1:] {
+		switch x {
+		case reflect.TypeFor[context.Context]():
+			in = append(in, reflect.ValueOf(t.Context()))
+		case reflect.TypeFor[scope.Scope]():
+			in = append(in, reflect.ValueOf(by))
+		default:
+			in = append(in, reflect.Zero(x))
+		}
+	}
+	call := f.Call
+	if f.Type().IsVariadic() {
+		call = f.CallSlice
+	}
+	out := call(in)
+	last := out[len(out)-1]
+	err, isErr := last.Interface().(error)
+	if last.Type() != reflect.TypeFor[error]() {
+		return last.IsZero() // it says nothing
+	}
+	if isErr && errors.Is(err, identity.ErrForbidden) {
+		for _, o := range out[:len(out)-1] {
+			if !o.IsZero() {
+				t.Errorf("refused, and yet it returns %v", o)
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func TestAddChannel(t *testing.T) {
+	r := newRig(t)
+	added, err := r.AddChannel(t.Context(), r.owner, "Support", "fake", " token-of-the-bot \n", map[string]any{"mode": "poll"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if added.Identity.Handle != "bot" || !strings.HasPrefix(added.Link, "https://example.org/") {
+		t.Errorf("added %+v", added)
+	}
+	want := map[string]any{"token": "secret://support-token", "mode": "poll"}
+	if d := cmp.Diff(want, r.settings.section); d != "" {
+		t.Error(d)
+	}
+	if got := r.value(t, "support-token"); got != "token-of-the-bot" {
+		t.Errorf("the vault holds %q", got)
+	}
+	if _, err := r.AddChannel(t.Context(), r.owner, "Support", "fake", "another-token-x", nil); !errors.Is(err, operator.ErrConflict) {
+		t.Errorf("added twice: %v", err)
+	}
+}
+
+// TestAddChannelLeavesNothingBehind, and touches no secret that is not its own.
+func TestAddChannelLeavesNothingBehind(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		name  string
+		id    channels.ID
+		token string
+		set   settings
+		want  []string
+	}{
+		{"invalid", "c", "token-of-the-bot", settings{invalid: broken}, []string{"c-token"}},
+		{"refused by the platform", "c", "token-of-the-bot", settings{probe: broken}, []string{"c-token"}},
+		{"not applied", "c", "token-of-the-bot", settings{apply: broken}, []string{"c-token"}},
+		{"written and not applied", "c", "token-of-the-bot", settings{apply: broken, written: true}, []string{"c-token", "c-token-2"}},
+		{"added", "c", "token-of-the-bot", settings{}, []string{"c-token", "c-token-2"}},
+		{"no token", "c", " \n", settings{}, []string{"c-token"}},
+		{"no name for a secret", "../c", "token-of-the-bot", settings{}, []string{"c-token"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			*r.settings = tt.set
+			if _, err := r.SetSecret(t.Context(), r.owner, "c-token", []byte("somebody else's secret")); err != nil {
+				t.Fatal(err)
+			}
+			_, err := r.AddChannel(t.Context(), r.owner, tt.id, "fake", tt.token, map[string]any{"token": "in plain sight"})
+			if (err == nil) != (tt.name == "added") {
+				t.Errorf("error %v", err)
+			}
+			if d := cmp.Diff(tt.want, r.secrets(t)); d != "" {
+				t.Error(d)
+			}
+			if got := r.value(t, "c-token"); got != "somebody else's secret" {
+				t.Errorf("the secret that was there is now %q", got)
+			}
+			if tt.name == "added" && r.settings.section["token"] != "secret://c-token-2" {
+				t.Errorf("the channel is given %v", r.settings.section["token"])
+			}
+		})
+	}
+}
