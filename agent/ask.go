@@ -100,19 +100,21 @@ func (r *run) nextWait(left []candidate, try int) time.Duration {
 // attempt makes one call; a context that does not fit is shortened once in a
 // question, and the call made again.
 func (r *run) attempt(ctx context.Context, m Model, shortened *bool) (answer, error) {
-	if r.tooLarge(m) && !*shortened {
+	req := r.request(m)
+	if len(r.history) > 0 && !*shortened && tokensOf(&req) > budget(m) {
 		*shortened = true
 		if err := r.compact(ctx, m, false); err != nil {
 			return answer{}, err
 		}
+		req = r.request(m)
 	}
-	said, err := r.call(ctx, m)
+	said, err := r.call(ctx, m, req)
 	if asError(err, m).kind() == TooLong && !*shortened && len(r.history) > 0 {
 		*shortened = true
 		if err := r.compact(ctx, m, true); err != nil {
 			return answer{}, err
 		}
-		return r.call(ctx, m)
+		return r.call(ctx, m, r.request(m))
 	}
 	return said, err
 }
@@ -128,8 +130,7 @@ func (r *run) steer(ctx context.Context) error {
 }
 
 // call asks one model once and streams what it says to the draft.
-func (r *run) call(ctx context.Context, m Model) (answer, error) {
-	req := r.request(m)
+func (r *run) call(ctx context.Context, m Model, req ModelRequest) (answer, error) {
 	estimate := tokensOf(&req)
 	if err := r.affordable(m, estimate); err != nil {
 		return answer{}, err

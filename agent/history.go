@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,8 +24,12 @@ func sinceSummary(h []Entry) []Entry {
 
 // tidy makes a history one that every provider accepts: each tool call is
 // followed by its result, and no result stands without its call. A history that
-// was cut, or a turn that was stopped, may be otherwise.
+// was cut, or a turn that was stopped, may be otherwise. One without tools is
+// returned as it is.
 func tidy(h []Entry) []Entry {
+	if !slices.ContainsFunc(h, func(e Entry) bool { return e.Role == ToolRole || len(e.Calls) > 0 }) {
+		return h[:len(h):len(h)]
+	}
 	out := make([]Entry, 0, len(h))
 	open := map[string]int{} // calls without a result, by id
 	var order []string
@@ -96,14 +101,6 @@ func tokensOf(r *ModelRequest) int {
 func budget(m Model) int {
 	limit := orElse(m.Context, defaultContext)
 	return limit - max(min(m.MaxOutput, limit/2), limit/8)
-}
-
-func (r *run) tooLarge(m Model) bool {
-	if len(r.history) == 0 {
-		return false
-	}
-	req := r.request(m)
-	return tokensOf(&req) > budget(m)
 }
 
 const (
