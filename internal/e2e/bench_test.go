@@ -103,7 +103,7 @@ func (l load) run(b *testing.B) {
 		target += ", " + l.tails
 	}
 	figures.add(l.name, target, "%.0f/s, p50 %.1f ms, p99 %.1f ms", rate, ms(p50), ms(p99))
-	figures.add("  processor time for 1,000 messages", "at most 1.2 s", "%.2f s", perThousand)
+	figures.add(fmt.Sprintf("processor time for 1,000, %s", l.name), "at most 1.2 s", "%.2f s", perThousand)
 	if l.delay+l.latency > 0 {
 		return
 	}
