@@ -1,11 +1,10 @@
 package operator
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
-
-	"encoding/json"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 )
