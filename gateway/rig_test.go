@@ -38,6 +38,8 @@ type rigOptions struct {
 	engine bus.Engine // nil: a new one
 	wrap   func(*chat) channels.Channel
 	keep   bus.Retention
+
+	metrics *gateway.Metrics
 }
 
 // member is a policy that admits the sender "anna" everywhere it matters.
@@ -68,7 +70,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.wrap != nil {
 		ch = o.wrap(r.chat)
 	}
-	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Version: "test", Log: log})
+	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Version: "test", Log: log, Metrics: o.metrics})
 	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{ch}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
 	if err := r.gw.Apply(t.Context(), []gateway.ChannelConfig{cfg}); err != nil {
 		t.Fatal(err)
