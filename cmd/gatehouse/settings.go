@@ -31,7 +31,8 @@ type settings struct {
 	border   *border
 	gateway  *gateway.Gateway
 
-	mu    sync.Mutex // one change at a time
+	mu    sync.Mutex    // one change at a time
+	began config.Config // what this process started with
 	cfg   config.Config
 	found found
 }
@@ -83,6 +84,7 @@ func (s *settings) apply(ctx context.Context, c config.Config) error {
 func (s *settings) start(ctx context.Context, c config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.began = c
 	return s.apply(ctx, c)
 }
 
@@ -285,7 +287,7 @@ func (s *settings) Reload(ctx context.Context) ([]string, error) {
 	for _, f := range faults.Warnings() {
 		warnings = append(warnings, f.String())
 	}
-	for _, f := range fixed(s.cfg, c) {
+	for _, f := range fixed(s.began, c) {
 		warnings = append(warnings, f+" takes effect with the next start")
 	}
 	return warnings, s.apply(ctx, c)
