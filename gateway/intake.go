@@ -108,8 +108,9 @@ func urgent(c channels.Content) bool {
 		return true
 	case channels.Command:
 		return commands[c.Name].urgent
+	default:
+		return false
 	}
-	return false
 }
 
 func (i *intake) refusal(ctx context.Context, err error) error {

@@ -267,6 +267,8 @@ func texts(events []channels.Event) string {
 			s += c.Text
 		case channels.Edit:
 			s += "edit " + c.Text
+		default:
+			s += channels.ContentType(c)
 		}
 	}
 	return s

@@ -296,8 +296,9 @@ func quoted(e channels.Event) channels.MessageID {
 		return c.ID
 	case channels.Command:
 		return c.ID
+	default:
+		return ""
 	}
-	return ""
 }
 
 // noticeKey names an answer of the gateway itself. It begins as the replies of
@@ -435,8 +436,9 @@ func joinable(e channels.Event) bool {
 	switch e.Content.(type) {
 	case channels.Message, channels.Edit:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func events(items []item) []channels.Event {

@@ -200,7 +200,7 @@ func TestConverseEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &chatServer{streams: []func(*streaming){func(o *streaming) { <-o.to.Done() }}}
 		in, keys := io.Pipe()
-		defer keys.Close() //nolint:errcheck // a pipe's never fails
+		defer keys.Close()
 		done := make(chan error, 1)
 		go func() { done <- converse(ctx, s.client(), in, &face{out: io.Discard, dialect: markup.PlainText}, nil) }()
 		synctest.Wait()

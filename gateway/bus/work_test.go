@@ -111,7 +111,9 @@ func TestWorkKeepsToItsLimit(t *testing.T) {
 		}()
 		<-time.After(time.Minute)
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		if most != 3 || all != 20 {
 			t.Errorf("%d at a time and %d in all, want 3 and 20", most, all)
 		}
@@ -152,7 +154,9 @@ func TestWorkAsksABrokenEngineMoreAndMoreSlowly(t *testing.T) {
 			t.Errorf("got %q", k)
 		}
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		first, last := e.asked[1].Sub(e.asked[0]), e.asked[12].Sub(e.asked[11])
 		if first != 50*time.Millisecond || last != 5*time.Second {
 			t.Errorf("it was asked again after %v first and %v last", first, last)

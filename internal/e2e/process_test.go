@@ -109,13 +109,6 @@ func (l *tail) contains(s string) bool {
 	return bytes.Contains(l.text, []byte(s))
 }
 
-// count counts the lines that hold a text.
-func (l *tail) count(s string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Count(l.text, []byte(s))
-}
-
 // racy reports whether the race detector spoke.
 func (l *tail) racy() bool { return l.contains("WARNING: DATA RACE") }
 
