@@ -31,12 +31,12 @@ func manners(chats, each, kills int) map[string]campaign {
 	ends := time.Duration(2 * kills)
 	c := campaign{chats: chats, each: each, kills: kills, terms: kills, turns: 32, calm: 400 * time.Millisecond}
 	oneOpen := c
-	oneOpen.write, oneOpen.model = writeOneOpen, ends*c.calm/time.Duration(each)
+	oneOpen.write, oneOpen.model = writeOneOpen, ends*c.calm*3/2/time.Duration(each)
 	paced := c
 	paced.write, paced.model = writePaced, 500*time.Millisecond
 	backlog := c
 	backlog.write, backlog.queued, backlog.turns = writeAtOnce, true, 2
-	backlog.model = ends * c.calm * 2 / time.Duration(chats*max(1, each/20))
+	backlog.model = ends * c.calm * 4 / time.Duration(chats*max(1, each/20))
 	return map[string]campaign{"one open": oneOpen, "paced": paced, "backlog": backlog}
 }
 
