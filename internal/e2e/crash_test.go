@@ -28,15 +28,18 @@ type campaign struct {
 // manners are the three ways in which people write while the gateway dies. The
 // model is so slow that the work lasts about as long as the dying.
 func manners(chats, each, kills int) map[string]campaign {
-	ends := time.Duration(2 * kills)
 	c := campaign{chats: chats, each: each, kills: kills, terms: kills, turns: 32, calm: 400 * time.Millisecond}
+	var dying time.Duration // how long all lives together take, at most
+	for range 2 * kills {
+		dying += c.calm
+	}
 	oneOpen := c
-	oneOpen.write, oneOpen.model = writeOneOpen, ends*c.calm*3/2/time.Duration(each)
+	oneOpen.write, oneOpen.model = writeOneOpen, dying*3/2/time.Duration(each)
 	paced := c
 	paced.write, paced.model = writePaced, 500*time.Millisecond
 	backlog := c
 	backlog.write, backlog.queued, backlog.turns = writeAtOnce, true, 2
-	backlog.model = ends * c.calm * 4 / time.Duration(chats*max(1, each/20))
+	backlog.model = dying * 4 / time.Duration(chats*max(1, each/20))
 	return map[string]campaign{"one open": oneOpen, "paced": paced, "backlog": backlog}
 }
 
