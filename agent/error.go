@@ -11,6 +11,7 @@ type ErrorKind string
 // The kinds of failure.
 const (
 	NoModel      ErrorKind = "no_model"     // none is configured
+	NoKey        ErrorKind = "no_key"       // the secret that should hold the key is not there
 	Unauthorized ErrorKind = "unauthorized" // the key is wrong, or lacks the right
 	UnknownModel ErrorKind = "unknown_model"
 	RateLimited  ErrorKind = "rate_limited" // again after RetryAfter

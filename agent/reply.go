@@ -37,6 +37,8 @@ func ReplyFor(e *Error, m Model) string {
 		return "No model is configured yet, so I can only answer commands such as /help. " +
 			"The owner can set one in the console under Models, or with an API key in the environment " +
 			"(for example OPENAI_API_KEY or ANTHROPIC_API_KEY), or by starting Ollama."
+	case NoKey:
+		return fmt.Sprintf("The key for %s is not in the vault. The owner can set it in the console under Models%s.", who, command(m))
 	case Unauthorized:
 		return fmt.Sprintf("The model's key was refused (%s%s). The owner can set a new one in the console under Models%s.",
 			who, status(e), command(m))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -98,7 +99,24 @@ func (b *border) provider(name string, m config.Model) (provider.Provider, error
 		}}
 	}
 	c.Client = b.gate.Client(policy)
+	c.Client.Transport = keyed{next: c.Client.Transport, provider: m.Provider, model: m.Model}
 	return k.Open(c)
+}
+
+// keyed tells a key that is not there from a provider that cannot be reached:
+// trying again helps against the one only.
+type keyed struct {
+	next            http.RoundTripper
+	provider, model string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := k.next.RoundTrip(r)
+	if errors.Is(err, vault.ErrNotFound) {
+		err = &agent.Error{Kind: agent.NoKey, Provider: k.provider, Model: k.model, Err: err}
+	}
+	return resp, err
 }
 
 // modelBindings tells the vault which secrets the configured models name.

@@ -164,7 +164,8 @@ func (c *Call) Failed(err error) *agent.Error {
 }
 
 func (c *Call) unreached(err error) error {
-	if c.ctx.Err() != nil {
+	var known *agent.Error
+	if c.ctx.Err() != nil || errors.As(err, &known) { // the client knows better, as when there is no key
 		return c.Failed(err)
 	}
 	return c.fail(agent.Unreachable, plain(err))
