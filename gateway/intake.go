@@ -103,14 +103,11 @@ func (i *intake) remember(events []channels.Event) {
 
 // urgent reports whether an event must reach a conversation that is busy.
 func urgent(c channels.Content) bool {
-	switch c := c.(type) {
-	case channels.Press:
+	if _, press := c.(channels.Press); press {
 		return true
-	case channels.Command:
-		return commands[c.Name].urgent
-	default:
-		return false
 	}
+	cmd, ok := c.(channels.Command)
+	return ok && commands[cmd.Name].urgent
 }
 
 func (i *intake) refusal(ctx context.Context, err error) error {

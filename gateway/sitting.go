@@ -433,12 +433,9 @@ func split(items []item, head item, mode QueueMode, already int) (taken, rest []
 
 // joinable reports whether an event may be answered together with others.
 func joinable(e channels.Event) bool {
-	switch e.Content.(type) {
-	case channels.Message, channels.Edit:
-		return true
-	default:
-		return false
-	}
+	_, message := e.Content.(channels.Message)
+	_, edit := e.Content.(channels.Edit)
+	return message || edit
 }
 
 func events(items []item) []channels.Event {

@@ -57,11 +57,11 @@ func TestStartLinkAndAMessage(t *testing.T) {
 		r.accept(ordered("anna", "2", "start", code), said("anna", "3", "after"))
 		r.after(time.Minute)
 		got := sentTexts(r.chat.sent())[1:]
-		if len(got) != 2 || !strings.Contains(got[0], "Welcome") && !strings.Contains(got[1], "Welcome") {
-			t.Fatalf("told %q", got)
-		}
-		if all := strings.Join(got, "\n"); !strings.Contains(all, "before") || !strings.Contains(all, "after") {
-			t.Errorf("what was written is not answered: %q", got)
+		all := strings.Join(got, "\n") // one answer or two, as the release falls
+		for _, want := range []string{"Welcome", "before", "after"} {
+			if strings.Count(all, want) != 1 {
+				t.Errorf("told %q, want %q once", got, want)
+			}
 		}
 	})
 }
