@@ -39,7 +39,7 @@ func manners(chats, each, kills int) map[string]campaign {
 	paced.write, paced.model = writePaced, 500*time.Millisecond
 	backlog := c
 	backlog.write, backlog.queued, backlog.turns = writeAtOnce, true, 2
-	backlog.model = dying * 4 / time.Duration(chats*max(1, each/20))
+	backlog.model = dying * 2 / time.Duration(chats*max(1, each/20))
 	return map[string]campaign{"one open": oneOpen, "paced": paced, "backlog": backlog}
 }
 
