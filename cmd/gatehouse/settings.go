@@ -256,8 +256,8 @@ func (s *settings) with(section, name string, value any) ([]byte, error) {
 	return text, nil
 }
 
-// change edits the file and applies it. A file that would not be valid, or
-// could not be applied, is not written.
+// change edits the file and applies it. A file that would not be valid is not
+// written; one that cannot be applied is put back as it was.
 func (s *settings) change(ctx context.Context, edit func() ([]byte, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,10 +269,26 @@ func (s *settings) change(ctx context.Context, edit func() ([]byte, error)) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", operator.ErrInvalid, err)
 	}
+	before, err := os.ReadFile(s.path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
 	if err := config.Replace(s.path, text); err != nil {
 		return err
 	}
-	return s.apply(ctx, c)
+	if err := s.apply(ctx, c); err != nil {
+		return errors.Join(err, s.restore(ctx, before))
+	}
+	return nil
+}
+
+// restore puts the file and the running parts back to what they were.
+func (s *settings) restore(ctx context.Context, before []byte) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := config.Replace(s.path, before); err != nil {
+		return err
+	}
+	return s.apply(ctx, s.cfg)
 }
 
 // Reload implements operator.Settings.
