@@ -25,6 +25,7 @@ const (
 	maxAttempts  = 8               // an event that ends the process this often is set aside
 	maxGathered  = 20              // messages one turn answers at most
 	alone        = maxAttempts / 2 // from the next attempt on, an event is tried by itself
+	hopeless     = 100             // attempts after which an event that cannot even be tried is given up
 	runAgain     = 3 * time.Second // doubled with each attempt
 	runAgainMost = 30 * time.Second
 )
@@ -58,7 +59,6 @@ type sitting struct {
 	passed   []identity.Pairing // requests that are settled with this
 	current  string             // key of the event that is being worked on
 	decided  bool               // something was judged that decides about later events
-	blamed   bool               // an event was set aside
 }
 
 // item is an event that passed the gate.
@@ -109,6 +109,11 @@ func (s *sitting) sit(ctx context.Context) error {
 	}
 	head := s.items[0]
 	s.current = head.rec.Key
+	if head.rec.Attempt > alone {
+		if err := s.try(ctx, head.rec); err != nil {
+			return err
+		}
+	}
 	switch c := head.event.Content.(type) {
 	case channels.Command:
 		return s.command(ctx, head, c)
@@ -149,7 +154,7 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "the channel is no longer configured"}
 		return nil
 	}
-	if r.Attempt > 2*maxAttempts { // even to judge it fails
+	if r.Attempt > hopeless { // not even a trial was reached
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "it cannot be judged"}
 		return nil
 	}
@@ -157,10 +162,7 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)
 	}
-	// The lease hands out all that is due, so what stands behind an event that
-	// ends the process has as many attempts: one is blamed at a time.
-	if r.Attempt > maxAttempts && !s.blamed {
-		s.blamed = true
+	if r.Attempt > maxAttempts && trialsOf(r) >= trials {
 		return s.setAside(r, e, j)
 	}
 	return s.resolve(ctx, r, e, j)
