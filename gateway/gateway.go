@@ -100,6 +100,7 @@ type Gateway struct {
 	spend   *ledger
 	running *running
 	settled *bell
+	loops   *loopGuard
 	started time.Time
 	late    atomic.Bool // something was answered while the gateway was stopping
 
@@ -123,7 +124,7 @@ func New(o Options) *Gateway {
 	return &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, keep: o.Retention,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, spend: newLedger(o.Bus, o.Now),
-		running: newRunning(), settled: newBell(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(), tidied: map[string]string{},
+		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(), tidied: map[string]string{},
 	}
 }
 

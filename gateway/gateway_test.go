@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -512,6 +513,37 @@ func TestRateIsKept(t *testing.T) {
 		}
 		if d := cmp.Diff([]string{"echo: 1", "echo: 2", "echo: 3", "echo: 4"}, sentTexts(got)); d != "" {
 			t.Error(d)
+		}
+	})
+}
+
+// TestLoopGuard: a program that is not marked as a bot and answers every answer
+// is held up after twenty; a member is not.
+func TestLoopGuard(t *testing.T) {
+	bubble(t, func() rigOptions {
+		return rigOptions{agent: gateway.AgentSettings{Queue: gateway.Followup}}
+	}, func(r *rig) {
+		for i := range 30 {
+			r.accept(saidIn("room", "parrot", fmt.Sprintf("p%d", i), "echo", true))
+			r.accept(said("anna", fmt.Sprintf("a%d", i), "hello"))
+			r.after(time.Second)
+		}
+		parrot, anna := 0, 0
+		for _, m := range r.chat.sent() {
+			if m.To == "room" {
+				parrot++
+			} else {
+				anna++
+			}
+		}
+		if parrot != 20 || anna != 30 {
+			t.Errorf("the parrot got %d answers and anna %d, want 20 and 30", parrot, anna)
+		}
+		r.after(time.Minute)
+		r.accept(saidIn("room", "parrot", "later", "echo", true))
+		r.settle()
+		if n := len(r.chat.sent()); n != 51 {
+			t.Errorf("after a minute of silence: %d messages in all, want 51", n)
 		}
 	})
 }

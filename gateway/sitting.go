@@ -184,6 +184,9 @@ func (s *sitting) resolve(ctx context.Context, r bus.Record, e channels.Event, j
 		if why, skip := pointless(e.Content); skip {
 			return s.ignored(r, e, why)
 		}
+		if !s.g.loops.admits(e, j.Scope, s.g.now()) {
+			return s.ignored(r, e, "loop guard")
+		}
 		s.items = append(s.items, item{rec: r, event: e, scope: j})
 		return nil
 	case identity.Background:
