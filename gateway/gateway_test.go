@@ -547,3 +547,30 @@ func TestLoopGuard(t *testing.T) {
 		}
 	})
 }
+
+// TestTurnsAtOnceShareTheCap: what runs already counts before it is recorded.
+func TestTurnsAtOnceShareTheCap(t *testing.T) {
+	var allowed []float64
+	costly := runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+		allowed = append(allowed, t.Allowance)
+		<-time.After(time.Second)
+		res := reply("done")
+		res.Usage = []agent.Usage{{USD: 1}}
+		return res, nil
+	})
+	bubble(t, func() rigOptions {
+		allowed = nil
+		return rigOptions{agent: gateway.AgentSettings{Runner: costly, DailySpend: 4}}
+	}, func(r *rig) {
+		r.accept(said("first", "0", "x"))
+		r.after(2 * time.Second)
+		for _, who := range []string{"anna", "ben", "carl", "dora"} {
+			r.accept(said(who, who, "x"))
+			r.settle()
+		}
+		r.after(2 * time.Second)
+		if d := cmp.Diff([]float64{4, 3, 2, 1, 0}, allowed); d != "" {
+			t.Error(d)
+		}
+	})
+}

@@ -22,9 +22,10 @@ type ledger struct {
 	store bus.Store
 	now   func() time.Time
 
-	mu     sync.Mutex
-	day    string
-	totals map[string]Spent // by member; "" holds the sum
+	mu      sync.Mutex
+	day     string
+	totals  map[string]Spent // by member; "" holds the sum
+	running int              // turns that have an allowance and have not been recorded
 }
 
 // Spent is what model calls took.
@@ -120,6 +121,25 @@ func (l *ledger) today(member string) Spent {
 	defer l.mu.Unlock()
 	l.turnDayLocked()
 	return l.totals[member]
+}
+
+// allow gives a turn what it may spend under a cap: what is left, less what the
+// turns that run already will probably take, which is a usual call's price for
+// each. So turns at the same time cannot each spend the whole remainder. give
+// ends it.
+func (l *ledger) allow(limit float64) (usd float64, give func()) {
+	left := l.left(limit)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if all := l.totals[""]; left > 0 && all.Calls > 0 {
+		left = max(0, left-all.USD/float64(all.Calls)*float64(l.running))
+	}
+	l.running++
+	return left, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.running--
+	}
 }
 
 // left is what may still be spent today under a cap; negative without one.

@@ -122,6 +122,9 @@ func (s *sitting) once(ctx context.Context, settings AgentSettings, taken []item
 	if err != nil {
 		return agent.Result{}, t, err
 	}
+	usd, give := s.g.spend.allow(settings.DailySpend)
+	t.Allowance = usd
+	defer give()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t.port = s.newPort(ctx, cancel, t, settings, taken)
@@ -153,7 +156,7 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 		ID: idOf(head), Scope: head.scope.Scope,
 		Where: head.event.Where, Room: head.event.Room, Events: applyEdits(events(taken)), History: history,
 		Model: settings.Model, Instructions: settings.Instructions, Note: s.circumstances(taken),
-		Allowance: s.g.spend.left(settings.DailySpend), Attempt: head.rec.Attempt,
+		Attempt: head.rec.Attempt,
 	}
 	if meta.Model != "" {
 		t.Model = meta.Model
