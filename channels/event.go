@@ -42,8 +42,9 @@ type Sender struct {
 }
 
 // Via is a single reply path that came with an event, such as a Slack
-// response_url or a Discord interaction token. The token is sealed at rest,
-// stripped from Raw and never shown to the agent.
+// response_url or a Discord interaction token. It is stripped from Raw and never
+// shown to the agent. The queues keep it as it is, in a folder that is this
+// user's alone, until its record's body expires; docs/security.md says so.
 type Via struct {
 	Token   Secret    `json:"token"`
 	Expires time.Time `json:"expires"`
