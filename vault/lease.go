@@ -13,6 +13,7 @@ import (
 type Lease struct {
 	purpose Purpose
 	version int
+	format  Format
 	expires time.Time
 	now     func() time.Time
 	stands  func() bool // false once the secret was changed or deleted
@@ -58,6 +59,10 @@ func (l *Lease) Purpose() Purpose { return l.purpose }
 
 // Version is the version of the secret that is lent; 0 for a literal.
 func (l *Lease) Version() int { return l.version }
+
+// How says in which way the value is put into a request; the zero Format for a
+// literal. Whoever sends the value follows it, and takes no other from a caller.
+func (l *Lease) How() Format { return l.format }
 
 type constError string
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
@@ -41,20 +42,27 @@ func (s *Store) Configure(workspace string, all ...Binding) error {
 }
 
 // Lease lends a secret to a turn: one of the secret's grants must cover the
-// scope and the purpose, and the secret must allow the purpose's host.
+// scope and the purpose, and the secret must allow the purpose's host. A
+// secret of that name that is the speaker's own goes before the workspace's.
 func (s *Store) Lease(ctx context.Context, sc scope.Scope, r Ref, p Purpose) (*Lease, error) {
 	if !sc.Valid() || p.configured() {
 		return s.refuse(ctx, sc.Workspace(), sc.Principal(), r, p, ErrDenied)
 	}
-	sh, rec := s.find(sc.Workspace(), r)
+	sh, rec := s.find(sc.Workspace(), r, sc.Member())
 	if rec == nil {
 		return s.refuse(ctx, sc.Workspace(), sc.Principal(), r, p, ErrNotFound)
 	}
-	granted := slices.ContainsFunc(rec.meta.Grants, func(g Grant) bool { return g.matches(sc, p) })
-	if !granted || !allows(rec.meta.Hosts, p.Host) {
+	now := s.o.Now()
+	until := now
+	for _, g := range rec.meta.Grants {
+		if g.matches(sc, p, now) && g.ends(now).After(until) {
+			until = g.ends(now)
+		}
+	}
+	if !until.After(now) || !allows(rec.meta.Hosts, p.Host) {
 		return s.refuse(ctx, sc.Workspace(), sc.Principal(), r, p, ErrDenied)
 	}
-	return s.lend(ctx, sh, rec, sc.Principal(), p), nil
+	return s.lend(ctx, sh, rec, sc.Principal(), p, until), nil
 }
 
 // LeaseConfigured lends a secret to the gateway itself, on behalf of a channel,
@@ -62,7 +70,7 @@ func (s *Store) Lease(ctx context.Context, sc scope.Scope, r Ref, p Purpose) (*L
 // kind and name is the grant. A host is allowed when the configuration names
 // it and the secret, if it has hosts of its own, does as well.
 func (s *Store) LeaseConfigured(ctx context.Context, workspace string, r Ref, p Purpose) (*Lease, error) {
-	sh, rec := s.find(workspace, r)
+	sh, rec := s.find(workspace, r, "")
 	if rec == nil {
 		return s.refuse(ctx, workspace, scope.Principal{}, r, p, ErrNotFound)
 	}
@@ -73,7 +81,7 @@ func (s *Store) LeaseConfigured(ctx context.Context, workspace string, r Ref, p 
 	if !p.configured() || !own || !slices.ContainsFunc((*s.bindings.Load())[workspace], named) {
 		return s.refuse(ctx, workspace, scope.Principal{}, r, p, ErrDenied)
 	}
-	return s.lend(ctx, sh, rec, scope.Principal{}, p), nil
+	return s.lend(ctx, sh, rec, scope.Principal{}, p, s.o.Now().Add(LeaseFor)), nil
 }
 
 // allows reports whether a value may go to host. One that does not leave may be
@@ -86,11 +94,15 @@ func allows(hosts []string, host string) bool {
 	return err == nil && slices.Contains(hosts, c)
 }
 
-// find looks a secret up as of now.
-func (s *Store) find(workspace string, r Ref) (*shelf, *record) {
+// find looks a secret up as of now: a member's own first, if a member asks.
+// A reference names no member; one that tries to finds nothing.
+func (s *Store) find(workspace string, r Ref, member string) (*shelf, *record) {
 	sh := s.shelf(workspace)
-	if sh == nil {
+	if sh == nil || CheckName(r.Name()) != nil {
 		return nil, nil
+	}
+	if own := sh.records[OwnedBy(r.Name(), member)]; own != nil {
+		return sh, own
 	}
 	return sh, sh.records[r.Name()]
 }
@@ -102,16 +114,16 @@ func (s *Store) refuse(ctx context.Context, workspace string, by scope.Principal
 }
 
 // lend makes the lease. It ends with its time, or when the record is replaced.
-func (s *Store) lend(ctx context.Context, sh *shelf, rec *record, by scope.Principal, p Purpose) *Lease {
-	now := s.o.Now()
+func (s *Store) lend(ctx context.Context, sh *shelf, rec *record, by scope.Principal, p Purpose, until time.Time) *Lease {
 	s.o.Audit(ctx, Use{
-		At: now, Workspace: sh.workspace, By: by,
+		At: s.o.Now(), Workspace: sh.workspace, By: by,
 		Secret: rec.meta.Name, Version: rec.meta.Version, Purpose: p,
 	})
 	return &Lease{
 		purpose: p,
 		version: rec.meta.Version,
-		expires: now.Add(LeaseFor),
+		format:  rec.meta.Format,
+		expires: until,
 		now:     s.o.Now,
 		stands: func() bool {
 			at := s.shelf(sh.workspace)

@@ -10,11 +10,23 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
-// level is the part of a workspace that a secret belongs to. So far every
-// secret belongs to the workspace as a whole.
-const level = "workspace"
+// The parts of a workspace that a secret can belong to. They are part of the
+// stored form.
+const (
+	levelWorkspace = "workspace"
+	levelMember    = "member"
+)
+
+// level is the part that a full name speaks of.
+func level(full string) string {
+	if strings.Contains(full, "@") {
+		return levelMember
+	}
+	return levelWorkspace
+}
 
 // record is a stored secret. Its metadata is readable in the database and
 // bound to the ciphertext, so that no host or grant can be added there.
@@ -60,7 +72,7 @@ func (r *record) open(k *dataKey, workspace string) ([]byte, error) {
 // bound lists what the ciphertext is tied to, beside its domain and key.
 func (r *record) bound(workspace string) []string {
 	return []string{
-		workspace, level, r.meta.Name,
+		workspace, level(r.meta.Name), r.meta.Name,
 		strconv.Itoa(r.meta.Version), strconv.FormatInt(r.serial, 10), r.head,
 	}
 }
@@ -80,7 +92,7 @@ func decodeRecord(text []byte) (*record, error) {
 	if err := strict(w.Head, &h); err != nil {
 		return nil, ErrCorrupt
 	}
-	if CheckName(h.Name) != nil || h.Version < 1 || h.Serial < 1 {
+	if CheckSecret(h.Name) != nil || h.Format.Check() != nil || h.Version < 1 || h.Serial < 1 {
 		return nil, ErrCorrupt
 	}
 	return &record{meta: h.Meta, serial: h.Serial, head: string(w.Head), blob: w.Sealed}, nil

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 )
@@ -15,24 +16,43 @@ import (
 // same workspace.
 const tries = 8
 
-// Set stores a value, as the next version of the secret if there is one. hosts
-// are the only destinations (host or host:port) it may ever be sent to; with
-// none, what the operator's configuration names decides, and nil leaves the
-// hosts of an existing secret as they are. Grants stay. When Set returns, the
-// value is durable; a crash leaves the old value or the new one. The caller
-// clears value.
+// Setting says what a value is for. A nil field leaves what an existing secret
+// has; in a new one it stands for none.
+type Setting struct {
+	// Hosts are the only destinations (host or host:port) that the value may
+	// ever be sent to. With none, what the operator's configuration names
+	// decides for channels and providers, and no turn gets it out.
+	Hosts  []string
+	Format *Format // how it is put into a request
+}
+
+// Set stores a value, as the next version of the secret if there is one. The
+// name is one of the workspace, or name@member for a member's own. Grants stay,
+// and so does the format. When Set returns, the value is durable; a crash
+// leaves the old value or the new one. The caller clears value.
 func (s *Store) Set(ctx context.Context, workspace, name string, value []byte, hosts []string) (Stored, error) {
-	allowed, err := canonicalHosts(hosts)
+	return s.Put(ctx, workspace, name, value, Setting{Hosts: hosts})
+}
+
+// Put is [Store.Set] for all that can be said of a secret.
+func (s *Store) Put(ctx context.Context, workspace, name string, value []byte, to Setting) (Stored, error) {
+	allowed, err := canonicalHosts(to.Hosts)
 	if err != nil {
 		return Stored{}, err
 	}
 	return s.change(ctx, workspace, name, func(old *record, _ *shelf) (Meta, []byte, error) {
-		if old == nil {
-			return Meta{Hosts: allowed}, slices.Clone(value), nil
+		meta := Meta{}
+		if old != nil {
+			meta = old.meta
 		}
-		meta := old.meta
-		if hosts != nil {
+		if to.Hosts != nil {
 			meta.Hosts = allowed
+		}
+		if to.Format != nil {
+			meta.Format = *to.Format
+		}
+		if err := meta.Format.Check(); err != nil {
+			return Meta{}, nil, err
 		}
 		return meta, slices.Clone(value), nil
 	})
@@ -59,23 +79,22 @@ func (s *Store) Rotate(ctx context.Context, workspace, name string, f func(old [
 	})
 }
 
-// Grant lets the turns that g describes lease the secret.
+// Grant lets the turns that g describes lease the secret. One that says the
+// same for another time is replaced.
 func (s *Store) Grant(ctx context.Context, workspace, name string, g Grant) error {
 	if g.Kind == "" || g.Name == "" || (Purpose{Kind: g.Kind}).configured() {
 		return errors.New("vault: a grant names the kind and the name of what uses the secret, other than a channel, provider or webhook")
 	}
+	g.Until = g.Until.UTC().Truncate(time.Second)
 	return s.regrant(ctx, workspace, name, func(all []Grant) []Grant {
-		if slices.Contains(all, g) {
-			return all
-		}
-		return append(slices.Clone(all), g)
+		return append(slices.DeleteFunc(slices.Clone(all), g.same), g)
 	})
 }
 
-// Revoke takes a grant back. Leases given under it end at once.
+// Revoke takes a grant back, whatever its end. Leases on the secret end at once.
 func (s *Store) Revoke(ctx context.Context, workspace, name string, g Grant) error {
 	return s.regrant(ctx, workspace, name, func(all []Grant) []Grant {
-		return slices.DeleteFunc(slices.Clone(all), func(x Grant) bool { return x == g })
+		return slices.DeleteFunc(slices.Clone(all), g.same)
 	})
 }
 
@@ -101,7 +120,7 @@ type decide func(old *record, sh *shelf) (Meta, []byte, error)
 // change stores what f decides, and decides anew when another process was
 // faster.
 func (s *Store) change(ctx context.Context, workspace, name string, f decide) (Stored, error) {
-	if err := CheckName(name); err != nil {
+	if err := CheckSecret(name); err != nil {
 		return Stored{}, err
 	}
 	s.mu.Lock()

@@ -94,6 +94,27 @@ func CheckName(name string) error {
 	return nil
 }
 
+// CheckSecret says what is wrong with the full name of a secret: a name, or
+// name@member for a secret that belongs to one member.
+func CheckSecret(full string) error {
+	name, member, own := strings.Cut(full, "@")
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if !own {
+		return nil
+	}
+	if member == "" || len(member) > MaxName || strings.ContainsFunc(member, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-", c)
+	}) {
+		return errors.New("what follows the @ is not the id of a member")
+	}
+	return nil
+}
+
+// OwnedBy is the full name of a member's own secret.
+func OwnedBy(name, member string) string { return name + "@" + member }
+
 // The kinds of purpose that only the operator's configuration can grant.
 const (
 	ForChannel  = "channel"
@@ -115,12 +136,19 @@ func (p Purpose) configured() bool {
 
 // Meta describes a secret without its value.
 type Meta struct {
-	Name    string    `json:"name"`
+	Name    string    `json:"name"`    // name, or name@member for a member's own
 	Version int       `json:"version"` // from 1; grows with each new value
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
 	Hosts   []string  `json:"hosts,omitempty"`  // host:port where it may be sent; empty: nowhere until granted
 	Grants  []Grant   `json:"grants,omitempty"` // who may lease it by scope; empty: nobody
+	Format  Format    `json:"format,omitzero"`  // how it is put into a request
+}
+
+// Member is whose own secret it is, "" for the workspace's.
+func (m Meta) Member() string {
+	_, member, _ := strings.Cut(m.Name, "@")
+	return member
 }
 
 // Stored is what [Store.Set] did.
@@ -139,21 +167,42 @@ func (s Stored) Warning() string {
 }
 
 // Grant lets the turns of some scopes lease a secret for one purpose. Kind and
-// Name are required; an empty Channel, Conversation or Member matches any.
+// Name are required; an empty Channel, Conversation, Member or Role matches
+// any. A member's own secret is lent to that member's turns alone, whatever its
+// grants say.
 type Grant struct {
-	Kind         string `json:"kind"`
-	Name         string `json:"name"`
-	Channel      string `json:"channel,omitempty"`
-	Conversation string `json:"conversation,omitempty"`
-	Member       string `json:"member,omitempty"`
+	Kind         string     `json:"kind"`
+	Name         string     `json:"name"`
+	Channel      string     `json:"channel,omitempty"`
+	Conversation string     `json:"conversation,omitempty"`
+	Member       string     `json:"member,omitempty"`
+	Role         scope.Role `json:"role,omitempty"`
+	Until        time.Time  `json:"until,omitzero"` // zero: for good
 }
 
-// matches reports whether the grant covers the scope and the purpose.
-func (g Grant) matches(s scope.Scope, p Purpose) bool {
+// matches reports whether the grant covers the scope and the purpose at a time.
+func (g Grant) matches(s scope.Scope, p Purpose, now time.Time) bool {
 	return g.Kind != "" && g.Name != "" && g.Kind == p.Kind && g.Name == p.Name &&
 		(g.Channel == "" || g.Channel == s.Channel()) &&
 		(g.Conversation == "" || g.Conversation == s.Conversation()) &&
-		(g.Member == "" || g.Member == s.Member())
+		(g.Member == "" || g.Member == s.Member()) &&
+		(g.Role == "" || g.Role == s.Role()) &&
+		(g.Until.IsZero() || now.Before(g.Until))
+}
+
+// ends is when a lease under the grant ends that is given now.
+func (g Grant) ends(now time.Time) time.Time {
+	end := now.Add(LeaseFor)
+	if !g.Until.IsZero() && g.Until.Before(end) {
+		return g.Until
+	}
+	return end
+}
+
+// same reports whether two grants say the same but for how long.
+func (g Grant) same(other Grant) bool {
+	g.Until, other.Until = time.Time{}, time.Time{}
+	return g == other
 }
 
 // Binding is one place of the operator's configuration that names a secret: it
