@@ -42,11 +42,13 @@ type Sender struct {
 }
 
 // Via is a single reply path that came with an event, such as a Slack
-// response_url or a Discord interaction token. It is stripped from Raw and never
-// shown to the agent. The queues keep it as it is, in a folder that is this
-// user's alone, until its record's body expires; docs/security.md says so.
+// response_url or a Discord interaction token. An adapter puts the token here
+// and nowhere else: not into Raw, not into a key or an id. The gateway seals it
+// before it keeps the event, opens it for the Send that uses it, and shows it to
+// nobody in between, the agent included.
 type Via struct {
-	Token   Secret    `json:"token"`
+	Token   Secret    `json:"token,omitzero"`
+	Sealed  []byte    `json:"sealed,omitempty"` // the token at rest; only the gateway writes and reads it
 	Expires time.Time `json:"expires"`
 	Uses    int       `json:"uses,omitempty"` // how often it may be used; 0: without limit
 }

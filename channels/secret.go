@@ -6,8 +6,8 @@ import (
 )
 
 // Secret is a value that must not be shown: it prints, logs and formats as
-// "[secret]". It is written to JSON in full, because the queues must give it
-// back; whoever writes JSON for people leaves it out.
+// "[secret]". It is written to JSON in full, because a guest must get it; whoever
+// keeps JSON, or writes it for people, leaves it out.
 //
 // The zero Secret is empty. Compare what Reveal returns, in constant time where
 // it matters; the operator == compares identities.

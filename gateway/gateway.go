@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
 )
@@ -78,6 +79,7 @@ type Options struct {
 	Bus       bus.Engine
 	Directory *identity.Directory
 	Outside   func(c ChannelConfig) Outside
+	Seals     delivery.Seals // nil: reply paths that come with events are not kept
 	Agent     AgentSettings
 	Retention bus.Retention
 	Version   string
@@ -92,6 +94,7 @@ type Gateway struct {
 	dir     *identity.Directory
 	book    *session.Book
 	outside func(c ChannelConfig) Outside
+	seals   delivery.Seals
 	keep    bus.Retention
 	version string
 	now     func() time.Time
@@ -122,7 +125,7 @@ func New(o Options) *Gateway {
 		o.Agent.MaxTurns = 64
 	}
 	return &Gateway{
-		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, keep: o.Retention,
+		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(), tidied: map[string]string{},
 	}

@@ -44,6 +44,9 @@ const (
 func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 	batch := bus.Batch{Records: make([]bus.Record, 0, len(b.Events)), State: make([]bus.Write, 0, len(b.State))}
 	for _, e := range b.Events {
+		if err := i.sealPath(ctx, &e); err != nil {
+			return i.refusal(ctx, err)
+		}
 		r, err := i.record(e)
 		if err != nil {
 			return &channels.Error{Op: "accept", Channel: i.id, Kind: channels.Rejected, Err: err}

@@ -223,7 +223,7 @@ func (p *port) show(ctx context.Context, c courier, every time.Duration, live bo
 
 // courier is what shows drafts.
 type courier interface {
-	Update(ctx context.Context, o delivery.Outbound) error
+	Update(ctx context.Context, workspace string, o delivery.Outbound) error
 }
 
 func (p *port) showOnce(ctx context.Context, c courier, text string, live bool) error {
@@ -247,5 +247,5 @@ func (p *port) showOnce(ctx context.Context, c courier, text string, live bool) 
 	// its way could still arrive, after the final.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSign)
 	defer cancel()
-	return c.Update(call, out)
+	return c.Update(call, p.s.g.dir.Workspace(), out)
 }

@@ -443,10 +443,13 @@ func joinable(e channels.Event) bool {
 	return message || edit
 }
 
+// events are what the agent sees of items: not the paths by which they are
+// answered.
 func events(items []item) []channels.Event {
 	out := make([]channels.Event, len(items))
 	for i, it := range items {
 		out[i] = it.event
+		out[i].Via, out[i].Raw = nil, nil
 	}
 	return out
 }

@@ -117,6 +117,12 @@ func TestViolations(t *testing.T) {
 		{"via in raw", accept(func(e *channels.Event) {
 			e.Via, e.Raw = &channels.Via{Token: channels.NewSecret("tok-1")}, json.RawMessage(`{"token":"tok-1"}`)
 		}), "token of Via"},
+		{"via in raw, escaped", accept(func(e *channels.Event) {
+			e.Via, e.Raw = &channels.Via{Token: channels.NewSecret("https://x?a&b")}, json.RawMessage(`{"url":"https://x?a\u0026b"}`)
+		}), "token of Via"},
+		{"via in an id", accept(func(e *channels.Event) {
+			e.Via, e.Key = &channels.Via{Token: channels.NewSecret("tok-1")}, "press/tok-1"
+		}), "token of Via"},
 		{"state", func(h *channeltest.Host) {
 			_ = channeltest.NewSink(h).Accept(context.Background(), channels.Batch{State: []channels.Write{{Key: "k", Value: []byte(value)}}})
 		}, "the state k holds"},

@@ -70,7 +70,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	}
 	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, workspace: workspace}
 	a.gateway = gateway.New(gateway.Options{
-		Bus: a.engine, Directory: a.directory, Outside: b.channel, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
+		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
 		Retention: bus.Retention{
 			Bodies: config.Days(a.cfg.Retention.Bodies), Dead: config.Days(a.cfg.Retention.Dead), Keys: config.Days(a.cfg.Retention.Keys),
 		},

@@ -39,8 +39,9 @@ type Options struct {
 	}
 	Channel   channels.Channel
 	ID        channels.ID
-	Unlimited bool // ignore the platform's rates
-	Parallel  int  // conversations at a time; 0 means 64
+	Seals     Seals // nil: reply paths are not used
+	Unlimited bool  // ignore the platform's rates
+	Parallel  int   // conversations at a time; 0 means 64
 	Now       func() time.Time
 	Log       *slog.Logger
 	Observer  Observer

@@ -56,6 +56,7 @@ func (a *attempt) first(ctx context.Context) bus.Outcome {
 		a.c.limit.take(a.rec.Order, a.out.Direct, a.c.Now()) > 0 {
 		return a.dropped("")
 	}
+	part.Via = a.c.path(ctx, a.rec.Workspace, a.out)
 	r, err := a.c.call(ctx, part)
 	if channels.KindOf(err) == channels.Format {
 		part.Plain = true
@@ -98,17 +99,18 @@ func (c *Courier) draftPart(o Outbound, key string, feat channels.Features) chan
 	if feat.MaxText > 0 {
 		body = markup.Head(body, feat.Dialect, feat.MaxText)
 	}
-	return channels.Part{Key: key, To: o.To, ReplyTo: o.ReplyTo, Via: standing(o.Via, c.Now()), Audience: o.Audience, Body: body}
+	return channels.Part{Key: key, To: o.To, ReplyTo: o.ReplyTo, Audience: o.Audience, Body: body}
 }
 
 // Update shows how far an answer has come, in place of its first draft. It is
 // lossy: it does nothing until that draft has been sent, or when the rate is
 // needed for answers.
-func (c *Courier) Update(ctx context.Context, o Outbound) (err error) {
+func (c *Courier) Update(ctx context.Context, workspace string, o Outbound) (err error) {
 	defer c.recovered("draft", &err)
 	feat := c.Channel.Features(o.To)
 	part := c.draftPart(o, o.Turn, feat)
 	if d, ok := channels.As[channels.Drafter](c.Channel); ok {
+		part.Via = c.path(ctx, workspace, o)
 		d.Draft(ctx, part)
 		return nil
 	}
@@ -116,7 +118,7 @@ func (c *Courier) Update(ctx context.Context, o Outbound) (err error) {
 	if err != nil || d.ID == "" || metered(o.Via) || blank(part.Body) || !c.limit.spare(o.To.Order(), o.Direct, c.Now()) {
 		return err
 	}
-	part.Replaces = d.ID
+	part.Replaces, part.Via = d.ID, c.path(ctx, workspace, o)
 	_, err = c.call(ctx, part)
 	if channels.KindOf(err) == channels.RateLimited {
 		c.limit.refused(o.To.Order(), o.Direct, c.Now(), channels.RetryAfter(err))

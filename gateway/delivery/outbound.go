@@ -24,7 +24,7 @@ type Outbound struct {
 	ReplyTo  channels.MessageID `json:"reply_to,omitempty"`
 	Direct   bool               `json:"direct,omitempty"` // a private chat, which platforms limit otherwise than rooms
 	Audience channels.Audience  `json:"audience"`
-	Via      *channels.Via      `json:"via,omitempty"`
+	Via      *channels.Via      `json:"via,omitempty"`   // sealed
 	Turn     string             `json:"turn,omitempty"`  // what it answers
 	Stage    Stage              `json:"stage,omitempty"` // of a streamed answer
 	Made     time.Time          `json:"made"`
@@ -41,8 +41,11 @@ const (
 )
 
 // Record puts an outbound into the outbox. key is stable across reruns of
-// whatever made it.
+// whatever made it. A reply path that is not sealed is refused.
 func Record(workspace, key string, out Outbound) (bus.Record, error) {
+	if out.Via != nil && !out.Via.Token.Empty() {
+		return bus.Record{}, fmt.Errorf("outbound %s: %w", key, errUnsealed)
+	}
 	body, err := json.Marshal(out)
 	if err != nil {
 		return bus.Record{}, fmt.Errorf("outbound %s: %w", key, err)
@@ -110,6 +113,8 @@ func (p *progress) sent(id channels.MessageID) {
 	p.Refs = append(p.Refs, id)
 	p.Next, p.Doubt, p.Tries = p.Next+1, 0, 0
 }
+
+var errUnsealed = errors.New("its reply path must be sealed before it is kept")
 
 var errNegative = errors.New("a count is negative")
 

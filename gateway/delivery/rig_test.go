@@ -1,10 +1,12 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,7 +137,7 @@ func newRig(t *testing.T, b bus.Engine, ch channels.Channel) *rig {
 // start runs a courier and returns what ends it.
 func start(b bus.Engine, ch channels.Channel, seen *outcomes) (stop func()) {
 	c := delivery.New(delivery.Options{
-		Bus: b, Channel: ch, ID: "c", Now: time.Now, Log: slog.New(slog.DiscardHandler), Observer: seen,
+		Bus: b, Channel: ch, ID: "c", Seals: seals{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Observer: seen,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -151,6 +153,34 @@ func bubble(t *testing.T, ch func() channels.Channel, f func(r *rig)) {
 		f(r)
 		r.stop()
 	})
+}
+
+// seals turns bytes around, and knows what they were sealed for.
+type seals struct{}
+
+func (seals) Seal(_ context.Context, workspace, domain string, plain []byte) ([]byte, error) {
+	out := slices.Clone(plain)
+	slices.Reverse(out)
+	return append([]byte(workspace+"|"+domain+"|"), out...), nil
+}
+
+func (seals) Open(_ context.Context, workspace, domain string, sealed []byte) ([]byte, error) {
+	out, ok := bytes.CutPrefix(sealed, []byte(workspace+"|"+domain+"|"))
+	if !ok {
+		return nil, errors.New("sealed for something else")
+	}
+	out = slices.Clone(out)
+	slices.Reverse(out)
+	return out, nil
+}
+
+func sealed(t *testing.T, v channels.Via) *channels.Via {
+	t.Helper()
+	out, err := delivery.SealVia(t.Context(), seals{}, "w", here, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func (r *rig) put(key string, o delivery.Outbound) {

@@ -22,6 +22,46 @@ type viaUse struct {
 	At   time.Time `json:"at"` // of the last use, or the path's end if that is later
 }
 
+// Seals keep reply paths confidential while they are kept; vault.Store
+// implements it.
+type Seals interface {
+	Seal(ctx context.Context, workspace, domain string, plain []byte) ([]byte, error)
+	Open(ctx context.Context, workspace, domain string, sealed []byte) ([]byte, error)
+}
+
+// SealVia returns the form in which a path that came from a place is kept: its
+// token opens in the same workspace, channel and account only.
+func SealVia(ctx context.Context, s Seals, workspace string, at channels.Address, v channels.Via) (*channels.Via, error) {
+	sealed, err := s.Seal(ctx, workspace, viaDomain(at), []byte(v.Token.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("seal the reply path: %w", err)
+	}
+	v.Token, v.Sealed = channels.Secret{}, sealed
+	return &v, nil
+}
+
+func viaDomain(at channels.Address) string {
+	return "via/" + channels.Address{Channel: at.Channel, Account: at.Account}.Order()
+}
+
+// path opens an outbound's reply path for a send; nil when there is none that
+// stands, and when it cannot be opened: then the ordinary way is left.
+func (c *Courier) path(ctx context.Context, workspace string, o Outbound) *channels.Via {
+	v := standing(o.Via, c.Now())
+	if v == nil || c.Seals == nil {
+		return nil
+	}
+	plain, err := c.Seals.Open(ctx, workspace, viaDomain(o.To), v.Sealed)
+	if err != nil {
+		c.Log.Warn("a reply path cannot be opened; the reply goes the ordinary way", "channel", c.ID, "turn", o.Turn, "err", err)
+		return nil
+	}
+	open := *v
+	open.Token, open.Sealed = channels.NewSecret(string(plain)), nil
+	clear(plain)
+	return &open
+}
+
 // viaKey names a path without showing its token.
 func viaKey(to channels.Address, v *channels.Via) string {
 	h := sha256.Sum256([]byte(string(to.Channel) + "\x00" + string(to.Account) + "\x00" + v.Token.Reveal()))
@@ -42,7 +82,7 @@ func standing(v *channels.Via, now time.Time) *channels.Via {
 // one, and none is taken too many. Without a path the part goes the ordinary
 // way.
 func (a *attempt) takeVia(ctx context.Context, part *channels.Part) *bus.Outcome {
-	part.Via = standing(a.out.Via, a.c.Now())
+	part.Via = a.c.path(ctx, a.rec.Workspace, a.out)
 	if part.Via == nil || part.Via.Uses <= 0 {
 		return nil
 	}

@@ -105,7 +105,7 @@ func (h *house) start() {
 	}
 	h.addr = l.Addr().String()
 	h.gw = gateway.New(gateway.Options{
-		Bus: h.bus, Directory: h.dir, Version: "0.1.0", Log: log,
+		Bus: h.bus, Directory: h.dir, Seals: h.vault, Version: "0.1.0", Log: log,
 		Agent: gateway.AgentSettings{Runner: h.run, Queue: gateway.Steer, Model: "default", Models: []string{"default"}, DailySpend: 5, Describe: h.settings.describe},
 	})
 	h.settings.gw = h.gw

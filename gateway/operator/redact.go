@@ -26,6 +26,7 @@ func hideTokens(v any) {
 		}
 	case map[string]any:
 		if via, ok := v["via"].(map[string]any); ok {
+			delete(via, "sealed")
 			via["token"] = "[secret]"
 		}
 		for _, e := range v {

@@ -12,7 +12,7 @@ import (
 func TestDeadLettersShowNoToken(t *testing.T) {
 	e := channels.Event{
 		Key: "1", Where: channels.Address{Channel: "c", Conversation: "x"}, Who: channels.Sender{ID: "anna"},
-		Via: &channels.Via{Token: channels.NewSecret("interaction-token-1234"), Expires: time.Now()}, Content: channels.Message{ID: "1", Text: "hello"},
+		Via: &channels.Via{Token: channels.NewSecret("interaction-token-1234"), Sealed: []byte("at rest"), Expires: time.Now()}, Content: channels.Message{ID: "1", Text: "hello"},
 	}
 	body, err := json.Marshal(e)
 	if err != nil {
@@ -22,7 +22,7 @@ func TestDeadLettersShowNoToken(t *testing.T) {
 		t.Fatal("the record does not hold the token; this test shows nothing")
 	}
 	got := string(shown(body))
-	if strings.Contains(got, "interaction-token-1234") || !strings.Contains(got, "hello") {
+	if strings.Contains(got, "interaction-token-1234") || strings.Contains(got, "sealed") || !strings.Contains(got, "hello") {
 		t.Errorf("shown: %s", got)
 	}
 	if s := shown(json.RawMessage("interaction-token-1234")); s != nil {
