@@ -62,9 +62,10 @@ type Sink interface {
 	Accept(ctx context.Context, b Batch) error
 
 	// Replies reads what was sent, or is to be sent, in answer to the event
-	// with this key, and follows until the turn has ended. It can be called
-	// again after a disconnect or a restart and yields the same parts.
-	Replies(ctx context.Context, key string) iter.Seq2[Part, error]
+	// with this account and key, and follows until the turn has ended. It can be
+	// called again after a disconnect or a restart and yields the same parts. For
+	// an event that was never accepted it waits until one is, or ctx ends.
+	Replies(ctx context.Context, account AccountID, key string) iter.Seq2[Part, error]
 }
 
 // Batch is accepted in one commit. Events whose key is known already are

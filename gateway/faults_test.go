@@ -313,6 +313,7 @@ func TestRepliesEnd(t *testing.T) {
 	}{
 		{inAccount(said("anna", "turn", "hi"), "T1"), 1},
 		{inAccount(said("ben", "turn2", "hi"), "T2"), 1},
+		{inAccount(ordered("ben", "turn", "nothing", ""), "T3"), 1}, // a key that another account has, too
 		{inAccount(ordered("anna", "command", "help", ""), "T2"), 1},
 		{inAccount(self, "T1"), 0},
 	}
@@ -324,11 +325,14 @@ func TestRepliesEnd(t *testing.T) {
 			ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 			defer cancel()
 			n := 0
-			for _, err := range r.gw.Sink("chat").Replies(ctx, tt.event.Key) {
+			for p, err := range r.gw.Sink("chat").Replies(ctx, tt.event.Account, tt.event.Key) {
 				if err != nil {
 					t.Fatalf("%s: %v", tt.event.Key, err)
 				}
 				n++
+				if p.To.Account != tt.event.Account {
+					t.Errorf("%s: a reply to the account %q", tt.event.Key, p.To.Account)
+				}
 			}
 			if n != tt.want {
 				t.Errorf("%s: %d replies, want %d", tt.event.Key, n, tt.want)

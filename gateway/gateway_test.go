@@ -482,7 +482,7 @@ func TestRepliesCanBeReadAgain(t *testing.T) {
 		r.wait(1)
 		for range 2 {
 			n := 0
-			for p, err := range r.gw.Sink("chat").Replies(t.Context(), "1") {
+			for p, err := range r.gw.Sink("chat").Replies(t.Context(), "", "1") {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -24,13 +21,7 @@ import (
 type intake struct {
 	g  *Gateway
 	id channels.ID
-
-	mu       sync.Mutex
-	accounts map[channels.AccountID]bool // that events came from, at most mostAccounts
 }
-
-// mostAccounts bounds what an intake remembers, for channels of many accounts.
-const mostAccounts = 1024
 
 var _ channels.Sink = (*intake)(nil)
 
@@ -56,7 +47,6 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 	for _, w := range b.State {
 		batch.State = append(batch.State, bus.Write{Space: stateSpace(i.id), Key: w.Key, Value: w.Value})
 	}
-	i.remember(b.Events)
 	began := i.g.now()
 	if err := i.g.bus.Publish(ctx, batch); err != nil {
 		return i.refusal(ctx, err)
@@ -93,17 +83,6 @@ func (i *intake) record(e channels.Event) (bus.Record, error) {
 // errName: such an event can never be kept, so that trying again is of no use.
 var errName = errors.New("an event's key and ids must be UTF-8 without NUL, and its key not empty")
 
-// remember notes the accounts that events come from.
-func (i *intake) remember(events []channels.Event) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for _, e := range events {
-		if len(i.accounts) < mostAccounts {
-			i.accounts[e.Account] = true
-		}
-	}
-}
-
 // urgent reports whether an event must reach a conversation that is busy.
 func urgent(c channels.Content) bool {
 	if _, press := c.(channels.Press); press {
@@ -127,13 +106,14 @@ func (i *intake) refusal(ctx context.Context, err error) error {
 }
 
 // Replies implements channels.Sink.
-func (i *intake) Replies(ctx context.Context, key string) iter.Seq2[channels.Part, error] {
+func (i *intake) Replies(ctx context.Context, account channels.AccountID, key string) iter.Seq2[channels.Part, error] {
+	own := turnID(string(i.id), string(account), key)
 	return func(yield func(channels.Part, error) bool) {
 		seen := map[string]bool{}
 		for {
-			done, err := i.ended(ctx, key)
+			turn, done, err := i.turnOf(ctx, own)
 			if err == nil {
-				err = i.unseen(ctx, key, seen, func(p channels.Part) bool { return yield(p, nil) })
+				err = i.unseen(ctx, turn, seen, func(p channels.Part) bool { return yield(p, nil) })
 			}
 			switch {
 			case errors.Is(err, errEnough), err == nil && done:
@@ -152,46 +132,22 @@ func (i *intake) Replies(ctx context.Context, key string) iter.Seq2[channels.Par
 
 var errEnough = errors.New("the reader has enough")
 
-// ended reports whether the turn that answers the event is over.
-func (i *intake) ended(ctx context.Context, key string) (bool, error) {
-	_, ended, err := i.turnOf(ctx, key)
-	return ended, err
-}
-
 // turnOf names the turn that answers an event, its own or the one that
-// gathered it, and says whether it has ended. A reader knows the event's key
-// only, so the account is found by trying.
-func (i *intake) turnOf(ctx context.Context, key string) (turn string, ended bool, err error) {
-	i.mu.Lock()
-	accounts := slices.Sorted(maps.Keys(i.accounts))
-	i.mu.Unlock()
-	for _, a := range accounts {
-		turn = turnID(string(i.id), string(a), key)
-		e, err := i.g.bus.Get(ctx, gatheredSpace, turn)
-		if err != nil {
-			return "", false, err
-		}
-		if e.Version > 0 {
-			turn = string(e.Value)
-		}
-		if e, err = i.g.bus.Get(ctx, turnSpace, turn); err != nil || e.Version > 0 {
-			return turn, true, err
-		}
-		if len(accounts) == 1 {
-			break
-		}
-		if all, err := i.g.bus.Replies(ctx, string(i.id), turn+"/r"); err != nil || len(all) > 0 {
-			return turn, false, err
-		}
+// gathered it, and says whether it has ended.
+func (i *intake) turnOf(ctx context.Context, own string) (turn string, ended bool, err error) {
+	e, err := i.g.bus.Get(ctx, gatheredSpace, own)
+	if err != nil {
+		return "", false, err
 	}
-	return turn, false, nil
+	if turn = own; e.Version > 0 {
+		turn = string(e.Value)
+	}
+	e, err = i.g.bus.Get(ctx, turnSpace, turn)
+	return turn, e.Version > 0, err
 }
 
-func (i *intake) unseen(ctx context.Context, key string, seen map[string]bool, each func(channels.Part) bool) error {
-	turn, _, err := i.turnOf(ctx, key)
-	if err != nil || turn == "" {
-		return err
-	}
+// unseen yields the replies of a turn that were not yielded yet.
+func (i *intake) unseen(ctx context.Context, turn string, seen map[string]bool, each func(channels.Part) bool) error {
 	letters, err := i.g.bus.Replies(ctx, string(i.id), turn+"/r")
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ type line struct {
 
 // newLine opens a channel, without I/O.
 func (g *Gateway) newLine(ctx context.Context, c ChannelConfig) (*line, error) {
-	l := &line{g: g, id: c.ID, cfg: c, sink: &intake{g: g, id: c.ID, accounts: map[channels.AccountID]bool{}}}
+	l := &line{g: g, id: c.ID, cfg: c, sink: &intake{g: g, id: c.ID}}
 	l.host = newHost(g, c)
 	ch, err := c.Driver.Open(ctx, l.host, c.Section)
 	if err != nil {

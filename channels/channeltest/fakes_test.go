@@ -251,14 +251,15 @@ func TestHealthAndReplies(t *testing.T) {
 	h.WaitHealth(channels.Connected)
 	h.WaitHealth(channels.Retrying)
 	h.WaitHealth(channels.Connected)
-	s.Reply("k", channels.Part{Key: "k/0"})
+	s.Reply("a", "k", channels.Part{Key: "k/0"})
+	s.Reply("b", "k", channels.Part{Key: "another account's"})
 	go func() {
-		s.Reply("k", channels.Part{Key: "k/1"})
-		s.EndTurn("k")
+		s.Reply("a", "k", channels.Part{Key: "k/1"})
+		s.EndTurn("a", "k")
 	}()
 	for range 2 { // a second reader gets the same
 		var got []string
-		for p, err := range s.Replies(t.Context(), "k") {
+		for p, err := range s.Replies(t.Context(), "a", "k") {
 			if err != nil {
 				t.Fatal(err)
 			}

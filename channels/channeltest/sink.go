@@ -30,7 +30,7 @@ type Sink struct {
 	after    *Block
 	inflight map[string]map[int]string // keys being accepted, by conversation and attempt
 	latest   map[string]time.Time      // of the newest message, by conversation
-	replies  map[string]*answer        // by event key
+	replies  map[[2]string]*answer     // by account and event key
 }
 
 var _ channels.Sink = (*Sink)(nil)
@@ -39,7 +39,7 @@ var _ channels.Sink = (*Sink)(nil)
 func NewSink(h *Host) *Sink {
 	return &Sink{
 		h: h, inflight: map[string]map[int]string{}, latest: map[string]time.Time{},
-		replies: map[string]*answer{},
+		replies: map[[2]string]*answer{},
 	}
 }
 
@@ -342,28 +342,31 @@ type answer struct {
 	ended bool
 }
 
-// Reply adds parts to the answer to the event with this key.
-func (s *Sink) Reply(key string, parts ...channels.Part) {
-	s.h.board.change(func() { a := s.answer(key); a.parts = append(a.parts, parts...) })
+// Reply adds parts to the answer to the event with this account and key.
+func (s *Sink) Reply(account channels.AccountID, key string, parts ...channels.Part) {
+	s.h.board.change(func() { a := s.answer(account, key); a.parts = append(a.parts, parts...) })
 }
 
-// EndTurn completes the answer to the event with this key.
-func (s *Sink) EndTurn(key string) { s.h.board.change(func() { s.answer(key).ended = true }) }
+// EndTurn completes the answer to the event with this account and key.
+func (s *Sink) EndTurn(account channels.AccountID, key string) {
+	s.h.board.change(func() { s.answer(account, key).ended = true })
+}
 
-func (s *Sink) answer(key string) *answer {
-	if s.replies[key] == nil {
-		s.replies[key] = &answer{}
+func (s *Sink) answer(account channels.AccountID, key string) *answer {
+	id := [2]string{string(account), key}
+	if s.replies[id] == nil {
+		s.replies[id] = &answer{}
 	}
-	return s.replies[key]
+	return s.replies[id]
 }
 
 // Replies implements channels.Sink over what Reply and EndTurn said.
-func (s *Sink) Replies(ctx context.Context, key string) iter.Seq2[channels.Part, error] {
+func (s *Sink) Replies(ctx context.Context, account channels.AccountID, key string) iter.Seq2[channels.Part, error] {
 	return func(yield func(channels.Part, error) bool) {
 		for i := 0; ; i++ {
 			var next *channels.Part
 			err := s.h.board.until(ctx, func() bool {
-				a := s.answer(key)
+				a := s.answer(account, key)
 				if i < len(a.parts) {
 					next = &a.parts[i]
 				}

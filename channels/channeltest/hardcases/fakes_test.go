@@ -51,7 +51,7 @@ func (i intake) Accept(ctx context.Context, b channels.Batch) error {
 	return i.bus.Publish(ctx, batch)
 }
 
-func (intake) Replies(context.Context, string) iter.Seq2[channels.Part, error] {
+func (intake) Replies(context.Context, channels.AccountID, string) iter.Seq2[channels.Part, error] {
 	return func(yield func(channels.Part, error) bool) { yield(channels.Part{}, errors.ErrUnsupported) }
 }
 
