@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -17,14 +16,7 @@ func (r *reader) check(c *Config) {
 	if c.Listen == c.Admin && !strings.HasSuffix(c.Listen, ":0") {
 		r.plain("admin", "must not be the same address as 'listen': webhooks are open to platforms, the console is not")
 	}
-	if !Loopback(c.Admin) && len(c.TrustedProxies) == 0 {
-		r.plain("admin", fmt.Sprintf("%q is not on loopback; name the reverse proxy in front of it under 'trusted_proxies', or keep it on 127.0.0.1", c.Admin))
-	}
-	for i, p := range c.TrustedProxies {
-		if _, err := netip.ParsePrefix(p); err != nil {
-			r.plain(fmt.Sprintf("trusted_proxies[%d]", i), fmt.Sprintf("%q is not a network such as 10.0.0.0/8", p))
-		}
-	}
+	r.reach(c)
 	if c.Public != "" {
 		if u, err := url.Parse(c.Public); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			r.plain("public_url", fmt.Sprintf("%q is not a URL such as https://bot.example.org", c.Public))
@@ -54,19 +46,6 @@ func (r *reader) address(path, addr string) {
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		r.plain(path, fmt.Sprintf("%q is not an address such as 127.0.0.1:8484", addr))
 	}
-}
-
-// Loopback reports whether an address can be reached from this machine only.
-func Loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 func (r *reader) folders(c *Config) {

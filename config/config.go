@@ -20,7 +20,9 @@ type Config struct {
 	Listen         string             `yaml:"listen" doc:"Address for webhooks, /healthz and /readyz."`
 	Admin          string             `yaml:"admin" doc:"Address for the console, the API and /metrics."`
 	Public         string             `yaml:"public_url" doc:"URL under which platforms reach 'listen', such as https://bot.example.org. Needed for webhook mode."`
-	TrustedProxies []string           `yaml:"trusted_proxies" doc:"Networks of reverse proxies in front of 'admin', such as 10.0.0.0/8. Without it, 'admin' stays on loopback."`
+	AdminURL       string             `yaml:"admin_url" doc:"URL under which people open the console, such as https://gate.example.org. Login links begin with it, and its host is the only name that is answered beside loopback."`
+	TLS            TLS                `yaml:"tls" doc:"Certificate with which the gateway itself speaks TLS on 'admin'."`
+	TrustedProxies []string           `yaml:"trusted_proxies" doc:"Networks of reverse proxies in front of 'admin', such as 10.0.0.7/32. What they say of a request's origin is believed, and theirs alone."`
 	Data           string             `yaml:"data" doc:"Folder of the embedded database and everything else that must survive."`
 	Key            string             `yaml:"key" doc:"File with the key that unlocks the vault. Never inside 'data', never in the same backup."`
 	Store          string             `yaml:"store" doc:"sqlite, or a postgres:// URL."`

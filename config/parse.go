@@ -52,6 +52,7 @@ func Parse(text []byte, o Options) (Config, Faults) {
 		o.Override(&c)
 	}
 	c.Data, c.Key = home(c.Data), home(c.Key)
+	c.TLS.Cert, c.TLS.Key = home(c.TLS.Cert), home(c.TLS.Key)
 	r.check(&c)
 	return c, r.faults.sorted()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -85,8 +86,27 @@ func (a *app) listen(ctx context.Context) (l listeners, err error) {
 	if l.admin, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Admin); err != nil {
 		return l, fmt.Errorf("listen for the console (another address: `admin:` or --admin): %w", err)
 	}
+	if err := a.encrypt(&l); err != nil {
+		return l, err
+	}
 	l.socket, err = listenSocket(ctx, a.cfg.Data)
 	return l, err
+}
+
+// encrypt puts TLS on the listeners that the configuration says.
+func (a *app) encrypt(l *listeners) error {
+	if !a.cfg.TLS.On() {
+		return nil
+	}
+	c, err := ingress.NewCertificate(a.cfg.TLS.Cert, a.cfg.TLS.Key, time.Now, a.log)
+	if err != nil {
+		return err
+	}
+	l.admin = tls.NewListener(l.admin, c.Config())
+	if a.cfg.TLS.Webhooks {
+		l.public = tls.NewListener(l.public, c.Config())
+	}
+	return nil
 }
 
 func (l listeners) close() {
@@ -104,24 +124,31 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
-	base := "http://" + l.admin.Addr().String()
+	base := a.cfg.ConsoleURL(l.admin.Addr().String())
 	admin, err := ingress.NewAdmin(ingress.Options{
 		Gateway: a.gateway, Operator: a.newOperator(true, base), Directory: a.directory, Store: a.engine,
-		Base: base, Metrics: a.registry, Version: version, Log: a.log,
+		Base: base, Hosts: []string{hostname(l.admin.Addr())}, Proxies: a.cfg.Proxies(), Encrypted: a.cfg.TLS.On(),
+		Metrics: a.registry, Version: version, Log: a.log,
 	})
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.gateway.Run(ctx) })
-	group.Go(func() error { return serveHTTP(ctx, l.public, ingress.Public(a.gateway)) })
-	group.Go(func() error { return serveHTTP(ctx, l.admin, admin) })
-	group.Go(func() error { return serveHTTP(ctx, l.socket, admin.Socket(a.asOwner)) })
+	group.Go(func() error { return a.serveHTTP(ctx, l.public, ingress.Public(a.gateway)) })
+	group.Go(func() error { return a.serveHTTP(ctx, l.admin, admin) })
+	group.Go(func() error { return a.serveHTTP(ctx, l.socket, admin.Socket(a.asOwner)) })
 	group.Go(func() error { return a.reloads(ctx) })
 	if err := a.greet(ctx, admin, l); err != nil && ctx.Err() == nil {
 		a.log.Error("greet", "err", err)
 	}
 	return group.Wait()
+}
+
+// hostname is the address that a listener is bound to, without its port.
+func hostname(a net.Addr) string {
+	host, _, _ := net.SplitHostPort(a.String()) // a listener's address has a port
+	return host
 }
 
 // greet tells the person who started the gateway where it is and what it
@@ -194,10 +221,11 @@ func modified(path string) time.Time {
 }
 
 // serveHTTP serves a listener until ctx ends, then lets requests finish.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+func (a *app) serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // what strangers do wrong, such as a handshake
 	}
 	done := make(chan error, 1)
 	go func() {

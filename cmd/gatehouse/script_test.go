@@ -43,6 +43,9 @@ func TestMain(m *testing.M) {
 //	model ANSWER               from now on the scripted model says this
 //	slow DURATION              from now on it takes so long to begin, and echoes
 //	called N                   wait until it was asked so often since then
+//	vacant NAME                put the address of a free port into $NAME
+//	certify DAYS               issue cert.pem and key.pem for gate.example.org and 127.0.0.1
+//	visit STATUS URL [H=V]...  ask for a page with these headers, believing cert.pem
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -58,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"eventually": scriptEventually, "says": scriptSays, "starts": scriptStarts, "hears": scriptHears,
 			"block": scriptBlock, "unblock": scriptUnblock, "occupy": scriptOccupy, "lock": scriptLock, "model": scriptModel,
 			"slow": scriptSlow, "called": scriptCalled,
+			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant,
 		},
 	})
 }

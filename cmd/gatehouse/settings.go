@@ -315,6 +315,9 @@ func fixed(old, next config.Config) []string {
 	for _, k := range []struct{ name, a, b string }{
 		{"listen", old.Listen, next.Listen},
 		{"admin", old.Admin, next.Admin},
+		{"admin_url", old.AdminURL, next.AdminURL},
+		{"tls", fmt.Sprint(old.TLS), fmt.Sprint(next.TLS)},
+		{"trusted_proxies", fmt.Sprint(old.TrustedProxies), fmt.Sprint(next.TrustedProxies)},
 		{"data", old.Data, next.Data},
 		{"key", old.Key, next.Key},
 		{"store", old.Store, next.Store},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -32,14 +33,16 @@ type Options struct {
 	// Base is the URL under which people open the console, such as
 	// "http://127.0.0.1:8485". Links begin with it, and its host is one of the
 	// names that are answered, beside the loopback names.
-	Base    string
-	Hosts   []string            // further names
-	Console channels.ID         // the channel behind /chat; "" means "console"
-	Logins  []Authenticator     // asked after the console's own sessions
-	Metrics prometheus.Gatherer // nil: there is no /metrics
-	Version string
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger
+	Base      string
+	Hosts     []string            // further names
+	Proxies   []netip.Prefix      // whose word on a request's origin is believed
+	Encrypted bool                // the listener speaks TLS: others than this machine and the proxies may come
+	Console   channels.ID         // the channel behind /chat; "" means "console"
+	Logins    []Authenticator     // asked after the console's own sessions
+	Metrics   prometheus.Gatherer // nil: there is no /metrics
+	Version   string
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger
 }
 
 // Admin is the console, the API and the metrics. It is an http.Handler for the
@@ -68,7 +71,7 @@ func NewAdmin(o Options) (*Admin, error) {
 	}
 	a := &Admin{o: o, base: base, sessions: newSessions(o.Store, base, o.Now)}
 	a.logins = append([]Authenticator{a.sessions}, o.Logins...)
-	a.handler = newGuard(base, o.Hosts, a.routes())
+	a.handler = newGuard(o, base, a.routes())
 	return a, nil
 }
 

@@ -125,7 +125,7 @@ func TestSessionCookie(t *testing.T) {
 	if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Secure {
 		t.Errorf("the cookie over http is %+v", c)
 	}
-	a, err := ingress.NewAdmin(ingress.Options{Gateway: h.gw, Directory: h.dir, Store: h.bus, Base: "https://gate.example.org", Log: slog.New(slog.DiscardHandler)})
+	a, err := ingress.NewAdmin(ingress.Options{Gateway: h.gw, Directory: h.dir, Store: h.bus, Base: "https://gate.example.org", Encrypted: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

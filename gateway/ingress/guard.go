@@ -1,7 +1,7 @@
 package ingress
 
 import (
-	"net"
+	"context"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -13,17 +13,23 @@ import (
 // guard refuses what no page of the console sends, before anybody is asked who
 // they are.
 type guard struct {
-	hosts map[string]bool // names under which the console may be asked for, without port
-	next  http.Handler
+	base    *url.URL
+	hosts   map[string]bool // names under which the console may be asked for, without port
+	proxies []netip.Prefix
+	open    bool // whoever is no proxy may come from elsewhere, too
+	next    http.Handler
 }
 
 var _ http.Handler = (*guard)(nil)
 
 // newGuard admits the console's own host and loopback names. A name that an
 // attacker's DNS points here is none of them.
-func newGuard(base *url.URL, hosts []string, next http.Handler) *guard {
-	g := &guard{hosts: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true}, next: next}
-	for _, h := range append([]string{base.Hostname()}, hosts...) {
+func newGuard(o Options, base *url.URL, next http.Handler) *guard {
+	g := &guard{
+		base: base, hosts: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
+		proxies: o.Proxies, open: o.Encrypted, next: next,
+	}
+	for _, h := range append([]string{base.Hostname()}, o.Hosts...) {
 		g.hosts[strings.ToLower(h)] = true
 	}
 	return g
@@ -31,7 +37,43 @@ func newGuard(base *url.URL, hosts []string, next http.Handler) *guard {
 
 // ServeHTTP implements http.Handler.
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
+	from := g.originOf(r)
+	r = r.WithContext(context.WithValue(r.Context(), originKey{}, from))
+	r.Host = from.host
+	g.headers(w.Header(), from)
+	switch {
+	case !g.reachable(from):
+		say(w, http.StatusForbidden, "This console is reached through its proxy only.")
+	case from.behalf && loopbackName(hostOf(from.host)) && !loopbackName(g.base.Hostname()):
+		say(w, http.StatusMisdirectedRequest, "The proxy does not say under which name it was asked. "+
+			"It has to pass the Host header on (nginx: proxy_set_header Host $host).")
+	case !g.hosts[hostOf(from.host)]:
+		say(w, http.StatusMisdirectedRequest, "This console is not known under this name. "+
+			"If it should be, set admin_url in the configuration to the URL under which you open it.")
+	case from.clear && g.base.Scheme == "https":
+		g.encrypt(w, r)
+	case !g.sameOrigin(r):
+		say(w, http.StatusForbidden, "This request comes from another site.")
+	default:
+		g.next.ServeHTTP(w, r)
+	}
+}
+
+type originKey struct{}
+
+// cameFrom is where a request comes from, as the guard found it.
+func cameFrom(r *http.Request) origin {
+	o, _ := r.Context().Value(originKey{}).(origin)
+	return o
+}
+
+// reachable: without encryption of its own the console talks to this machine
+// and to its proxies.
+func (g *guard) reachable(from origin) bool {
+	return g.open || from.proxied || from.addr.IsLoopback()
+}
+
+func (g *guard) headers(h http.Header, from origin) {
 	h.Set("Content-Security-Policy", web.Policy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -40,23 +82,24 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set("Cache-Control", "no-store")
-	switch {
-	case !g.hosts[hostOf(r.Host)]:
-		say(w, http.StatusMisdirectedRequest, "This console is not known under this name. "+
-			"If it should be, set the address under which you reach it in the configuration.")
-	case !sameOrigin(r):
-		say(w, http.StatusForbidden, "This request comes from another site.")
-	default:
-		g.next.ServeHTTP(w, r)
+	name := hostOf(from.host)
+	// A loopback name is shared with every other program of the machine, and
+	// they would all be held to https.
+	if g.base.Scheme == "https" && name == strings.ToLower(g.base.Hostname()) && !loopbackName(name) {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }
 
-// hostOf is the name in a Host header, in lower case and without its port.
-func hostOf(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+// encrypt sends somebody who came unencrypted to where it is not. What they
+// wanted to change is not done: it travelled in the clear.
+func (g *guard) encrypt(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		say(w, http.StatusForbidden, "This request came unencrypted. Open the console under "+g.base.String()+".")
+		return
 	}
-	return strings.ToLower(strings.Trim(host, "[]"))
+	to := *g.base
+	to.Path, to.RawPath, to.RawQuery = r.URL.Path, r.URL.RawPath, r.URL.RawQuery
+	http.Redirect(w, r, to.String(), http.StatusPermanentRedirect) //nolint:gosec // the host is the configuration's
 }
 
 // sameOrigin reports whether a request may act. One that changes something must
@@ -65,8 +108,8 @@ func hostOf(host string) string {
 //
 // Sec-Fetch-Site decides where it is sent: no page can forge it, and the Origin
 // of our own forms is "null", because they send no referrer.
-func sameOrigin(r *http.Request) bool {
-	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+func (g *guard) sameOrigin(r *http.Request) bool {
+	site, from := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case site == "same-origin":
@@ -75,38 +118,38 @@ func sameOrigin(r *http.Request) bool {
 		return reads
 	case site != "":
 		return reads && r.Header.Get("Sec-Fetch-Mode") == "navigate"
-	case origin != "":
-		return originHost(origin) == strings.ToLower(r.Host)
+	case from != "":
+		return g.own(from, r.Host)
 	}
 	return reads
 }
 
-// originHost is the host of an Origin, with its port; "" for "null".
-func originHost(origin string) string {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return ""
+// own reports whether an Origin is the console's: the one that was configured,
+// or the name that was asked for. A page of the same name over http is not the
+// console where the console is encrypted.
+func (g *guard) own(from, host string) bool {
+	u, err := url.Parse(from)
+	if err != nil || u.Host == "" {
+		return false
 	}
-	return strings.ToLower(u.Host)
+	if bare(u) == bare(g.base) {
+		return true
+	}
+	return strings.EqualFold(u.Host, host) && (u.Scheme == g.base.Scheme || loopbackName(hostOf(host)))
 }
 
 // local reports whether a request was made on this machine, by somebody who
 // asked for it by a loopback name. A proxy on this machine asks on behalf of
-// others, and says so.
+// others; most say so, and one that was named as trusted is known.
 func local(r *http.Request) bool {
+	from := cameFrom(r)
+	if from.proxied || !from.addr.IsLoopback() || !loopbackName(hostOf(r.Host)) {
+		return false
+	}
 	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
 		if r.Header.Get(h) != "" {
 			return false
 		}
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	host := hostOf(r.Host)
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
+	return true
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -36,14 +37,15 @@ import (
 // house is a gateway with its console on a loopback port. It can be stopped and
 // started again on what it kept.
 type house struct {
-	t      testing.TB
-	bus    bus.Engine
-	dir    *identity.Directory
-	vault  *vault.Store
-	addr   string
-	run    runner
-	now    func() time.Time        // of the console
-	logins []ingress.Authenticator // beside its sessions
+	t       testing.TB
+	bus     bus.Engine
+	dir     *identity.Directory
+	vault   *vault.Store
+	addr    string
+	run     runner
+	now     func() time.Time        // of the console
+	logins  []ingress.Authenticator // beside its sessions
+	proxies []netip.Prefix
 
 	gw       *gateway.Gateway
 	admin    *ingress.Admin
@@ -116,8 +118,8 @@ func (h *house) start() {
 		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Console: "http://" + h.addr, Now: time.Now,
 	})
 	if h.admin, err = ingress.NewAdmin(ingress.Options{
-		Gateway: h.gw, Operator: op, Directory: h.dir, Store: h.bus, Base: "http://" + h.addr,
-		Metrics: prometheus.NewRegistry(), Version: "0.1.0", Log: log, Now: h.now, Logins: h.logins,
+		Gateway: h.gw, Operator: op, Directory: h.dir, Store: h.bus, Base: "http://" + h.addr, Encrypted: true,
+		Metrics: prometheus.NewRegistry(), Version: "0.1.0", Log: log, Now: h.now, Logins: h.logins, Proxies: h.proxies,
 	}); err != nil {
 		h.t.Fatal(err)
 	}

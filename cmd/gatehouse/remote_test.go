@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptCertify writes cert.pem and key.pem for gate.example.org and 127.0.0.1.
+func scriptCertify(ts *testscript.TestScript, _ bool, a []string) {
+	want(ts, a, 1, "certify DAYS")
+	days, err := strconv.Atoi(a[0])
+	ts.Check(err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	like := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{"gate.example.org"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(time.Duration(days)*24*time.Hour + time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, like, like, &key.PublicKey, key)
+	ts.Check(err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+}
+
+// scriptVisit asks for a page, believes cert.pem, and checks the status. With
+// "!" the connection itself has to fail.
+func scriptVisit(ts *testscript.TestScript, neg bool, a []string) {
+	want(ts, a, 2, "visit STATUS URL [Header=value]...")
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, a[1], nil)
+	ts.Check(err)
+	for _, h := range a[2:] {
+		name, value, _ := strings.Cut(h, "=")
+		r.Header.Set(name, value)
+		if name == "Host" {
+			r.Host = value
+		}
+	}
+	roots := x509.NewCertPool()
+	if text, err := os.ReadFile(ts.MkAbs("cert.pem")); err == nil {
+		roots.AppendCertsFromPEM(text)
+	}
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true, ForceAttemptHTTP2: true}
+	resp, err := t.RoundTrip(r)
+	if neg && err != nil {
+		return
+	}
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Logf("%s %s\n%s", resp.Proto, resp.Status, body)
+	if got := strconv.Itoa(resp.StatusCode); neg || got != a[0] {
+		ts.Fatalf("answered with %s", resp.Status)
+	}
+}
+
+// scriptVacant finds a port that was free a moment ago.
+func scriptVacant(ts *testscript.TestScript, _ bool, a []string) {
+	want(ts, a, 1, "vacant NAME")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Check(l.Close())
+	ts.Setenv(a[0], l.Addr().String())
+}
