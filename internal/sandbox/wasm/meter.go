@@ -1,0 +1,170 @@
+package wasm
+
+// Fuel is taken at the entry of a function and at the head of each loop, for
+// all instructions that can run before the next such place: an upper bound,
+// and cheap. Operators that move a range of memory pay for its length besides.
+// Around each call the caller's frame is added to the depth.
+
+// bulkUnit is the number of bytes, as a power of two, that cost one unit.
+const bulkUnit = 4
+
+// function writes one function with its meters.
+func (e *encoder) function(i int) {
+	b := e.bodies[i]
+	params := len(e.types[e.funcs[i]].Params)
+	cost, bulk := costs(b.code)
+	f := &meter{encoder: e, scratch: uint32(b.n) + uint32(params), loops: cost[1:]} //nolint:gosec // bounded by Limits
+	f.frame = 64 + 8*int64(f.scratch)
+	e.sized(func() {
+		groups := b.locals
+		if bulk {
+			groups = append(groups[:len(groups):len(groups)], localGroup{1, I32})
+		}
+		e.u32(uint32(len(groups))) //nolint:gosec // bounded by the size of the function
+		for _, g := range groups {
+			e.u32(g.n)
+			e.byte(g.of)
+		}
+		f.take(cost[0])
+		r := &reader{b: b.code}
+		for r.more() {
+			from := r.at
+			in := r.next()
+			f.instruction(in, b.code[from:r.at])
+		}
+	})
+}
+
+// costs counts the instructions of the function and of each of its loops, in
+// the order of their heads; what an inner loop has is its own. The code was
+// checked.
+func costs(code []byte) (cost []int64, bulk bool) {
+	cost = []int64{0}
+	var around []int // for each open block, the region outside of it
+	here := 0
+	r := &reader{b: code}
+	for r.more() {
+		in := r.next()
+		cost[here]++
+		switch in.op {
+		case opBlock, opIf:
+			around = append(around, here)
+		case opLoop:
+			around = append(around, here)
+			cost = append(cost, 1)
+			here = len(cost) - 1
+		case opEnd:
+			if n := len(around); n > 0 {
+				here, around = around[n-1], around[:n-1]
+			}
+		case opMisc:
+			bulk = bulk || moves(in)
+		}
+	}
+	return cost, bulk
+}
+
+// moves tells whether an instruction works on a range, whose length it finds
+// on top of the stack.
+func moves(in instruction) bool {
+	return in.op == opMisc && (in.sub == miscMemoryInit || in.sub == miscMemoryCopy || in.sub == miscMemoryFill)
+}
+
+// meter writes the instructions of one function.
+type meter struct {
+	*encoder
+	scratch uint32  // an added i32 local, where ranges are moved
+	frame   int64   // what a call of this function weighs
+	loops   []int64 // costs of the loops that are still to come
+}
+
+func (f *meter) instruction(in instruction, raw []byte) {
+	switch {
+	case in.op == opLoop:
+		f.byte(raw...)
+		f.take(f.loops[0])
+		f.loops = f.loops[1:]
+	case in.op == opCall:
+		weighed := in.index >= f.spentFunc() // the host's functions call nobody
+		if weighed {
+			f.enter()
+		}
+		f.byte(opCall)
+		f.u32(f.moved(in.index))
+		if weighed {
+			f.leave()
+		}
+	case in.op == opCallIndirect:
+		f.enter()
+		f.byte(raw...)
+		f.leave()
+	case in.op == opRefFunc:
+		f.byte(opRefFunc)
+		f.u32(f.moved(in.index))
+	case moves(in):
+		f.takeRange()
+		f.byte(raw...)
+	default:
+		f.byte(raw...)
+	}
+}
+
+// take pays n units.
+func (f *meter) take(n int64) {
+	f.global(opGlobalGet, f.fuelGlobal())
+	f.byte(opI64Const)
+	f.signed(n)
+	f.byte(opI64Sub)
+	f.global(opGlobalSet, f.fuelGlobal())
+	f.askIfSpent()
+}
+
+// takeRange pays for the number that is on top of the stack, and leaves it.
+func (f *meter) takeRange() {
+	f.byte(opLocalTee)
+	f.u32(f.scratch)
+	f.global(opGlobalGet, f.fuelGlobal())
+	f.byte(opLocalGet)
+	f.u32(f.scratch)
+	f.byte(opI64ExtendU, opI64Const, bulkUnit, opI64ShrU, opI64Sub)
+	f.global(opGlobalSet, f.fuelGlobal())
+	f.askIfSpent()
+}
+
+func (f *meter) askIfSpent() {
+	f.global(opGlobalGet, f.fuelGlobal())
+	f.byte(opI64Const, 0, opI64LtS)
+	f.askIf()
+}
+
+// askIf calls the host if the number on top of the stack is not zero.
+func (f *meter) askIf() {
+	f.byte(opIf, blockEmpty, opCall)
+	f.u32(f.spentFunc())
+	f.byte(opEnd)
+}
+
+func (f *meter) enter() {
+	f.weigh(opI32Add)
+	f.global(opGlobalGet, f.depthGlobal())
+	f.byte(opI32Const)
+	f.signed(int64(f.o.Stack))
+	f.byte(opI32GtS)
+	f.askIf()
+}
+
+func (f *meter) leave() { f.weigh(opI32Sub) }
+
+// weigh adds this function's frame to the depth, or takes it off.
+func (f *meter) weigh(op byte) {
+	f.global(opGlobalGet, f.depthGlobal())
+	f.byte(opI32Const)
+	f.signed(f.frame)
+	f.byte(op)
+	f.global(opGlobalSet, f.depthGlobal())
+}
+
+func (f *meter) global(op byte, index uint32) {
+	f.byte(op)
+	f.u32(index)
+}
