@@ -56,8 +56,14 @@ type Channel interface {
 // Sink takes in what a channel received. Its methods may be called concurrently.
 type Sink interface {
 	// Accept publishes the events and the adapter's own state in one commit.
-	// nil means durable: acknowledge now. An error means that nothing was kept:
-	// do not acknowledge; when it is an *Error with a RetryAfter, wait that long.
+	// nil means durable: acknowledge now. An error means that nothing of the
+	// batch was kept, and its Kind what comes next:
+	//   - Rejected: an event of the batch can never be kept as it is. Trying
+	//     again is of no use. Accept the others without it, and acknowledge it
+	//     too (see Offer); where somebody waits for an answer, refuse it. What is
+	//     rejected by itself is logged, counted and made a dead letter.
+	//   - every other: do not acknowledge, wait at least RetryAfter, and more
+	//     with each failure, and try again, or let the platform deliver again.
 	// Events of one conversation must be accepted in the platform's order.
 	Accept(ctx context.Context, b Batch) error
 

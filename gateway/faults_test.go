@@ -539,10 +539,25 @@ func TestUnkeepableEventsAreRefusedForGood(t *testing.T) {
 				t.Errorf("key %q: %v", key, err)
 			}
 		}
+		batch := channels.Batch{Events: []channels.Event{said("anna", "2", "kept"), said("anna", "", "x"), said("ben", "3", "kept")}}
+		rejected, err := channels.Offer(t.Context(), r.gw.Sink("chat"), batch)
+		if err != nil || len(rejected) != 1 {
+			t.Errorf("offered with two others: %v, %v", rejected, err)
+		}
+		r.wait(2)
+		letters, err := r.bus.DeadLetters(t.Context(), bus.Inbox, 0, 0)
+		if err != nil || len(letters) != 3 { // the first was offered twice
+			t.Errorf("%d dead letters, %v", len(letters), err)
+		}
+		for _, l := range letters {
+			if !strings.HasPrefix(l.Reason, "rejected: an event's key") || !strings.Contains(string(l.Body), `"text":"x"`) {
+				t.Errorf("a letter of reason %q holds %s", l.Reason, l.Body)
+			}
+		}
 		e := said("anna", "1", "x")
 		e.Raw = json.RawMessage("{broken")
 		r.accept(e)
-		r.wait(1)
+		r.wait(3)
 	})
 }
 

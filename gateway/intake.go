@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,7 +42,7 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 		}
 		r, err := i.record(e)
 		if err != nil {
-			return &channels.Error{Op: "accept", Channel: i.id, Kind: channels.Rejected, Err: err}
+			return i.reject(ctx, e, err, len(b.Events) == 1)
 		}
 		batch.Records = append(batch.Records, r)
 	}
@@ -82,6 +84,59 @@ func (i *intake) record(e channels.Event) (bus.Record, error) {
 
 // errName: such an event can never be kept, so that trying again is of no use.
 var errName = errors.New("an event's key and ids must be UTF-8 without NUL, and its key not empty")
+
+// rejected is the body of the dead letter that remains of an event which cannot
+// be kept as it is.
+type rejected struct {
+	Rejected string          `json:"rejected"` // why
+	Event    json.RawMessage `json:"event,omitempty"`
+	Raw      json.RawMessage `json:"raw,omitempty"`
+}
+
+// reject refuses an event for good. One that came by itself is counted and
+// leaves a dead letter; of a batch the adapter offers each once more.
+func (i *intake) reject(ctx context.Context, e channels.Event, cause error, alone bool) error {
+	if alone {
+		r, err := i.letter(e, cause)
+		if err == nil {
+			err = i.g.bus.Publish(ctx, bus.Batch{Records: []bus.Record{r}})
+		}
+		if err != nil {
+			return i.refusal(ctx, err)
+		}
+		i.g.metrics.refused(i.id, "rejected")
+		i.g.log.Error("an event can never be kept as it is, and has become a dead letter", "channel", i.id, "err", cause)
+	}
+	return &channels.Error{Op: "accept", Channel: i.id, Kind: channels.Rejected, Err: cause}
+}
+
+// letter makes a record that no sitting can read, so that it becomes a dead
+// letter at its first lease. The same event gives the same one.
+func (i *intake) letter(e channels.Event, cause error) (bus.Record, error) {
+	l := rejected{Rejected: cause.Error()}
+	if json.Valid(e.Raw) {
+		l.Raw = e.Raw
+	}
+	e.Raw = nil
+	if b, err := json.Marshal(e); err == nil {
+		l.Event = b
+	}
+	body, err := json.Marshal(l)
+	sum := sha256.Sum256(body)
+	return bus.Record{
+		Workspace: i.g.dir.Workspace(), Queue: bus.Inbox, Channel: string(i.id),
+		Key: "rejected/" + hex.EncodeToString(sum[:12]), Order: string(i.id) + "/rejected", Body: body,
+	}, err
+}
+
+// unreadable says why a record of the inbox is none that can be worked on.
+func unreadable(body []byte, err error) string {
+	var l rejected
+	if json.Unmarshal(body, &l) == nil && l.Rejected != "" {
+		return "rejected: " + l.Rejected
+	}
+	return "unreadable: " + err.Error()
+}
 
 // urgent reports whether an event must reach a conversation that is busy.
 func urgent(c channels.Content) bool {

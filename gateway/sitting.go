@@ -146,7 +146,7 @@ func (s *sitting) admit(ctx context.Context, records []bus.Record) error {
 func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 	var e channels.Event
 	if err := json.Unmarshal(r.Body, &e); err != nil {
-		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "unreadable: " + err.Error()}
+		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: unreadable(r.Body, err)}
 		return nil
 	}
 	l := s.g.line(channels.ID(r.Channel))

@@ -92,7 +92,7 @@ func (m *moves) announce(ctx context.Context, self codec.Self, sink channels.Sin
 	if len(news) == 0 {
 		return nil
 	}
-	if err := sink.Accept(ctx, b); err != nil {
+	if _, err := channels.Offer(ctx, sink, b); err != nil {
 		return err
 	}
 	m.mu.Lock()

@@ -218,8 +218,11 @@ func (p *poller) take(ctx context.Context, updates []json.RawMessage) error {
 	b.State = []channels.Write{{Key: p.key(), Value: value}}
 	accepted := false
 	err = p.persist(ctx, func() error {
-		err := p.sink.Accept(ctx, b)
+		rejected, err := channels.Offer(ctx, p.sink, b)
 		accepted = err == nil
+		if accepted {
+			p.rejected(ctx, rejected)
+		}
 		return err
 	})
 	if accepted {
@@ -227,6 +230,14 @@ func (p *poller) take(ctx context.Context, updates []json.RawMessage) error {
 		p.accepted(b.Events)
 	}
 	return err
+}
+
+// rejected leaves a trace of what the gateway never takes: it is acknowledged
+// all the same, so that the platform does not bring it for ever.
+func (c *Channel) rejected(ctx context.Context, all []error) {
+	for _, err := range all {
+		c.host.Log().ErrorContext(ctx, "an update cannot be kept and is passed over", "err", err)
+	}
 }
 
 // batch decodes updates; next is the offset behind them, or 0.

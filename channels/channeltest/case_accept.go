@@ -15,6 +15,7 @@ func acceptCases() []Case {
 		{Name: "accept/durable before acknowledged", run: durableFirst},
 		{Name: "accept/what was refused comes again", run: refusedComesAgain},
 		{Name: "accept/the wait that is asked for is kept", run: waitIsKept},
+		{Name: "accept/what is rejected holds up nothing", run: rejectedIsPassed},
 		{Name: "accept/a crash after the commit doubles nothing", run: crashAfterCommit},
 		{Name: "accept/a repeated delivery keeps its key", Needs: []Ability{Redelivery}, run: sameKeyAgain},
 		{Name: "accept/order in a conversation", run: orderIsKept},
@@ -107,6 +108,46 @@ func waitIsKept(r *rig) {
 	if len(at) < 2 || at[1].Sub(at[0]) < wait {
 		r.t.Errorf("Accept asked to wait %s and was called again sooner: %v", wait, at)
 	}
+}
+
+// rejectedIsPassed has one message rejected for ever, in the middle of others.
+// The others arrive, once and in order, with it or after it, and the platform
+// does not bring it again.
+func rejectedIsPassed(r *rig) {
+	bad := r.word()
+	r.sink.Reject(func(e channels.Event) bool { return says(e, bad) })
+	hold := r.sink.Block()
+	want := make([]string, 0, 5)
+	var poison channels.MessageID
+	for i := range cap(want) {
+		w := r.word()
+		want = append(want, w)
+		r.hs.Say(Said{Text: w})
+		switch i {
+		case 0:
+			hold.Wait() // so that the others queue up on the platform
+		case 2:
+			poison = r.hs.Say(Said{Text: bad})
+		}
+	}
+	hold.Release()
+	r.message(want[len(want)-1])
+	r.acked(poison)
+	if d := cmp.Diff(want, r.order(want)); d != "" {
+		r.t.Errorf("around a message that is rejected (-said +accepted):\n%s", d)
+	}
+	r.boot(r.again())
+	r.hear(Said{})
+	r.acked(poison)
+}
+
+// again ends the channel in order and returns what a new one finds.
+func (r *rig) again() Snapshot {
+	r.t.Helper()
+	if err := r.halt(); err != nil {
+		r.t.Errorf("Run returned %v", err)
+	}
+	return r.host.Snapshot()
 }
 
 func crashAfterCommit(r *rig) {

@@ -162,7 +162,7 @@ func (c *loopChannel) accept(ctx context.Context, sink channels.Sink, offset int
 			b.Events = append(b.Events, e)
 		}
 	}
-	if err := sink.Accept(ctx, b); err != nil {
+	if _, err := channels.Offer(ctx, sink, b); err != nil {
 		return offset, err
 	}
 	return next, nil

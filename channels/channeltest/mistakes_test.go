@@ -50,6 +50,27 @@ func acceptMutants() []mutant {
 			},
 		},
 		{
+			name: "is held up by what is rejected", waits: true, in: "accept/what is rejected holds up nothing", says: "waited",
+			accept: func(ctx context.Context, _ *channeltest.Host, b channels.Batch, next acceptFunc) error {
+				if err := next(ctx, b); err != nil {
+					return errors.New("try again")
+				}
+				return nil
+			},
+		},
+		{
+			name: "drops what was rejected with its batch", waits: true, in: "accept/what is rejected holds up nothing", says: "around a message",
+			accept: func(ctx context.Context, _ *channeltest.Host, b channels.Batch, next acceptFunc) error {
+				err := next(ctx, b)
+				if channels.KindOf(err) == channels.Rejected && len(b.Events) > 1 {
+					last := len(b.Events) - 1
+					_ = next(ctx, channels.Batch{Events: b.Events[last:], State: b.State})
+					return nil
+				}
+				return err
+			},
+		},
+		{
 			name: "makes up keys", in: "accept/a repeated delivery keeps its key", says: "kept 2 times",
 			event: func(e *channels.Event) { e.Key = fmt.Sprint(time.Now().UnixNano()) },
 		},

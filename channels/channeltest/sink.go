@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -26,6 +27,7 @@ type Sink struct {
 	// guarded by h.board
 	attempts []time.Time // when Accepts were begun
 	fail     []error
+	rejects  func(channels.Event) bool
 	before   *Block
 	after    *Block
 	inflight map[string]map[int]string // keys being accepted, by conversation and attempt
@@ -78,6 +80,9 @@ func (s *Sink) begin(b channels.Batch) (n int, fail error, before *Block) { //no
 		n = len(s.attempts)
 		if len(s.fail) > 0 {
 			fail, s.fail = s.fail[0], s.fail[1:]
+		}
+		if s.rejects != nil && slices.ContainsFunc(b.Events, s.rejects) {
+			fail = &channels.Error{Op: "accept", Channel: s.h.id, Kind: channels.Rejected, Err: errUnkeepable}
 		}
 		if fail == nil && s.before != nil {
 			before, s.before = s.before, nil
@@ -284,6 +289,14 @@ func keys(es []channels.Event) string {
 func (s *Sink) FailNext(errs ...error) {
 	s.h.board.change(func() { s.fail = append(s.fail, errs...) })
 }
+
+// Reject lets every Accept fail for good that holds an event which match
+// accepts, until it is called with nil. match must not call the sink.
+func (s *Sink) Reject(match func(channels.Event) bool) {
+	s.h.board.change(func() { s.rejects = match })
+}
+
+var errUnkeepable = errors.New("it can never be kept as it is")
 
 // Block holds the next Accept open before anything is kept. When its context
 // ends meanwhile, it fails and keeps nothing.
