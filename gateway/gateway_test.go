@@ -399,7 +399,7 @@ func TestDeliveryFailures(t *testing.T) {
 		{"format", false, []error{fail(channels.Format, 0)}, []string{"echo: hello"}, 0},
 		{"ambiguous, lost", false, []error{fail(channels.Ambiguous, 0)}, []string{repeated + "echo: hello"}, 0},
 		{"ambiguous, arrived", true, []error{fail(channels.Ambiguous, 0)}, []string{"echo: hello", repeated + "echo: hello"}, 0},
-		{"ambiguous twice", true, []error{fail(channels.Ambiguous, 0), fail(channels.Ambiguous, 0)}, []string{"echo: hello", repeated + "echo: hello"}, 1},
+		{"ambiguous twice", true, []error{fail(channels.Ambiguous, 0), fail(channels.Ambiguous, 0)}, []string{"echo: hello", repeated + "echo: hello", inDoubt}, 1},
 		{"rejected", false, []error{fail(channels.Rejected, 0)}, []string{lost}, 1},
 		{"gone", false, []error{fail(channels.Gone, 0)}, nil, 1},
 	}
@@ -423,6 +423,7 @@ func TestDeliveryFailures(t *testing.T) {
 
 const (
 	repeated = "(This may be a repetition: I could not tell whether it reached you.)\n\n"
+	inDoubt  = "I tried twice to send you an answer, and cannot tell whether it reached you. If it did not, please ask again. The person who runs this bot can see it."
 	lost     = "I had an answer for you, but it could not be delivered here. The person who runs this bot can see why."
 )
 

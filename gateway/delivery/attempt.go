@@ -26,6 +26,7 @@ type attempt struct {
 func (c *Courier) send(ctx context.Context, l *bus.Lease, r bus.Record) bus.Outcome {
 	a := attempt{c: c, lease: l, rec: r}
 	if err := json.Unmarshal(r.Body, &a.out); err != nil {
+		a.out.Stage = apology // nobody knows for whom it was
 		return a.unreadable(err)
 	}
 	p, err := resume(r)
@@ -146,7 +147,7 @@ func (a *attempt) resolve(ctx context.Context, part *channels.Part) (done bool, 
 		a.p.Doubt = 0
 		return false, nil
 	case a.p.Doubt >= maxDoubts:
-		o := a.dead("it may have been delivered; it was repeated once, with the same result")
+		o := a.tell(a.dead("it may have been delivered; it was repeated once, with the same result"), textInDoubt)
 		return false, &o
 	}
 	if lived := a.c.started.Add(repeatAfter); a.c.Now().Before(lived) {
@@ -187,7 +188,7 @@ func (a *attempt) unreadable(err error) bus.Outcome {
 	o := a.dead("unreadable: " + err.Error())
 	v := o.Verdicts[a.rec.Key]
 	v.Progress = nil
-	return a.verdict(v)
+	return a.tell(a.verdict(v), textLost)
 }
 
 func (a *attempt) delivered() bus.Outcome {
@@ -218,28 +219,43 @@ func (a *attempt) failed(err error, part channels.Part) bus.Outcome {
 	case channels.Gone, channels.Closed:
 		return a.dead(err.Error())
 	case channels.Rejected, channels.Format:
-		return a.tell(a.dead(err.Error()))
+		return a.tell(a.dead(err.Error()), textLost)
 	default:
 		fresh = a.p.Tries < maxOther
 	}
 	if fresh {
 		return a.later(now.Add(wait), reason)
 	}
-	return a.tell(a.dead(reason + ": " + err.Error()))
+	return a.tell(a.dead(reason+": "+err.Error()), textLost)
 }
 
-// tell lets the person know that an answer is missing, once.
-func (a *attempt) tell(o bus.Outcome) bus.Outcome {
-	if a.out.Stage == apology {
+// What a person is told whose answer became a dead letter.
+const (
+	textLost    = "I had an answer for you, but it could not be delivered here. The person who runs this bot can see why."
+	textRest    = "The rest of my answer could not be delivered here. The person who runs this bot can see why."
+	textInDoubt = "I tried twice to send you an answer, and cannot tell whether it reached you. If it did not, please ask again. The person who runs this bot can see it."
+)
+
+// tell lets the person know that an answer is missing, once: a replay that dies
+// again makes the same record. Nothing is said of a notice that is lost itself,
+// and nothing of a draft, whose final will come.
+func (a *attempt) tell(o bus.Outcome, text string) bus.Outcome {
+	if a.out.Stage == apology || a.out.Stage == Draft {
 		return o
 	}
-	r, err := Record(a.rec.Workspace, a.rec.Key+"/lost", Outbound{
-		To: a.out.To, Plain: true, Direct: a.out.Direct, Audience: a.out.Audience, Turn: a.out.Turn, Stage: apology, Made: a.c.Now(),
-		Markdown: "I had an answer for you, but it could not be delivered here. The person who runs this bot can see why.",
-	})
-	if err == nil {
-		o.Emit = append(o.Emit, r)
+	if a.p.Next > 0 && text == textLost {
+		text = textRest
 	}
+	r, err := Record(a.rec.Workspace, a.rec.Key+"/lost", Outbound{
+		To: a.out.To, Plain: true, Direct: a.out.Direct, Audience: a.out.Audience, ReplyTo: a.out.ReplyTo, Via: a.out.Via,
+		Turn: a.out.Turn, Stage: apology, Made: a.c.Now(), Markdown: text,
+	})
+	if err != nil {
+		return o
+	}
+	// It takes the record's own place, whatever its body says.
+	r.Channel, r.Account, r.Order = a.rec.Channel, a.rec.Account, a.rec.Order
+	o.Emit = append(o.Emit, r)
 	return o
 }
 

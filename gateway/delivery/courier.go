@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"runtime/debug"
@@ -130,6 +131,9 @@ func (c *Courier) sendSafely(ctx context.Context, l *bus.Lease, r bus.Record) (o
 			v = bus.Verdict{Fate: bus.Dead, Reason: "panicked"}
 		}
 		o = bus.Outcome{Verdicts: map[string]bus.Verdict{r.Key: v}}
+		if a := (attempt{c: c, lease: l, rec: r}); v.Fate == bus.Dead && json.Unmarshal(r.Body, &a.out) == nil {
+			o = a.tell(o, textLost)
+		}
 	}()
 	return c.send(ctx, l, r)
 }

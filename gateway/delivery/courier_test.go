@@ -109,6 +109,8 @@ func (s *stubborn) Hold(ctx context.Context, l *bus.Lease, h bus.Hold) ([]bus.Re
 	return s.Engine.Hold(ctx, l, h)
 }
 
+const inDoubt = "I tried twice to send you an answer, and cannot tell whether it reached you. If it did not, please ask again. The person who runs this bot can see it."
+
 func TestFailures(t *testing.T) {
 	type answer struct {
 		arrived bool
@@ -116,6 +118,7 @@ func TestFailures(t *testing.T) {
 	}
 	no := func(k channels.Kind) answer { return answer{false, failure(k, 0)} }
 	lost := "I had an answer for you, but it could not be delivered here. The person who runs this bot can see why."
+	rest := "The rest of my answer could not be delivered here. The person who runs this bot can see why."
 	tests := []struct {
 		name    string
 		answers []answer // of the first calls; then all is well
@@ -123,7 +126,10 @@ func TestFailures(t *testing.T) {
 		dead    int
 	}{
 		{"the first part is rejected", []answer{no(channels.Rejected)}, []string{lost}, 1},
-		{"the second part is rejected", []answer{{true, nil}, no(channels.Rejected)}, []string{"part 0", lost}, 1},
+		{"the second part is rejected", []answer{{true, nil}, no(channels.Rejected)}, []string{"part 0", rest}, 1},
+		{"in doubt twice", []answer{no(channels.Ambiguous), no(channels.Ambiguous)}, []string{inDoubt}, 1},
+		{"the notice is rejected, too", []answer{no(channels.Rejected), no(channels.Rejected)}, nil, 2},
+		{"the notice is in doubt", []answer{no(channels.Rejected), no(channels.Ambiguous), no(channels.Ambiguous)}, nil, 2},
 		{"the second part is late", []answer{{true, nil}, no(channels.Transient), no(channels.RateLimited)}, []string{"part 0", "part 1", "part 2"}, 0},
 		{"plain sticks", []answer{{true, nil}, no(channels.Format)}, []string{"part 0", "plain part 1", "plain part 2"}, 0},
 		{"the second part is in doubt", []answer{{true, nil}, {true, failure(channels.Ambiguous, 0)}}, []string{"part 0", "part 1", "again part 1", "part 2"}, 0},
@@ -149,7 +155,7 @@ func TestFailures(t *testing.T) {
 				for _, x := range p.parts() {
 					text, again := strings.CutPrefix(markup.PlainText.Render(x.Body), repeatMark+"\n\n")
 					name, _, _ := strings.Cut(text, " x")
-					if x.Plain && name != lost {
+					if x.Plain && name != lost && name != rest && name != inDoubt {
 						name = "plain " + name
 					}
 					if again {
@@ -278,7 +284,7 @@ func TestAdapterThatPanics(t *testing.T) {
 		r.put("t/r000", delivery.Outbound{Markdown: "bad"})
 		r.put("t/r001", delivery.Outbound{Markdown: "good"})
 		r.after(10 * time.Minute)
-		if d := cmp.Diff([]string{"good"}, p.texts()); d != "" {
+		if d := cmp.Diff([]string{"good", inDoubt}, p.texts()); d != "" {
 			t.Error(d)
 		}
 		if n := len(r.dead()); n != 1 {
@@ -308,8 +314,9 @@ func TestChannelThatPanicsElsewhere(t *testing.T) {
 	}, func(r *rig) {
 		r.put("t/r000", delivery.Outbound{Markdown: "hello"})
 		r.after(10 * time.Minute)
-		if n := len(r.dead()); n != 1 {
-			t.Errorf("%d dead letters, want 1", n)
+		// The answer, and the notice of it, but no notice of the notice.
+		if n := len(r.dead()); n != 2 {
+			t.Errorf("%d dead letters, want 2", n)
 		}
 	})
 }

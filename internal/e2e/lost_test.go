@@ -1,0 +1,68 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
+)
+
+// TestReplyThatIsKilledTwice: an answer whose every send ends the process is
+// set aside after its one repetition; the person is told once, and the letter
+// can still be replayed.
+func TestReplyThatIsKilledTwice(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{binary: armed(t)})
+	user, chat := r.person(1001)
+	arm := fmt.Sprintf("%s=%s:1", failpoint.Env, failpoint.SendBefore)
+	r.up(arm)
+	chat.Say(user, "hello")
+	for i := range 2 {
+		if i > 0 {
+			r.start(arm)
+		}
+		select {
+		case <-r.proc.done:
+		case <-time.After(patience):
+			t.Fatalf("life %d: nothing was sent", i)
+		}
+		if !r.proc.diedOf(syscall.SIGKILL) {
+			t.Fatalf("life %d ended otherwise: %v", i, r.proc.err)
+		}
+	}
+	r.up()
+	r.awaitText(chat, "cannot tell whether it reached you")
+	if n := len(r.bot.Delivered().In(chat.ID()).Of(telegramtest.Sent)); n != 1 {
+		t.Errorf("%d messages were sent, want the notice alone: %q", n, texts(r.bot.Delivered()))
+	}
+	list := r.verb("dead", "list")
+	seq := regexp.MustCompile(`(?m)^(\d+) `).FindStringSubmatch(list)
+	if seq == nil {
+		t.Fatalf("dead letters: %s", list)
+	}
+	r.verb("dead", "replay", seq[1])
+	if got := r.awaitText(chat, "hello"); !strings.Contains(got, "may be a repetition") {
+		t.Errorf("the replay says %q", got)
+	}
+}
+
+// verb runs a command line beside the running gateway and returns its output.
+func (r *rig) verb(args ...string) string {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.set.binary, append(args, "--config", r.configPath())...) //nolint:gosec // a binary of ours
+	cmd.Env = r.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
