@@ -47,11 +47,8 @@ type process struct {
 
 func startProcess(t *testing.T, folder string, key vault.KeySource, ch channels.Channel, run agent.Runner) *process {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(folder, "gatehouse.db"), sqlite.Options{})
+	store, err := sqlite.Open(t.Context(), filepath.Join(folder, "gatehouse.db"), sqlite.Options{Exclusive: true})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Reclaim(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p := &process{store: store, log: &bytes.Buffer{}}

@@ -34,7 +34,10 @@ func (w Work) Run(ctx context.Context, b Bus) error {
 		defer time.AfterFunc(w.Grace, cancel).Stop()
 		wg.Wait()
 	}()
+	crew := &crew{hand: make(chan *Lease), all: &wg, do: func(l *Lease) { w.Do(ctx, work, l) }}
+	defer close(crew.hand)
 	slots := make(chan struct{}, w.Parallel)
+	crew.done = func() { release(slots, 1) }
 	pause := shortPause
 	for {
 		n := acquire(ctx, slots)
@@ -56,12 +59,50 @@ func (w Work) Run(ctx context.Context, b Bus) error {
 		}
 		pause = shortPause
 		for _, l := range leases {
-			wg.Go(func() {
-				defer release(slots, 1)
-				w.Do(ctx, work, l)
-			})
+			crew.take(l)
 		}
 	}
+}
+
+// crew works off leases. Its goroutines stay for a while when they have nothing
+// to do: the work goes deep, and a new goroutine would grow its stack again for
+// each lease, at a twentieth of what a message costs.
+type crew struct {
+	hand chan *Lease // to whoever is idle
+	all  *sync.WaitGroup
+	do   func(*Lease)
+	done func()
+}
+
+// idleFor is how long a goroutine without work stays.
+const idleFor = 30 * time.Second
+
+// take has the lease worked off, by a new goroutine if nobody is idle.
+func (c *crew) take(l *Lease) {
+	select {
+	case c.hand <- l:
+	default:
+		c.all.Go(func() { c.work(l) })
+	}
+}
+
+func (c *crew) work(l *Lease) {
+	idle := time.NewTimer(idleFor)
+	defer idle.Stop()
+	for l != nil {
+		c.one(l)
+		idle.Reset(idleFor)
+		select {
+		case l = <-c.hand: // nil when it is closed
+		case <-idle.C:
+			return
+		}
+	}
+}
+
+func (c *crew) one(l *Lease) {
+	defer c.done()
+	c.do(l)
 }
 
 // acquire takes one slot, and all others that happen to be free; 0 when ctx ended.

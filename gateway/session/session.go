@@ -72,7 +72,7 @@ type Book struct {
 }
 
 // NewBook reads from the given state.
-func NewBook(store kv.Reader) *Book { return &Book{store: store, cache: newCache()} }
+func NewBook(store kv.Reader) *Book { return &Book{store: store, cache: newCache(store)} }
 
 // Meta returns the zero Meta for a session that has none.
 func (b *Book) Meta(ctx context.Context, id ID) (Meta, error) {
@@ -91,7 +91,7 @@ func (b *Book) Meta(ctx context.Context, id ID) (Meta, error) {
 // History returns what counts, oldest first: the last summary and all after it.
 // The caller changes nothing in it.
 func (b *Book) History(ctx context.Context, id ID, m Meta) ([]agent.Entry, error) {
-	keys, all, err := b.cache.read(ctx, b.store, id)
+	keys, all, err := b.cache.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}

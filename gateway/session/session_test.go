@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -118,6 +119,100 @@ func TestHistory(t *testing.T) {
 	s.say(id, 0x100, agent.Summary, "so far")
 	s.say(id, 0x101, agent.User, "4")
 	if d := cmp.Diff([]string{"so far", "4"}, s.history(id)); d != "" {
+		t.Error(d)
+	}
+}
+
+// unwatched is a store that does not tell of changes.
+type unwatched struct{ kv.Reader }
+
+// TestCacheKeepsUp: a book that has read a session before shows what one shows
+// that has not, whether the store tells it of changes or not; and where it does,
+// nothing is read again.
+func TestCacheKeepsUp(t *testing.T) {
+	id := session.Of(in("w", room("r"), "m", true))
+	rapid.Check(t, func(rt *rapid.T) {
+		store := inprocess.New(inprocess.Options{})
+		watched := &reads{Reader: store, Watcher: store}
+		books := map[string]*session.Book{"watched": session.NewBook(watched), "unwatched": session.NewBook(unwatched{store})}
+		turn := int64(100)
+		look := func(rt *rapid.T) {
+			want, err := session.NewBook(unwatched{store}).History(rt.Context(), id, session.Meta{})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			for name, b := range books {
+				got, err := b.History(rt.Context(), id, session.Meta{})
+				if d := cmp.Diff(append([]agent.Entry{}, want...), append([]agent.Entry{}, got...)); d != "" || err != nil {
+					rt.Fatalf("%s: %v\n%s", name, err, d)
+				}
+			}
+		}
+		add := func(rt *rapid.T, at int64) {
+			role := rapid.SampledFrom([]agent.Role{agent.User, agent.Assistant, agent.Summary}).Draw(rt, "role")
+			all := []agent.Entry{{Role: role, Text: fmt.Sprint(at)}, {Role: agent.Assistant, Text: "answer"}}
+			for _, b := range books { // each is told, as in a process of its own
+				w, err := b.Append(id, at, all)
+				if err == nil {
+					err = store.Write(rt.Context(), w...)
+				}
+				if err != nil {
+					rt.Fatal(err)
+				}
+			}
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"turn": func(rt *rapid.T) {
+				turn++
+				add(rt, turn)
+				before := watched.n
+				look(rt)
+				look(rt)
+				if watched.n > before+2 { // the two that a session takes which was not read yet
+					rt.Fatalf("%d reads", watched.n-before)
+				}
+			},
+			"replayed": func(rt *rapid.T) {
+				add(rt, rapid.Int64Range(1, turn).Draw(rt, "at"))
+				look(rt)
+			},
+		})
+	})
+}
+
+// reads counts what is read.
+type reads struct {
+	kv.Reader
+	kv.Watcher
+	n int
+}
+
+func (r *reads) List(ctx context.Context, space, prefix, after string, limit int) ([]kv.Entry, error) {
+	r.n++
+	return r.Reader.List(ctx, space, prefix, after, limit)
+}
+
+func (r *reads) Latest(ctx context.Context, space, prefix string, n int) ([]kv.Entry, error) {
+	r.n++
+	return r.Reader.Latest(ctx, space, prefix, n)
+}
+
+// TestCacheForgets: entries that are removed are no longer shown.
+func TestCacheForgets(t *testing.T) {
+	s := newShelf(t)
+	id := session.Of(in("w", room("r"), "m", true))
+	for i := range 4 {
+		s.say(id, int64(i), agent.User, fmt.Sprint(i))
+	}
+	s.history(id)
+	for _, r := range rows(t, s.store, "session")[2:] {
+		s.write([]kv.Write{{Space: "session", Key: r.Key}}, nil)
+	}
+	if d := cmp.Diff([]string{"0", "1"}, s.history(id)); d != "" {
+		t.Error(d)
+	}
+	s.write([]kv.Write{{Space: "session", Key: rows(t, s.store, "session")[0].Key}}, nil)
+	if d := cmp.Diff([]string{"1"}, s.history(id)); d != "" {
 		t.Error(d)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +79,7 @@ func BenchmarkMessages(b *testing.B) {
 }
 
 func (l load) run(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // see oneThread
 	s := newStage(b, l.delay, l.latency)
 	s.up()
 	s.play(l.chats, l.alone, l.chats*8) // to get warm

@@ -57,6 +57,11 @@ func newStage(tb testing.TB, delay, latency time.Duration) *stage {
 	return s
 }
 
+// oneThread keeps the companions, and the program that plays the people, from
+// looking for work on both processors while they have none: it is the gateway
+// that is measured, and what they need would be taken from it.
+const oneThread = "GOMAXPROCS=1"
+
 // companion starts a command that prints one line when it is ready, and returns
 // the line.
 func companion(tb testing.TB, name, pkg string, args ...string) string {
@@ -72,6 +77,7 @@ func companion(tb testing.TB, name, pkg string, args ...string) string {
 		tb.Fatal(err)
 	}
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), oneThread)
 	if err := spawn(cmd); err != nil {
 		tb.Fatal(err)
 	}

@@ -13,9 +13,13 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 )
 
-var _ bus.Engine = (*Engine)(nil)
+var (
+	_ bus.Engine = (*Engine)(nil)
+	_ kv.Watcher = (*Engine)(nil)
+)
 
 // Options of an engine. The zero value is ready to use.
 type Options struct {
@@ -36,6 +40,7 @@ type Engine struct {
 	orders  map[orderID]*order
 	seen    map[id]time.Time // keys without a body, and when they were published
 	state   map[stateID]bus.Entry
+	watch   []func([]kv.Write)
 }
 
 type (
@@ -227,7 +232,22 @@ func (e *Engine) Write(ctx context.Context, w ...bus.Write) error {
 	return e.Publish(ctx, bus.Batch{State: w})
 }
 
+// Watch implements [kv.Watcher].
+func (e *Engine) Watch(f func([]kv.Write)) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watch = append(e.watch, f)
+	return true
+}
+
 func (e *Engine) write(writes []bus.Write) {
+	if len(writes) > 0 {
+		defer func() {
+			for _, f := range e.watch {
+				f(writes)
+			}
+		}()
+	}
 	for _, w := range writes {
 		k := stateID{w.Space, w.Key}
 		if w.Value == nil {

@@ -19,8 +19,7 @@ import (
 type Options struct {
 	Limit int          // waiting records of a channel and queue at which Publish answers ErrFull; 0: none
 	Log   *slog.Logger // nil: none
-	// Exclusive says that no other process uses a SQLite file, so that what a
-	// dead one was working on is taken up at once, not when its leases run out.
+	// Exclusive says that no other process uses a SQLite file; see sqlite.Options.
 	Exclusive bool
 }
 
@@ -38,14 +37,9 @@ func Open(ctx context.Context, store string, o Options) (bus.Engine, error) {
 	if store == "" || strings.Contains(store, "://") {
 		return nil, errors.New("open the store: neither a postgres:// URL nor the path of a file")
 	}
-	e, err := sqlite.Open(ctx, filepath.Clean(store), sqlite.Options{Limit: o.Limit, Log: o.Log})
+	e, err := sqlite.Open(ctx, filepath.Clean(store), sqlite.Options{Limit: o.Limit, Log: o.Log, Exclusive: o.Exclusive})
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	if o.Exclusive {
-		if err := e.Reclaim(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("take over the leases: %w", err), e.Close())
-		}
 	}
 	return e, nil
 }

@@ -14,35 +14,49 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/mirror"
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/migrations"
 )
 
-var _ bus.Engine = (*Engine)(nil)
+var (
+	_ bus.Engine = (*Engine)(nil)
+	_ kv.Watcher = (*Engine)(nil)
+)
 
 // Options of an engine. The zero value is ready to use.
 type Options struct {
 	Now   func() time.Time // nil: time.Now
 	Limit int              // waiting records of a channel and queue at which Publish answers ErrFull; 0: none
 	Log   *slog.Logger     // nil: none
+	// Exclusive says that no other engine uses the file: what a dead process was
+	// working on is taken up at once, not when its leases run out, and small
+	// spaces of the state are kept in memory.
+	Exclusive bool
 }
 
 // Engine is a bus on SQLite. Several engines, in one process or in several, may
-// share a file. Its methods may be called concurrently.
+// share a file unless one is exclusive. Its methods may be called concurrently.
 type Engine struct {
 	db    *db.DB
-	owned bool // Close closes db
-	now   func() time.Time
-	limit int
-	log   *slog.Logger
-	write writer // only within a write
+	state kv.Reader // what Get, List and Latest read
+	owned bool      // Close closes db
+
+	exclusive bool // no other engine writes to the file
+	now       func() time.Time
+	limit     int
+	log       *slog.Logger
+	write     writer // only within a write
 
 	mu      sync.Mutex
+	watch   []func([]kv.Write)
 	closed  bool
 	waiters []*waiter        // in the order of their arrival
 	next    int64            // when the first order falls due that a waiter could take
@@ -65,6 +79,11 @@ func Open(ctx context.Context, path string, o Options) (*Engine, error) {
 	}
 	e := New(d, o)
 	e.owned = true
+	if o.Exclusive {
+		if err := e.reclaim(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("take over the leases: %w", err), e.Close())
+		}
+	}
 	return e, nil
 }
 
@@ -77,13 +96,29 @@ func New(d *db.DB, o Options) *Engine {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{db: d, now: o.Now, limit: o.Limit, log: o.Log}
+	e := &Engine{db: d, now: o.Now, limit: o.Limit, log: o.Log, exclusive: o.Exclusive}
+	e.state = stored{d}
+	if o.Exclusive {
+		m := mirror.New(e.state)
+		e.state, e.watch = m, append(e.watch, m.Apply)
+	}
 	e.ahead = map[string]int64{}
-	e.write.lanes = map[laneID]*lane{}
+	e.write.lanes, e.write.watched = map[laneID]*lane{}, o.Exclusive
 	e.alarm = time.AfterFunc(time.Hour, e.ring)
 	e.alarm.Stop()
 	d.SetRider((*rider)(e))
 	return e
+}
+
+// Watch implements [kv.Watcher]: an exclusive engine sees every change.
+func (e *Engine) Watch(f func([]kv.Write)) bool {
+	if !e.exclusive {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watch = append(e.watch, f)
+	return true
 }
 
 // DB returns the database, for its counters.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"math"
 
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 )
 
@@ -27,8 +28,10 @@ type writer struct {
 	now     int64
 	limit   int
 	lanes   map[laneID]*lane
-	fresh   bool  // lanes holds every channel that has waiting records
-	foreign int64 // SQLite's data_version when the lanes were loaded
+	watched bool       // somebody wants to know the changes
+	changes []kv.Write // of the state, by the transaction under way
+	fresh   bool       // lanes holds every channel that has waiting records
+	foreign int64      // SQLite's data_version when the lanes were loaded
 }
 
 func (w *writer) lane(id laneID) *lane {

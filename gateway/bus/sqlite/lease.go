@@ -148,6 +148,7 @@ func (r *rider) Arrive(err error, again bool) {
 	e := (*Engine)(r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.tell(err == nil)
 	failed := err != nil && e.rode && !again
 	e.rode = false
 	e.write.settleLanes(err == nil)
@@ -180,6 +181,18 @@ func (r *rider) Arrive(err error, again bool) {
 	e.next = e.write.nextFor(kept)
 	e.ahead, e.asked = e.write.ahead(e.ahead), e.write.fresh
 	e.rearm()
+}
+
+// tell lets the watchers know what the transaction changed, if it stands.
+func (e *Engine) tell(committed bool) {
+	w := &e.write
+	if committed && len(w.changes) > 0 {
+		for _, f := range e.watch {
+			f(w.changes)
+		}
+	}
+	clear(w.changes)
+	w.changes = w.changes[:0]
 }
 
 // lease takes up to N orders for x.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
@@ -196,12 +197,15 @@ func blob(b json.RawMessage) any {
 // stands reports ErrConflict unless every condition holds when the writes are
 // applied one after the other. It writes nothing.
 func (w *writer) stands(writes []bus.Write) error {
+	if !slices.ContainsFunc(writes, func(x bus.Write) bool { return x.If != 0 }) {
+		return nil
+	}
 	var touched map[[2]string]int64
 	for i := range writes {
 		x := &writes[i]
 		k := [2]string{x.Space, x.Key}
 		version, known := touched[k]
-		if !known && (x.If != 0 || len(writes) > 1) {
+		if !known {
 			var err error
 			if version, err = w.version(x.Space, x.Key); err != nil {
 				return err
@@ -236,9 +240,12 @@ func (w *writer) put(x *bus.Write) error {
 	var err error
 	if x.Value == nil {
 		_, _, err = w.Exec(`DELETE FROM bus_state WHERE space = ? AND key = ?`, x.Space, x.Key)
-		return err
+	} else {
+		_, _, err = w.Exec(`INSERT INTO bus_state (space, key, version, value) VALUES (?, ?, 1, ?)
+			ON CONFLICT (space, key) DO UPDATE SET version = version + 1, value = excluded.value`, x.Space, x.Key, x.Value)
 	}
-	_, _, err = w.Exec(`INSERT INTO bus_state (space, key, version, value) VALUES (?, ?, 1, ?)
-		ON CONFLICT (space, key) DO UPDATE SET version = version + 1, value = excluded.value`, x.Space, x.Key, x.Value)
+	if err == nil && w.watched {
+		w.changes = append(w.changes, *x)
+	}
 	return err
 }

@@ -60,14 +60,22 @@ func (w *writer) settle(o *order, at map[string][]int64, out bus.Outcome) error 
 			}
 		}
 	}
-	if _, _, err := w.Exec(`UPDATE bus_record SET state = 2, attempt = attempt - 1, at = ?
-		WHERE order_id = ? AND seq BETWEEN ? AND ? AND state = 3`, w.now, o.id, o.head, o.tail); err != nil {
-		return err
+	if o.head < o.tail || len(at) == 0 { // else the one leased record has its verdict
+		if err := w.giveBack(o); err != nil {
+			return err
+		}
 	}
 	if err := w.append(out.Emit, out.State); err != nil {
 		return err
 	}
 	return w.free(o)
+}
+
+// giveBack makes ready what was leased and has no verdict.
+func (w *writer) giveBack(o *order) error {
+	_, _, err := w.Exec(`UPDATE bus_record SET state = 2, attempt = attempt - 1, at = ?
+		WHERE order_id = ? AND seq BETWEEN ? AND ? AND state = 3`, w.now, o.id, o.head, o.tail)
+	return err
 }
 
 // meet gives a leased record its fate.

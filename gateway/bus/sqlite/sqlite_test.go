@@ -37,3 +37,21 @@ func TestConformance(t *testing.T) {
 		}
 	})
 }
+
+// TestExclusive runs the suite on an engine that keeps what it can in memory.
+func TestExclusive(t *testing.T) {
+	bustest.Run(t, func(t testing.TB) bustest.Harness {
+		var clock bustest.Clock
+		path := filepath.Join(t.TempDir(), "bus.db")
+		return bustest.Harness{
+			Open: func(t testing.TB, limit int) bus.Engine {
+				e, err := sqlite.Open(context.Background(), path, sqlite.Options{Now: clock.Now, Limit: limit, Exclusive: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return e
+			},
+			Now: clock.Now, Advance: clock.Advance,
+		}
+	})
+}

@@ -41,6 +41,16 @@ type Reader interface {
 	Latest(ctx context.Context, space, prefix string, n int) ([]Entry, error)
 }
 
+// Watcher tells of changes as they are made, to those who keep in memory what
+// they have read.
+type Watcher interface {
+	// Watch has f called with the changes of each commit, in the order of the
+	// commits and before those who made them learn that they stand. f must not
+	// block, call the store or change what it is given. It reports false, and
+	// never calls f, where another process may write to the same state.
+	Watch(f func([]Write)) bool
+}
+
 // Store reads and writes values.
 type Store interface {
 	Reader
