@@ -28,10 +28,16 @@ func (r *reader) check(c *Config) {
 	}
 	r.models(c)
 	r.agent(c)
-	for name, n := range map[string]int{"bodies": c.Retention.Bodies, "dead": c.Retention.Dead, "keys": c.Retention.Keys} {
+	for name, n := range map[string]int{
+		"bodies": c.Retention.Bodies, "dead": c.Retention.Dead, "keys": c.Retention.Keys, "turns": c.Retention.Turns,
+		"sessions": c.Retention.Sessions, "replaced": c.Retention.Replaced, "spending": c.Retention.Spending,
+	} {
 		if n < 0 {
 			r.plain("retention."+name, "must not be negative; 0 keeps for ever")
 		}
+	}
+	if n := c.Retention.Spending; n == 1 {
+		r.plain("retention.spending", "must be at least 2: the daily cap needs the whole of today")
 	}
 	if c.Retention.Keys > 0 && (c.Retention.Bodies == 0 || c.Retention.Keys < c.Retention.Bodies) {
 		r.plain("retention.keys", "must not be shorter than 'retention.bodies'")

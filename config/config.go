@@ -63,9 +63,13 @@ type Agent struct {
 
 // Retention says how many days things are kept; 0 means for ever.
 type Retention struct {
-	Bodies int `yaml:"bodies" doc:"Days that the text of messages that are done with is kept in the queues."`
-	Dead   int `yaml:"dead" doc:"Days that dead letters are kept."`
-	Keys   int `yaml:"keys" doc:"Days that a repeated delivery is recognised."`
+	Bodies   int `yaml:"bodies" doc:"Days that messages that are done with are kept in the queues, with what the platform sent."`
+	Dead     int `yaml:"dead" doc:"Days that dead letters are kept."`
+	Keys     int `yaml:"keys" doc:"Days that a repeated delivery is recognised."`
+	Turns    int `yaml:"turns" doc:"Days that the record of a turn is kept: when it was, and how it ended."`
+	Sessions int `yaml:"sessions" doc:"Days after its last message that a conversation's history is forgotten."`
+	Replaced int `yaml:"replaced" doc:"Days that history is kept which no longer counts: from before /new, or before a summary."`
+	Spending int `yaml:"spending" doc:"Days that the figures of each turn's spending are kept."`
 }
 
 // Channel is one configured account on a platform. Section holds the keys that
@@ -98,7 +102,7 @@ func Default() Config {
 			Model: "default", Queue: "steer", MaxTurns: 64, DailySpend: 5,
 			Instructions: "You are a helpful assistant in a chat. Answer in the language of the person. Be brief unless they ask for more.",
 		},
-		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400},
+		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400, Turns: 30, Sessions: 365, Replaced: 30, Spending: 400},
 	}
 }
 

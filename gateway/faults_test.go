@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/session"
 )
 
 // wild panics wherever an adapter can be called beside Run.
@@ -463,12 +464,20 @@ func (h *hosted) Open(_ context.Context, host channels.Host, _ json.RawMessage) 
 
 // TestStateIsBounded: what turns leave behind goes with the retention.
 func TestStateIsBounded(t *testing.T) {
-	keep := bus.Retention{Bodies: 24 * time.Hour, Dead: 48 * time.Hour, Keys: 240 * time.Hour}
-	bubble(t, func() rigOptions { return rigOptions{keep: keep} }, func(r *rig) {
+	keep := gateway.Retention{
+		Retention: bus.Retention{Bodies: 24 * time.Hour, Dead: 48 * time.Hour, Keys: 240 * time.Hour}, Turns: 24 * time.Hour,
+		Sessions: session.Keep{Idle: 24 * time.Hour},
+	}
+	remembering := runner(func(context.Context, agent.Turn, agent.Port) (agent.Result, error) {
+		res := reply("yes")
+		res.Entries = []agent.Entry{{At: time.Now(), Role: agent.User, Text: "x"}}
+		return res, nil
+	})
+	bubble(t, func() rigOptions { return rigOptions{keep: keep, agent: gateway.AgentSettings{Runner: remembering}} }, func(r *rig) {
 		r.accept(said("anna", "1", "one"), said("anna", "2", "two"), ordered("anna", "3", "help", ""))
 		r.wait(2)
 		count := func() (n int) {
-			for _, space := range []string{"turn", "gathered", "step", "draft", "via"} {
+			for _, space := range []string{"turn", "gathered", "step", "draft", "via", "session", "session-meta", "room"} {
 				rows, err := r.bus.List(t.Context(), space, "", "", 0)
 				if err != nil {
 					t.Fatal(err)
@@ -479,7 +488,7 @@ func TestStateIsBounded(t *testing.T) {
 		}
 		before := count()
 		r.after(23 * time.Hour)
-		if n := count(); n != before || n != 3 {
+		if n := count(); n != before || n != 4 {
 			t.Errorf("%d rows, then %d", before, n)
 		}
 		r.after(2 * time.Hour)

@@ -74,6 +74,14 @@ type AgentSettings struct {
 	DailySpend   float64 // USD; negative: no cap
 }
 
+// Retention says how long things are kept. A zero field keeps for ever.
+type Retention struct {
+	bus.Retention
+	Turns    time.Duration // records of turns
+	Sessions session.Keep
+	Spending time.Duration // figures of each turn's spending
+}
+
 // Options make a Gateway.
 type Options struct {
 	Bus       bus.Engine
@@ -81,7 +89,7 @@ type Options struct {
 	Outside   func(c ChannelConfig) Outside
 	Seals     delivery.Seals // nil: reply paths that come with events are not kept
 	Agent     AgentSettings
-	Retention bus.Retention
+	Retention Retention
 	Version   string
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
@@ -95,7 +103,7 @@ type Gateway struct {
 	book    *session.Book
 	outside func(c ChannelConfig) Outside
 	seals   delivery.Seals
-	keep    bus.Retention
+	keep    Retention
 	version string
 	now     func() time.Time
 	log     *slog.Logger

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/session"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
@@ -16,7 +18,6 @@ import (
 const (
 	gaugeEvery = 15 * time.Second
 	sweepEvery = 10 * time.Minute
-	spendKept  = 400 * 24 * time.Hour
 )
 
 // housekeep refreshes the gauges and applies the retention until ctx ends.
@@ -37,7 +38,7 @@ func (g *Gateway) housekeep(ctx context.Context) error {
 }
 
 func (g *Gateway) sweep(ctx context.Context) {
-	n, err := g.bus.Sweep(ctx, g.keep)
+	n, err := g.bus.Sweep(ctx, g.keep.Retention)
 	if err != nil {
 		if ctx.Err() == nil {
 			g.log.Error("apply the retention", "err", err)
@@ -48,7 +49,10 @@ func (g *Gateway) sweep(ctx context.Context) {
 		g.log.Info("retention applied", "bodies", n.Bodies, "dead", n.Dead, "keys", n.Keys, "expired", n.Expired)
 	}
 	g.tidy(ctx)
-	old, err := g.spend.forget(ctx, dayOf(g.now().Add(-spendKept)))
+	if g.keep.Spending <= 0 {
+		return
+	}
+	old, err := g.spend.forget(ctx, dayOf(g.now().Add(-g.keep.Spending)))
 	if err == nil && len(old) > 0 {
 		err = g.bus.Write(ctx, old...)
 	}
@@ -57,12 +61,37 @@ func (g *Gateway) sweep(ctx context.Context) {
 	}
 }
 
+// tidySessions is how many sessions one sweep looks at.
+const tidySessions = 500
+
+// forgetSessions removes what of the histories is over. Each call looks at the
+// next few sessions; the end is followed by the start.
+func (g *Gateway) forgetSessions(ctx context.Context) error {
+	for range tidySessions {
+		old, next, err := g.book.Expired(ctx, g.tidied[sessionWalk], g.keep.Sessions, g.now())
+		if err != nil {
+			return err
+		}
+		if len(old) > 0 {
+			if err := g.bus.Write(ctx, old...); err != nil && !errors.Is(err, bus.ErrConflict) {
+				return err
+			}
+		}
+		if g.tidied[sessionWalk] = next; next == "" {
+			return nil
+		}
+	}
+	return nil
+}
+
+// sessionWalk names the walk through the sessions among what was tidied.
+const sessionWalk = "session"
+
 // tidyRows is how many rows of each space one sweep looks at.
 const tidyRows = 5000
 
 // tidy removes state that nothing refers to any more: what turns left behind
-// goes with the bodies of their events, what may be replayed with the dead
-// letters.
+// goes with their records, what may be replayed with the dead letters.
 func (g *Gateway) tidy(ctx context.Context) {
 	over := func(at time.Time, keep time.Duration) bool {
 		return keep > 0 && !at.IsZero() && g.now().Sub(at) > keep
@@ -74,9 +103,14 @@ func (g *Gateway) tidy(ctx context.Context) {
 	jobs := []error{
 		g.dir.Tidy(ctx),
 		g.finishPairings(ctx), // those whose release failed
+		g.forgetSessions(ctx),
+		g.forget(ctx, session.Background, func(e bus.Entry) bool {
+			var ev channels.Event
+			return json.Unmarshal(e.Value, &ev) == nil && over(ev.At, g.keep.Sessions.Idle)
+		}),
 		g.forget(ctx, turnSpace, func(e bus.Entry) bool {
 			var r turnRecord
-			return json.Unmarshal(e.Value, &r) == nil && over(r.Ended, g.keep.Bodies)
+			return json.Unmarshal(e.Value, &r) == nil && over(r.Ended, g.keep.Turns)
 		}),
 		g.forget(ctx, gatheredSpace, func(e bus.Entry) bool {
 			turn, err := g.bus.Get(ctx, turnSpace, string(e.Value))

@@ -37,7 +37,7 @@ type rigOptions struct {
 	rate   channels.Rate
 	engine bus.Engine // nil: a new one
 	wrap   func(*chat) channels.Channel
-	keep   bus.Retention
+	keep   gateway.Retention
 
 	metrics *gateway.Metrics
 }

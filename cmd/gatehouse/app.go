@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/session"
 	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
@@ -71,13 +72,19 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, workspace: workspace}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
-		Retention: bus.Retention{
-			Bodies: config.Days(a.cfg.Retention.Bodies), Dead: config.Days(a.cfg.Retention.Dead), Keys: config.Days(a.cfg.Retention.Keys),
-		},
-		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry),
+		Retention: retention(a.cfg.Retention),
+		Version:   version, Log: a.log, Metrics: gateway.NewMetrics(a.registry),
 	})
 	a.settings.border, a.settings.gateway = b, a.gateway
 	return a, a.settings.start(ctx, a.cfg)
+}
+
+func retention(c config.Retention) gateway.Retention {
+	return gateway.Retention{
+		Retention: bus.Retention{Bodies: config.Days(c.Bodies), Dead: config.Days(c.Dead), Keys: config.Days(c.Keys)},
+		Turns:     config.Days(c.Turns), Spending: config.Days(c.Spending),
+		Sessions: session.Keep{Idle: config.Days(c.Sessions), Replaced: config.Days(c.Replaced)},
+	}
 }
 
 func (a *app) openFolder(ctx context.Context) error {

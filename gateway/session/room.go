@@ -21,14 +21,14 @@ type Heard struct {
 // what is too old.
 func (b *Book) Overheard(ctx context.Context, at channels.Address, heard []Heard) ([]kv.Write, error) {
 	prefix := at.Order() + separator
-	kept, err := b.store.List(ctx, background, prefix, "", 0)
+	kept, err := b.store.List(ctx, Background, prefix, "", 0)
 	if err != nil {
 		return nil, err
 	}
 	heard = heard[max(0, len(heard)-MaxBackground):]
 	var writes []kv.Write
 	for i := range max(0, min(len(kept), len(kept)+len(heard)-MaxBackground)) {
-		writes = append(writes, kv.Write{Space: background, Key: kept[i].Key})
+		writes = append(writes, kv.Write{Space: Background, Key: kept[i].Key})
 	}
 	for _, h := range heard {
 		h.Event.Raw, h.Event.Via = nil, nil
@@ -36,7 +36,7 @@ func (b *Book) Overheard(ctx context.Context, at channels.Address, heard []Heard
 		if err != nil {
 			return nil, fmt.Errorf("overheard: %w", err)
 		}
-		writes = append(writes, kv.Write{Space: background, Key: fmt.Sprintf("%s%016x", prefix, h.Seq), Value: v})
+		writes = append(writes, kv.Write{Space: Background, Key: fmt.Sprintf("%s%016x", prefix, h.Seq), Value: v})
 	}
 	return writes, nil
 }
@@ -45,7 +45,7 @@ func (b *Book) Overheard(ctx context.Context, at channels.Address, heard []Heard
 // yet kept at the end, and the writes that forget it all once a turn has taken
 // it up.
 func (b *Book) Background(ctx context.Context, at channels.Address, fresh []Heard) ([]channels.Event, []kv.Write, error) {
-	rows, err := b.store.List(ctx, background, at.Order()+separator, "", 0)
+	rows, err := b.store.List(ctx, Background, at.Order()+separator, "", 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,7 +57,7 @@ func (b *Book) Background(ctx context.Context, at channels.Address, fresh []Hear
 			return nil, nil, fmt.Errorf("overheard: %w", err)
 		}
 		events = append(events, e)
-		forget = append(forget, kv.Write{Space: background, Key: r.Key})
+		forget = append(forget, kv.Write{Space: Background, Key: r.Key})
 	}
 	for _, h := range fresh {
 		events = append(events, h.Event)
@@ -75,7 +75,7 @@ func (b *Book) Move(ctx context.Context, workspace string, from, to channels.Add
 	}
 	b.cache.drop(old)
 	b.cache.drop(next)
-	heard, err := b.rename(ctx, background, from.Order()+separator, to.Order()+separator)
+	heard, err := b.rename(ctx, Background, from.Order()+separator, to.Order()+separator)
 	if err != nil {
 		return nil, err
 	}

@@ -22,10 +22,12 @@ import (
 
 // The spaces of the state.
 const (
-	entries    = "session"
-	metas      = "session-meta"
-	background = "room"
+	entries = "session"
+	metas   = "session-meta"
 )
+
+// Background is the space of what rooms overheard, as events.
+const Background = "room"
 
 // MaxBackground is how many messages that were not meant for the bot a room keeps.
 const MaxBackground = 50
