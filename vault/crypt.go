@@ -20,6 +20,8 @@ const (
 	domainSeal     = "gatehouse/seal/v1"
 	domainDerive   = "gatehouse/derive/v1"
 	domainKeyID    = "gatehouse/key-id/v1"
+	domainLocked   = "gatehouse/locked/v1"
+	domainToken    = "gatehouse/token/v1"
 )
 
 const (

@@ -32,3 +32,27 @@ type KeySource interface {
 	Wrapper
 	Watermark
 }
+
+// Renewer is a source whose key can be replaced by a new one.
+type Renewer interface {
+	// Renew makes a new key, which Wrap uses from now on. What was locked with
+	// an older one is still unlocked.
+	Renew(ctx context.Context) error
+	// Retire forgets every key but the newest. Without older ones it does
+	// nothing.
+	Retire(ctx context.Context) error
+}
+
+// Rewrapper is a source that can lock anew, with its newest key, what an older
+// one locked, without showing it. Others unwrap and wrap.
+type Rewrapper interface {
+	Rewrap(ctx context.Context, wrapped, bound []byte) ([]byte, error)
+}
+
+// Source is a key source of two parts: a key, and counters kept elsewhere.
+type Source struct {
+	Wrapper
+	Watermark
+}
+
+var _ KeySource = Source{}

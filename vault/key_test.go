@@ -245,7 +245,7 @@ func TestTheCounterOnlyGrows(t *testing.T) {
 	}
 }
 
-func FuzzParseKey(f *testing.F) {
+func FuzzParseKeys(f *testing.F) {
 	_, _, key := home(f)
 	good, err := os.ReadFile(key.Path())
 	if err != nil {
@@ -256,9 +256,14 @@ func FuzzParseKey(f *testing.F) {
 	f.Add([]byte("# nothing"))
 	f.Add(bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got, err := vault.ParseKey(text)
-		if err == nil && len(got) != 32 || err != nil && got != nil {
-			t.Errorf("%d bytes, %v", len(got), err)
+		got, err := vault.ParseKeys(text)
+		if (err == nil) != (len(got) > 0) {
+			t.Errorf("%d keys, %v", len(got), err)
+		}
+		for _, key := range got {
+			if len(key) != 32 {
+				t.Errorf("a key of %d bytes", len(key))
+			}
 		}
 		if err != nil {
 			for field := range bytes.FieldsSeq(text) {

@@ -127,8 +127,13 @@ func (s *Store) lend(ctx context.Context, sh *shelf, rec *record, by scope.Princ
 		now:     s.o.Now,
 		stands: func() bool {
 			at := s.shelf(sh.workspace)
-			return at != nil && at.records[rec.meta.Name] == rec
+			if at == nil {
+				return false
+			}
+			// The same record under a new data key is still the same.
+			r := at.records[rec.meta.Name]
+			return r != nil && r.serial == rec.serial
 		},
-		open: func() ([]byte, error) { return rec.open(sh.key, sh.workspace) },
+		open: func() ([]byte, error) { return rec.open(sh.keys, sh.workspace) },
 	}
 }

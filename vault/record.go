@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // The parts of a workspace that a secret can belong to. They are part of the
@@ -36,6 +38,10 @@ type record struct {
 	head   string // meta and serial as stored: bound to the ciphertext
 	blob   []byte
 	row    int64 // version of the row in the database
+
+	// aead is the value's own key, derived at the first use: that takes longer
+	// than all else.
+	aead atomic.Pointer[cipher.AEAD]
 }
 
 // head is the readable part of a stored secret.
@@ -65,8 +71,29 @@ func sealRecord(k *dataKey, workspace string, meta Meta, serial int64, plain []b
 }
 
 // open decrypts the value; the caller clears it.
-func (r *record) open(k *dataKey, workspace string) ([]byte, error) {
-	return k.open(domainSecret, r.blob, r.bound(workspace)...)
+func (r *record) open(keys keychain, workspace string) ([]byte, error) {
+	k := keys.of(r.blob)
+	if k == nil {
+		return nil, ErrCorrupt
+	}
+	salt, nonce, sealed, err := k.split(r.blob)
+	if err != nil {
+		return nil, err
+	}
+	aead := r.aead.Load()
+	if aead == nil {
+		fresh, err := k.cipher(domainSecret, salt)
+		if err != nil {
+			return nil, err
+		}
+		aead = &fresh
+		r.aead.Store(aead)
+	}
+	plain, err := (*aead).Open(make([]byte, 0, len(sealed)), nonce, sealed, k.bind(domainSecret, r.bound(workspace)))
+	if err != nil {
+		return nil, ErrCorrupt
+	}
+	return plain, nil
 }
 
 // bound lists what the ciphertext is tied to, beside its domain and key.
@@ -142,25 +169,4 @@ func openManifest(k *dataKey, workspace string, blob []byte) (manifest, error) {
 		return m, fmt.Errorf("the list of secrets: %w", ErrCorrupt)
 	}
 	return m, nil
-}
-
-// keyRow is a workspace's data key as it is stored.
-type keyRow struct {
-	Format  int    `json:"v"`
-	Source  string `json:"source"` // id of the key that locks it
-	ID      string `json:"id"`
-	Wrapped []byte `json:"wrapped"`
-}
-
-// decodeKeyRow reads a stored data key.
-func decodeKeyRow(text []byte) (keyRow, [idSize]byte, error) {
-	var w keyRow
-	var id [idSize]byte
-	if err := strict(text, &w); err != nil || w.Format != rowFormat || len(w.ID) != hex.EncodedLen(idSize) {
-		return w, id, ErrCorrupt
-	}
-	if _, err := hex.Decode(id[:], []byte(w.ID)); err != nil {
-		return w, id, ErrCorrupt
-	}
-	return w, id, nil
 }

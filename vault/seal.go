@@ -19,7 +19,7 @@ func (s *Store) Seal(ctx context.Context, workspace, domain string, plain []byte
 	if err != nil {
 		return nil, err
 	}
-	return sh.key.seal(domainSeal, plain, workspace, domain)
+	return sh.keys.now.seal(domainSeal, plain, workspace, domain)
 }
 
 // Open decrypts what Seal made; ErrCorrupt when it was made of anything else,
@@ -29,7 +29,7 @@ func (s *Store) Open(_ context.Context, workspace, domain string, sealed []byte)
 	if sh == nil || domain == "" {
 		return nil, ErrCorrupt
 	}
-	return sh.key.open(domainSeal, sealed, workspace, domain)
+	return sh.keys.open(domainSeal, sealed, workspace, domain)
 }
 
 // Derive returns 32 bytes that are the same after every restart and known to
@@ -44,7 +44,7 @@ func (s *Store) Derive(ctx context.Context, workspace string, purpose ...string)
 	if err != nil {
 		return nil, err
 	}
-	return sh.key.derive(append([]string{workspace}, purpose...)...)
+	return sh.keys.derive(append([]string{workspace}, purpose...)...)
 }
 
 var errNoDomain = errors.New("vault: say what it is for: the domain or purpose is empty")

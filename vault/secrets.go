@@ -66,7 +66,7 @@ func (s *Store) Rotate(ctx context.Context, workspace, name string, f func(old [
 		if old == nil {
 			return Meta{}, nil, ErrNotFound
 		}
-		plain, err := old.open(sh.key, sh.workspace)
+		plain, err := old.open(sh.keys, sh.workspace)
 		if err != nil {
 			return Meta{}, nil, err
 		}
@@ -107,7 +107,7 @@ func (s *Store) regrant(ctx context.Context, workspace, name string, f func([]Gr
 		meta := old.meta
 		meta.Grants = f(meta.Grants)
 		meta.Version-- // the value stays, and so does its version
-		plain, err := old.open(sh.key, sh.workspace)
+		plain, err := old.open(sh.keys, sh.workspace)
 		return meta, plain, err
 	})
 	return err
@@ -165,54 +165,62 @@ func (s *Store) attempt(ctx context.Context, workspace, name string, f decide) (
 	if old == nil {
 		meta.Created = meta.Changed
 	}
-	next, err := sealRecord(sh.key, workspace, meta, sh.serial+1, plain)
+	next, err := sealRecord(sh.keys.now, workspace, meta, sh.serial+1, plain)
 	if err != nil {
 		return Stored{}, err
 	}
-	if err := s.swap(ctx, sh, name, old, next); err != nil {
+	if err := s.swap(ctx, sh, map[string]*record{name: next}); err != nil {
 		return Stored{}, err
 	}
 	return Stored{Meta: meta, Short: len(plain) < MinMatch}, nil
 }
 
-// swap commits one secret's next record, nil to delete it, and makes it
-// visible.
-func (s *Store) swap(ctx context.Context, sh *shelf, name string, old, next *record) error {
-	w := kv.Write{Space: space, Key: secretPrefix + sh.workspace + "/" + name, If: kv.Absent}
-	if old != nil {
-		w.If = old.row
-	}
+// swap commits the next records of some secrets, nil to delete one, and makes
+// them visible.
+func (s *Store) swap(ctx context.Context, sh *shelf, changes map[string]*record) error {
 	after := *sh
 	after.serial++
 	after.records = maps.Clone(sh.records)
-	delete(after.records, name)
-	if next != nil {
-		text, err := next.encode()
-		if err != nil {
-			return err
-		}
-		w.Value = text
-		next.row = 1
+	writes := make([]kv.Write, 0, len(changes))
+	for name, next := range changes {
+		w := kv.Write{Space: space, Key: secretPrefix + sh.workspace + "/" + name, If: kv.Absent}
+		old := sh.records[name]
 		if old != nil {
-			next.row = old.row + 1
+			w.If = old.row
 		}
-		after.records[name] = next
+		delete(after.records, name)
+		if next != nil {
+			text, err := next.encode()
+			if err != nil {
+				return err
+			}
+			w.Value = text
+			next.row = max(w.If, 0) + 1
+			after.records[name] = next
+		}
+		writes = append(writes, w)
 	}
 	row := after.row
-	err := s.commit(ctx, &after, w)
+	err := s.commit(ctx, &after, writes...)
 	if after.row != row { // the commit stands even if what follows it failed
 		s.put(&after)
 	}
 	return err
 }
 
-// again reads a workspace anew. The caller holds s.mu.
+// again reads a workspace anew; another process may have removed it. The
+// caller holds s.mu.
 func (s *Store) again(ctx context.Context, workspace string) error {
 	sh, err := s.reload(ctx, workspace)
-	if err == nil {
-		s.put(sh)
+	switch {
+	case errors.Is(err, errGone):
+		s.forget(workspace)
+		return nil
+	case err != nil:
+		return err
 	}
-	return err
+	s.put(sh)
+	return nil
 }
 
 // Delete removes a secret; ErrNotFound when there is none. Leases on it end at
@@ -225,7 +233,7 @@ func (s *Store) Delete(ctx context.Context, workspace, name string) error {
 		if sh == nil || sh.records[name] == nil {
 			return wrap(name, ErrNotFound)
 		}
-		err := s.swap(ctx, sh, name, sh.records[name], nil)
+		err := s.swap(ctx, sh, map[string]*record{name: nil})
 		if !errors.Is(err, kv.ErrConflict) {
 			return wrap(name, err)
 		}

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,12 +22,16 @@ const (
 	keyPrefix      = "key/"
 	manifestPrefix = "manifest/"
 	secretPrefix   = "secret/"
+	tokenPrefix    = "token/"
 )
 
 // Options of a vault. State and Key are required.
 type Options struct {
 	State kv.Store
 	Key   KeySource
+	// From is the source that Key takes the place of. What is still locked
+	// with it is unlocked, and locked with Key. nil: none.
+	From  KeySource
 	Now   func() time.Time                 // nil: time.Now
 	Log   *slog.Logger                     // nil: nothing is logged
 	Audit func(ctx context.Context, u Use) // called for every lease given or refused, before Lease returns; nil: none
@@ -55,9 +58,11 @@ type Store struct {
 // shelf is one workspace as of one moment. It is never changed.
 type shelf struct {
 	workspace string
-	key       *dataKey
-	serial    int64 // the workspace's counter
-	row       int64 // version of the manifest's row
+	keys      keychain
+	source    string // id of the key that locks them
+	keyRow    int64  // version of their row
+	serial    int64  // the workspace's counter
+	row       int64  // version of the manifest's row
 	records   map[string]*record
 }
 
@@ -99,31 +104,36 @@ func (s *Store) Refresh(ctx context.Context) error {
 		}
 		if len(page) == 0 {
 			s.shelves.Store(&fresh)
-			return nil
+			return s.resume(ctx)
 		}
 		for _, e := range page {
+			after = e.Key
 			workspace := strings.TrimPrefix(e.Key, keyPrefix)
-			sh, err := s.load(ctx, workspace, e.Value)
+			sh, err := s.load(ctx, workspace, e)
+			switch {
+			case errors.Is(err, errGone):
+				err = s.sweep(ctx, workspace, e)
+			case err == nil:
+				fresh[workspace] = sh
+			}
 			if err != nil {
 				return fmt.Errorf("open the vault of workspace %s: %w", workspace, err)
 			}
-			fresh[workspace], after = sh, e.Key
 		}
 	}
 }
 
 // load reads one workspace and verifies that it is whole and the newest.
-func (s *Store) load(ctx context.Context, workspace string, text []byte) (*shelf, error) {
-	key, err := s.unlock(ctx, workspace, text)
-	if err != nil {
+func (s *Store) load(ctx context.Context, workspace string, row kv.Entry) (*shelf, error) {
+	sh := &shelf{workspace: workspace, keyRow: row.Version, records: map[string]*record{}}
+	if err := s.unlock(ctx, sh, row.Value); err != nil {
 		return nil, err
 	}
-	sh := &shelf{workspace: workspace, key: key, records: map[string]*record{}}
 	entry, err := s.o.State.Get(ctx, space, manifestPrefix+workspace)
 	if err != nil {
 		return nil, err
 	}
-	m, err := openManifest(key, workspace, entry.Value)
+	m, err := openManifest(sh.keys.now, workspace, entry.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -134,28 +144,41 @@ func (s *Store) load(ctx context.Context, workspace string, text []byte) (*shelf
 	return sh, s.verify(ctx, sh, m)
 }
 
-// unlock decrypts a workspace's data key.
-func (s *Store) unlock(ctx context.Context, workspace string, text []byte) (*dataKey, error) {
-	w, id, err := decodeKeyRow(text)
+// unlock decrypts a workspace's data keys.
+func (s *Store) unlock(ctx context.Context, sh *shelf, text []byte) error {
+	w, err := decodeKeyRow(text)
 	if err != nil {
-		return nil, fmt.Errorf("the workspace's key: %w", err)
+		return fmt.Errorf("the workspace's key: %w", err)
 	}
-	have, err := s.o.Key.KeyID(ctx)
+	if w.Gone {
+		return errGone
+	}
+	plain, err := s.unwrap(ctx, w, w.bound(sh.workspace))
 	if err != nil {
-		return nil, fmt.Errorf("%w (the data was locked with key %s)", err, w.Source)
+		return err
 	}
-	if have != w.Source {
+	sh.source = w.Source
+	sh.keys, err = w.chain(plain)
+	return err
+}
+
+// unwrap asks the source, and then the one that it takes the place of.
+func (s *Store) unwrap(ctx context.Context, w keyRow, bound []byte) ([]byte, error) {
+	plain, err := s.o.Key.Unwrap(ctx, w.Wrapped, bound)
+	if err == nil {
+		return plain, nil
+	}
+	if s.o.From != nil && (errors.Is(err, ErrWrongKey) || errors.Is(err, ErrNoKey) || errors.Is(err, ErrCorrupt)) {
+		return s.o.From.Unwrap(ctx, w.Wrapped, bound)
+	}
+	have, idErr := s.o.Key.KeyID(ctx)
+	switch {
+	case idErr != nil || have == w.Source:
+		return nil, fmt.Errorf("unlock the workspace's key, which was locked with key %s: %w", w.Source, err)
+	case errors.Is(err, ErrWrongKey) || errors.Is(err, ErrCorrupt):
 		return nil, fmt.Errorf("%w: it was locked with key %s, this is key %s", ErrWrongKey, w.Source, have)
 	}
-	plain, err := s.o.Key.Unwrap(ctx, w.Wrapped, bind(domainWrap, workspace, w.ID))
-	if err != nil {
-		return nil, fmt.Errorf("unlock the workspace's key: %w", err)
-	}
-	if len(plain) != keySize {
-		clear(plain)
-		return nil, ErrCorrupt
-	}
-	return &dataKey{id: id, key: plain}, nil
+	return nil, err
 }
 
 func (s *Store) loadRecords(ctx context.Context, sh *shelf) error {
@@ -186,18 +209,42 @@ func (s *Store) verify(ctx context.Context, sh *shelf, m manifest) error {
 		return fmt.Errorf("%w: its secrets do not agree with its own list of them", ErrRolledBack)
 	}
 	for name, r := range sh.records {
-		plain, err := r.open(sh.key, sh.workspace)
+		plain, err := r.open(sh.keys, sh.workspace)
 		if err != nil {
 			return fmt.Errorf("secret %q: %w", name, err)
 		}
 		s.o.Scrub.Learn(plain)
 		clear(plain)
 	}
-	kept, err := s.o.Key.Highest(ctx, sh.key.name())
+	kept, err := s.kept(ctx, sh.keys.now.name())
 	if err != nil {
 		return err
 	}
-	return s.compare(ctx, sh, kept)
+	if err := s.compare(ctx, sh, kept); err != nil {
+		return err
+	}
+	return s.raise(ctx, sh)
+}
+
+// kept is the number that was seen of a data key.
+func (s *Store) kept(ctx context.Context, id string) (int64, error) {
+	n, err := s.o.Key.Highest(ctx, id)
+	if err != nil || s.o.From == nil {
+		return n, err
+	}
+	before, err := s.o.From.Highest(ctx, id)
+	return max(n, before), err
+}
+
+// raise keeps a shelf's number for each of its data keys: a database from
+// before a key was replaced is an older one, too.
+func (s *Store) raise(ctx context.Context, sh *shelf) error {
+	for _, k := range sh.keys.all() {
+		if err := s.o.Key.Raise(ctx, k.name(), sh.serial); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // compare settles a difference between the database's counter and the one kept
@@ -205,13 +252,18 @@ func (s *Store) verify(ctx context.Context, sh *shelf, m manifest) error {
 func (s *Store) compare(ctx context.Context, sh *shelf, kept int64) error {
 	log := s.o.Log.With("workspace", sh.workspace, "stored", sh.serial, "kept", kept)
 	switch {
+	case kept == shredded && s.o.AcceptOlder:
+		log.WarnContext(ctx, "an older database is accepted, but for this workspace: it was deleted")
+		return errGone
+	case kept == shredded:
+		return fmt.Errorf("%w: this workspace was deleted (a backup was restored, or somebody put old data back)", ErrRolledBack)
 	case sh.serial == kept:
 		return nil
 	case sh.serial > kept:
 		// A crash between the commit and the counter, or a key that came
 		// without its counter. Only the holder of the key makes such a list.
 		log.WarnContext(ctx, "the version kept with the key was behind the database")
-		return s.o.Key.Raise(ctx, sh.key.name(), sh.serial)
+		return nil
 	case !s.o.AcceptOlder:
 		return fmt.Errorf("%w: it is at version %d, and version %d was seen (a backup was restored, or somebody put old data back)",
 			ErrRolledBack, sh.serial, kept)
@@ -234,7 +286,7 @@ func (s *Store) catchUp(ctx context.Context, sh *shelf, kept int64) error {
 // commit writes the list of a shelf together with w, and raises the number kept
 // with the key. It updates the shelf's row version.
 func (s *Store) commit(ctx context.Context, sh *shelf, w ...kv.Write) error {
-	blob, err := sealManifest(sh.key, sh.workspace, manifest{Serial: sh.serial, Digest: digest(sh.records)})
+	blob, err := sealManifest(sh.keys.now, sh.workspace, manifest{Serial: sh.serial, Digest: digest(sh.records)})
 	if err != nil {
 		return err
 	}
@@ -247,7 +299,7 @@ func (s *Store) commit(ctx context.Context, sh *shelf, w ...kv.Write) error {
 		return err
 	}
 	sh.row++
-	return s.o.Key.Raise(ctx, sh.key.name(), sh.serial)
+	return s.raise(ctx, sh)
 }
 
 // shelf returns the workspace as it stands, nil when it holds nothing.
@@ -290,21 +342,17 @@ func (s *Store) ensureLocked(ctx context.Context, workspace string) (*shelf, err
 
 // found makes a workspace's data key and its empty list, in one commit.
 func (s *Store) found(ctx context.Context, workspace string) (*shelf, error) {
-	key := newDataKey()
-	wrapped, err := s.o.Key.Wrap(ctx, key.key, bind(domainWrap, workspace, key.name()))
+	keys := keychain{now: newDataKey()}
+	row, err := s.wrap(ctx, workspace, keys)
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.o.Key.KeyID(ctx)
+	write, err := keyWrite(workspace, row, 0)
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(keyRow{Format: rowFormat, Source: source, ID: key.name(), Wrapped: wrapped})
-	if err != nil {
-		return nil, err
-	}
-	sh := &shelf{workspace: workspace, key: key, serial: 1, records: map[string]*record{}}
-	return sh, s.commit(ctx, sh, kv.Write{Space: space, Key: keyPrefix + workspace, If: kv.Absent, Value: text})
+	sh := &shelf{workspace: workspace, keys: keys, source: row.Source, keyRow: 1, serial: 1, records: map[string]*record{}}
+	return sh, s.commit(ctx, sh, write)
 }
 
 // reload reads one workspace again, after another process changed it.
@@ -313,7 +361,10 @@ func (s *Store) reload(ctx context.Context, workspace string) (*shelf, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.load(ctx, workspace, entry.Value)
+	if entry.Version == 0 {
+		return nil, errGone
+	}
+	return s.load(ctx, workspace, entry)
 }
 
 // checkWorkspace refuses ids that could reach into another workspace's keys.

@@ -8,41 +8,61 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // versionFormat is the first line of the counters' file.
 const versionFormat = "gatehouse-versions-v1"
 
-// marks is where the counters lie.
-func (k *KeyFile) marks() string { return k.path + ".version" }
+var _ Watermark = (*Marks)(nil)
+
+// Marks keeps the counters in a file of its own. Its methods may be called
+// concurrently; several processes must not share the file.
+type Marks struct {
+	path, data string
+	mu         sync.Mutex
+}
+
+// NewMarks names the file, which is made at the first Raise. It must not lie in
+// the data folder, "" for none: who puts an old folder back would put the
+// counters back with it.
+func NewMarks(path, data string) *Marks { return &Marks{path: path, data: data} }
 
 // Highest returns the last number raised for id.
-func (k *KeyFile) Highest(_ context.Context, id string) (int64, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	all, err := k.readMarks()
+func (m *Marks) Highest(_ context.Context, id string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all, err := m.read()
 	return all[id], err
 }
 
 // Raise makes n durable.
-func (k *KeyFile) Raise(_ context.Context, id string, n int64) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	all, err := k.readMarks()
+func (m *Marks) Raise(_ context.Context, id string, n int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all, err := m.read()
 	if err != nil || all[id] >= n {
 		return err
 	}
+	if m.data != "" && inside(m.path, m.data) {
+		return fmt.Errorf("the versions %s lie inside the data folder %s: name another file with key: {state: ...} in the configuration", m.path, m.data)
+	}
 	all[id] = n
-	if err := replaceWhole(k.marks(), formatMarks(all)); err != nil {
-		return fmt.Errorf("keep the version: %w", err)
+	err = os.MkdirAll(filepath.Dir(m.path), 0o700)
+	if err == nil {
+		err = replaceWhole(m.path, formatMarks(all))
+	}
+	if err != nil {
+		return fmt.Errorf("keep the version (can it not be written beside the key, name another file with key: {state: ...}): %w", err)
 	}
 	return nil
 }
 
-func (k *KeyFile) readMarks() (map[string]int64, error) {
-	text, err := os.ReadFile(k.marks())
+func (m *Marks) read() (map[string]int64, error) {
+	text, err := os.ReadFile(m.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]int64{}, nil
 	}
@@ -51,7 +71,7 @@ func (k *KeyFile) readMarks() (map[string]int64, error) {
 	}
 	all, err := parseMarks(text)
 	if err != nil {
-		return nil, fmt.Errorf("the versions %s: %w", k.marks(), err)
+		return nil, fmt.Errorf("the versions %s: %w", m.path, err)
 	}
 	return all, nil
 }

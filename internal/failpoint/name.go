@@ -35,6 +35,11 @@ const (
 	DraftAfter    Name = "draft.after-send"  // delivery: the first draft is out, its ref is not kept
 	JournalBefore Name = "journal.before"    // a tool: journalled, not called
 	JournalAfter  Name = "journal.after"     // a tool: called, its result not journalled
+
+	KeyRenewed   Name = "vault.key-renewed"   // the vault: the new key stands beside the old one, nothing is locked with it
+	KeyRelocked  Name = "vault.key-relocked"  // the vault: everything is locked with the new key, the old one still stands
+	DataKeyed    Name = "vault.data-keyed"    // the vault: a workspace has a new data key, its secrets are under the old one
+	DataResealed Name = "vault.data-resealed" // the vault: some secrets are under the new data key, some under the old one
 )
 
 // Names lists every failpoint.
@@ -45,5 +50,6 @@ func Names() []Name {
 		HoldBeforeCommit, HoldAfterCommit,
 		SettleBeforeCommit, SettleAfterCommit,
 		SendBefore, SendAfter, AcceptAfter, TurnBefore, TurnAfter, DraftAfter, JournalBefore, JournalAfter,
+		KeyRenewed, KeyRelocked, DataKeyed, DataResealed,
 	}
 }
