@@ -23,6 +23,7 @@ type Config struct {
 	AdminURL       string             `yaml:"admin_url" doc:"URL under which people open the console, such as https://gate.example.org. Login links begin with it, and its host is the only name that is answered beside loopback."`
 	TLS            TLS                `yaml:"tls" doc:"Certificate with which the gateway itself speaks TLS on 'admin'."`
 	TrustedProxies []string           `yaml:"trusted_proxies" doc:"Networks of reverse proxies in front of 'admin', such as 10.0.0.7/32. What they say of a request's origin is believed, and theirs alone."`
+	ProxyLogin     ProxyLogin         `yaml:"proxy_login" doc:"A proxy that logs people in to the console and signs who they are, such as Cloudflare Access."`
 	Data           string             `yaml:"data" doc:"Folder of the embedded database and everything else that must survive."`
 	Key            string             `yaml:"key" doc:"File with the key that unlocks the vault. Never inside 'data', never in the same backup."`
 	Store          string             `yaml:"store" doc:"sqlite, or a postgres:// URL."`
@@ -92,12 +93,13 @@ func Days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 // Default is the configuration of a machine that has none.
 func Default() Config {
 	return Config{
-		Listen: "127.0.0.1:8484",
-		Admin:  "127.0.0.1:8485",
-		Data:   filepath.Join(dataHome(), "gatehouse"),
-		Key:    filepath.Join(configHome(), "gatehouse", "key"),
-		Store:  "sqlite",
-		Log:    Log{Level: "info", Format: "auto"},
+		Listen:     "127.0.0.1:8484",
+		Admin:      "127.0.0.1:8485",
+		Data:       filepath.Join(dataHome(), "gatehouse"),
+		Key:        filepath.Join(configHome(), "gatehouse", "key"),
+		Store:      "sqlite",
+		ProxyLogin: ProxyLogin{Header: "Cf-Access-Jwt-Assertion"},
+		Log:        Log{Level: "info", Format: "auto"},
 		Agent: Agent{
 			Model: "default", Queue: "steer", MaxTurns: 64, DailySpend: 5,
 			Instructions: "You are a helpful assistant in a chat. Answer in the language of the person. Be brief unless they ask for more.",

@@ -15,6 +15,36 @@ type TLS struct {
 	Webhooks bool   `yaml:"webhooks" doc:"Speak TLS on 'listen' as well, when no proxy does it for the webhooks."`
 }
 
+// ProxyLogin says whose signed tokens log in to the console, and whom.
+type ProxyLogin struct {
+	Header   string       `yaml:"header" doc:"Header in which the proxy sends its token."`
+	Issuer   string       `yaml:"issuer" doc:"Issuer that a token must name, such as https://team.cloudflareaccess.com."`
+	Audience string       `yaml:"audience" doc:"Audience that a token must name: the application's AUD tag."`
+	KeysURL  string       `yaml:"keys_url" doc:"Where the proxy publishes its keys, such as https://team.cloudflareaccess.com/cdn-cgi/access/certs."`
+	People   []LoginEmail `yaml:"people" doc:"Who is who. An address that is not here logs nobody in."`
+}
+
+// LoginEmail says to which member an address belongs.
+type LoginEmail struct {
+	Email  string `yaml:"email" doc:"Address that the proxy vouches for."`
+	Member string `yaml:"member" doc:"Id of a member, such as owner."`
+}
+
+// On reports whether a proxy may log people in.
+func (p ProxyLogin) On() bool {
+	return p.Issuer != "" || p.Audience != "" || p.KeysURL != "" || len(p.People) > 0
+}
+
+// Member is whose an address is; "" for nobody's. Case does not matter.
+func (p ProxyLogin) Member(email string) string {
+	for _, x := range p.People {
+		if strings.EqualFold(x.Email, email) {
+			return x.Member
+		}
+	}
+	return ""
+}
+
 // On reports whether the gateway speaks TLS itself.
 func (t TLS) On() bool { return t.Cert != "" }
 
@@ -46,6 +76,7 @@ func (c Config) Proxies() []netip.Prefix {
 // only under a name that somebody chose, and only through who is trusted.
 func (r *reader) reach(c *Config) {
 	r.proxies(c)
+	r.proxyLogin(c.ProxyLogin)
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		r.plain("tls", "needs both 'cert' and 'key'")
 	}
@@ -125,4 +156,43 @@ func loopbackName(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
+}
+
+// proxyLogin faults a login that would admit nobody, or anybody.
+func (r *reader) proxyLogin(p ProxyLogin) {
+	if !p.On() {
+		return
+	}
+	const at = "proxy_login."
+	for _, f := range []struct{ key, value, like string }{
+		{"header", p.Header, "Cf-Access-Jwt-Assertion"},
+		{"issuer", p.Issuer, "https://team.cloudflareaccess.com"},
+		{"audience", p.Audience, "the application's AUD tag"},
+		{"keys_url", p.KeysURL, "https://team.cloudflareaccess.com/cdn-cgi/access/certs"},
+	} {
+		if strings.TrimSpace(f.value) == "" {
+			r.plain(at+f.key, "is missing, such as "+f.like)
+		}
+	}
+	u, err := url.Parse(p.KeysURL)
+	if p.KeysURL != "" && (err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopbackName(u.Hostname()))) {
+		r.plain(at+"keys_url", "is not an https:// URL; over http anybody on the way could put in keys of their own")
+	}
+	if len(p.People) == 0 {
+		r.plain(at+"people", "is missing: say whose addresses log in, such as [{email: you@example.org, member: owner}]")
+	}
+	seen := map[string]bool{}
+	for i, x := range p.People {
+		here := fmt.Sprintf("%speople[%d]", at, i)
+		email := strings.ToLower(x.Email)
+		switch {
+		case !strings.Contains(email, "@") || strings.ContainsAny(email, "* "):
+			r.plain(here+".email", fmt.Sprintf("%q is not one person's address", x.Email))
+		case seen[email]:
+			r.plain(here+".email", fmt.Sprintf("%q stands twice", x.Email))
+		case x.Member == "":
+			r.plain(here+".member", "is missing: the id of a member, such as owner")
+		}
+		seen[email] = true
+	}
 }

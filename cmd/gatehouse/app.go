@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
 	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/vault"
@@ -36,6 +37,7 @@ type app struct {
 	engine    bus.Engine
 	vault     *vault.Store
 	directory *identity.Directory
+	logins    *login.Book
 	gateway   *gateway.Gateway
 	settings  *settings
 	registry  *prometheus.Registry
@@ -69,6 +71,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if a.directory, err = identity.Open(ctx, a.engine, workspace, time.Now, a.log); err != nil {
 		return nil, err
 	}
+	a.logins = login.NewBook(a.engine, time.Now)
 	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, workspace: workspace}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},

@@ -81,6 +81,7 @@ func examine(ctx context.Context, f flags) []finding {
 	}
 	all = append(all, examineFolder(cfg.Data), examineKey(cfg), examineSpace(cfg.Data))
 	all = append(all, examineReach(cfg, time.Now())...)
+	all = append(all, examineProxyLogin(ctx, cfg)...)
 	d, err := openDesk(ctx, f)
 	if err != nil {
 		return append(all, finding{what: "gateway", bad: err.Error(), fix: "start it with `gatehouse run`, or stop what else uses the data folder"})

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
 
 // renewBefore is when a certificate that nobody has renewed is worth a word.
@@ -66,4 +69,27 @@ func consoleName(c config.Config) string {
 func readable(path string) bool {
 	i, err := os.Stat(path)
 	return err == nil && i.Mode().Perm()&0o004 != 0
+}
+
+// examineProxyLogin asks the proxy for its keys, as the first login would.
+func examineProxyLogin(ctx context.Context, c config.Config) []finding {
+	if !c.ProxyLogin.On() {
+		return nil
+	}
+	x := finding{what: "proxy login", fix: "check `proxy_login.keys_url`; until it answers, nobody is logged in by the proxy"}
+	log := slog.New(slog.DiscardHandler)
+	t, err := newToken(egress.New(egress.Options{Log: log}), c.ProxyLogin, c.ProxyLogin.Member, log)
+	if err != nil {
+		x.bad = err.Error()
+		return []finding{x}
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeFor)
+	defer cancel()
+	n, err := t.Check(ctx)
+	if err != nil {
+		x.bad = printable(err.Error())
+		return []finding{x}
+	}
+	x.note = fmt.Sprintf("%d people; the proxy publishes %d keys", len(c.ProxyLogin.People), n)
+	return []finding{x}
 }

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -40,13 +41,27 @@ func scriptCertify(ts *testscript.TestScript, _ bool, a []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
 }
 
-// scriptVisit asks for a page, believes cert.pem, and checks the status. With
-// "!" the connection itself has to fail.
-func scriptVisit(ts *testscript.TestScript, neg bool, a []string) {
+// scriptVisit asks for a page, believes cert.pem, and waits until it is answered
+// with the status: what changes the answer may take a moment.
+func scriptVisit(ts *testscript.TestScript, _ bool, a []string) {
 	want(ts, a, 2, "visit STATUS URL [Header=value]...")
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, a[1], nil)
+	last := ""
+	defer func() { ts.Logf("%s", last) }()
+	until(ts, "status "+a[0], func() bool {
+		resp, err := fetchPage(ts, a[1], a[2:])
+		ts.Check(err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		ts.Check(err)
+		last = resp.Proto + " " + resp.Status + "\n" + string(body)
+		return strconv.Itoa(resp.StatusCode) == a[0]
+	})
+}
+
+func fetchPage(ts *testscript.TestScript, url string, headers []string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
 	ts.Check(err)
-	for _, h := range a[2:] {
+	for _, h := range headers {
 		name, value, _ := strings.Cut(h, "=")
 		r.Header.Set(name, value)
 		if name == "Host" {
@@ -58,18 +73,7 @@ func scriptVisit(ts *testscript.TestScript, neg bool, a []string) {
 		roots.AppendCertsFromPEM(text)
 	}
 	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true, ForceAttemptHTTP2: true}
-	resp, err := t.RoundTrip(r)
-	if neg && err != nil {
-		return
-	}
-	ts.Check(err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	ts.Check(err)
-	ts.Logf("%s %s\n%s", resp.Proto, resp.Status, body)
-	if got := strconv.Itoa(resp.StatusCode); neg || got != a[0] {
-		ts.Fatalf("answered with %s", resp.Status)
-	}
+	return t.RoundTrip(r)
 }
 
 // scriptVacant finds a port that was free a moment ago.
@@ -79,4 +83,24 @@ func scriptVacant(ts *testscript.TestScript, _ bool, a []string) {
 	ts.Check(err)
 	ts.Check(l.Close())
 	ts.Setenv(a[0], l.Addr().String())
+}
+
+// scriptEnters opens a new login link as a browser does.
+func scriptEnters(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Exec("gatehouse", "login"))
+	link, err := url.Parse(strings.TrimSpace(ts.ReadFile("stdout")))
+	ts.Check(err)
+	form := url.Values{"token": {link.Fragment}}.Encode()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, link.Scheme+"://"+link.Host+"/login", strings.NewReader(form))
+	ts.Check(err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+	t := &http.Transport{DisableKeepAlives: true}
+	resp, err := t.RoundTrip(r)
+	ts.Check(err)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusSeeOther {
+		ts.Fatalf("the login was answered with %s", resp.Status)
+	}
 }

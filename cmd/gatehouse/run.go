@@ -126,9 +126,9 @@ func (a *app) serve(ctx context.Context) error {
 	defer l.close()
 	base := a.cfg.ConsoleURL(l.admin.Addr().String())
 	admin, err := ingress.NewAdmin(ingress.Options{
-		Gateway: a.gateway, Operator: a.newOperator(true, base), Directory: a.directory, Store: a.engine,
+		Gateway: a.gateway, Operator: a.newOperator(true, base), Directory: a.directory, Book: a.logins,
 		Base: base, Hosts: []string{hostname(l.admin.Addr())}, Proxies: a.cfg.Proxies(), Encrypted: a.cfg.TLS.On(),
-		Metrics: a.registry, Version: version, Log: a.log,
+		Logins: a.proxyLogin(), Metrics: a.registry, Version: version, Log: a.log,
 	})
 	if err != nil {
 		return err

@@ -43,6 +43,9 @@ func TestMain(m *testing.M) {
 //	model ANSWER               from now on the scripted model says this
 //	slow DURATION              from now on it takes so long to begin, and echoes
 //	called N                   wait until it was asked so often since then
+//	proxy                      start a proxy that logs people in, its keys under $KEYS
+//	vouch EMAIL                have it sign that somebody owns an address, into $TOKEN
+//	enters                     open a new login link as a browser does
 //	vacant NAME                put the address of a free port into $NAME
 //	certify DAYS               issue cert.pem and key.pem for gate.example.org and 127.0.0.1
 //	visit STATUS URL [H=V]...  ask for a page with these headers, believing cert.pem
@@ -61,7 +64,7 @@ func TestScripts(t *testing.T) {
 			"eventually": scriptEventually, "says": scriptSays, "starts": scriptStarts, "hears": scriptHears,
 			"block": scriptBlock, "unblock": scriptUnblock, "occupy": scriptOccupy, "lock": scriptLock, "model": scriptModel,
 			"slow": scriptSlow, "called": scriptCalled,
-			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant,
+			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant, "enters": scriptEnters, "proxy": scriptProxy, "vouch": scriptVouch,
 		},
 	})
 }
@@ -72,6 +75,7 @@ type world struct {
 	model    *agenttest.Server
 	people   map[string]*telegramtest.User
 	heard    map[string]int // how many texts each has been matched against
+	voucher  *voucher       // the proxy that logs people in; nil: none
 	shut     []func()
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gatehouse-chat/gatehouse/agent/provider"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -30,6 +31,8 @@ type settings struct {
 	drivers  drivers
 	border   *border
 	gateway  *gateway.Gateway
+
+	proxyLogin atomic.Pointer[config.ProxyLogin] // of cfg; asked for by every request of a proxy
 
 	mu    sync.Mutex    // one change at a time
 	began config.Config // what this process started with
@@ -77,6 +80,7 @@ func (s *settings) apply(ctx context.Context, c config.Config) error {
 		return err
 	}
 	s.cfg, s.found = c, f
+	s.proxyLogin.Store(&c.ProxyLogin)
 	return nil
 }
 
@@ -317,6 +321,7 @@ func fixed(old, next config.Config) []string {
 		{"admin", old.Admin, next.Admin},
 		{"admin_url", old.AdminURL, next.AdminURL},
 		{"tls", fmt.Sprint(old.TLS), fmt.Sprint(next.TLS)},
+		{"proxy_login (except 'people')", proxyOf(old), proxyOf(next)},
 		{"trusted_proxies", fmt.Sprint(old.TrustedProxies), fmt.Sprint(next.TrustedProxies)},
 		{"data", old.Data, next.Data},
 		{"key", old.Key, next.Key},
@@ -330,6 +335,13 @@ func fixed(old, next config.Config) []string {
 		keys = append(keys, "agent.max_turns")
 	}
 	return keys
+}
+
+// proxyOf is the part of the proxy's login that stays as it was at the start.
+func proxyOf(c config.Config) string {
+	p := c.ProxyLogin
+	p.People = nil
+	return fmt.Sprint(p)
 }
 
 // drivers are the adapters of this build.

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -29,7 +30,7 @@ type Options struct {
 	Gateway   *gateway.Gateway
 	Operator  *operator.Operator
 	Directory *identity.Directory
-	Store     kv.Store // keeps links and sessions
+	Book      *login.Book // who is logged in
 	// Base is the URL under which people open the console, such as
 	// "http://127.0.0.1:8485". Links begin with it, and its host is one of the
 	// names that are answered, beside the loopback names.
@@ -48,11 +49,11 @@ type Options struct {
 // Admin is the console, the API and the metrics. It is an http.Handler for the
 // admin listener, and makes the one for the admin socket.
 type Admin struct {
-	o        Options
-	base     *url.URL
-	sessions *sessions
-	logins   []Authenticator
-	handler  http.Handler
+	o       Options
+	base    *url.URL
+	cookies *cookies
+	logins  []Authenticator
+	handler http.Handler
 }
 
 var _ http.Handler = (*Admin)(nil)
@@ -69,8 +70,8 @@ func NewAdmin(o Options) (*Admin, error) {
 	if o.Console == "" {
 		o.Console = "console"
 	}
-	a := &Admin{o: o, base: base, sessions: newSessions(o.Store, base, o.Now)}
-	a.logins = append([]Authenticator{a.sessions}, o.Logins...)
+	a := &Admin{o: o, base: base, cookies: newCookies(o.Book, base)}
+	a.logins = append([]Authenticator{a.cookies}, o.Logins...)
 	a.handler = newGuard(o, base, a.routes())
 	return a, nil
 }
@@ -82,10 +83,10 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Se
 // secret is in the fragment, which browsers do not send: no log, proxy or
 // preview of the link ever sees it.
 func (a *Admin) NewLink(ctx context.Context) (string, error) {
-	if err := a.sessions.sweep(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, kv.ErrConflict) {
+	if err := a.o.Book.Sweep(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, kv.ErrConflict) {
 		a.o.Log.Warn("forget old logins", "err", err)
 	}
-	token, err := a.sessions.invite(ctx, identity.OwnerID)
+	token, err := a.o.Book.Invite(ctx, identity.OwnerID)
 	if err != nil {
 		return "", fmt.Errorf("make a login link: %w", err)
 	}
@@ -117,7 +118,7 @@ func (a *Admin) api(who api.Who) http.Handler {
 func (a *Admin) who(r *http.Request) (scope.Scope, error) {
 	for _, l := range a.logins {
 		member, err := l.Member(r)
-		if errors.Is(err, ErrNobody) {
+		if errors.Is(err, login.ErrNobody) {
 			continue
 		}
 		if err != nil {
@@ -125,11 +126,11 @@ func (a *Admin) who(r *http.Request) (scope.Scope, error) {
 		}
 		by, err := a.o.Directory.Operator(r.Context(), member)
 		if errors.Is(err, identity.ErrUnknown) {
-			return scope.Scope{}, ErrNobody
+			return scope.Scope{}, login.ErrNobody
 		}
 		return by, err
 	}
-	return scope.Scope{}, ErrNobody
+	return scope.Scope{}, login.ErrNobody
 }
 
 // page answers a request of somebody who is logged in.

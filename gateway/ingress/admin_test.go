@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
@@ -107,7 +108,7 @@ func TestNothingSecretIsStored(t *testing.T) {
 // stored is everything that ingress keeps, as text.
 func stored(t *testing.T, s kv.Store) string {
 	t.Helper()
-	rows, err := s.List(t.Context(), "ingress", "", "", 0)
+	rows, err := s.List(t.Context(), "login", "", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestSessionCookie(t *testing.T) {
 	if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Secure {
 		t.Errorf("the cookie over http is %+v", c)
 	}
-	a, err := ingress.NewAdmin(ingress.Options{Gateway: h.gw, Directory: h.dir, Store: h.bus, Base: "https://gate.example.org", Encrypted: true, Log: slog.New(slog.DiscardHandler)})
+	a, err := ingress.NewAdmin(ingress.Options{Gateway: h.gw, Directory: h.dir, Book: login.NewBook(h.bus, h.now), Base: "https://gate.example.org", Encrypted: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +396,7 @@ func (byHeader) Member(r *http.Request) (string, error) {
 	if m := r.Header.Get("X-Test-Member"); m != "" {
 		return m, nil
 	}
-	return "", ingress.ErrNobody
+	return "", login.ErrNobody
 }
 
 func TestSecretsGoInAndNeverComeOut(t *testing.T) {

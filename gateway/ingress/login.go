@@ -8,16 +8,18 @@ import (
 	. "maragu.dev/gomponents"
 	. "maragu.dev/gomponents/html"
 
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/internal/web"
 )
 
 // loginPage takes the secret out of the link's fragment and posts it. A preview
 // of the link, which at most gets this page, uses nothing up.
-func (a *Admin) loginPage(w http.ResponseWriter, _ *http.Request) {
-	a.showLogin(w, http.StatusOK, "")
+func (a *Admin) loginPage(w http.ResponseWriter, r *http.Request) {
+	a.showLogin(w, r, http.StatusOK, "")
 }
 
-func (a *Admin) showLogin(w http.ResponseWriter, status int, fault string) {
+func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request, status int, fault string) {
+	_, err := a.who(r)
 	write(w, status, web.Bare(web.Props{Title: "Log in", Scripts: []string{web.Static.URL("login.js")}},
 		Div(Class("brand"), web.Gate.Node(), Span(Text("Gatehouse"))),
 		Div(Class("card"),
@@ -29,6 +31,7 @@ func (a *Admin) showLogin(w http.ResponseWriter, status int, fault string) {
 				web.Field("token", "Or paste the link here", "", Input(ID("token"), Name("token"), Type("password"), AutoComplete("off"), Required(), Attr("spellcheck", "false"))),
 				Button(Class("primary"), Type("submit"), Text("Log in")),
 			),
+			If(err == nil, P(Text("You are logged in already. "), A(Href("/"), Text("Go on to the console")), Text("."))),
 		),
 	))
 }
@@ -43,37 +46,37 @@ func (a *Admin) login(w http.ResponseWriter, r *http.Request) {
 	if _, after, ok := strings.Cut(token, "#"); ok { // the whole link was pasted
 		token = after
 	}
-	secret, err := a.sessions.redeem(r.Context(), token)
+	secret, err := a.o.Book.Redeem(r.Context(), token, visitor(r))
 	switch {
-	case errors.Is(err, errUsed):
+	case errors.Is(err, login.ErrUsed):
 		if _, err := a.who(r); err == nil { // a reload of the page that has logged in
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 			return
 		}
-		a.showLogin(w, http.StatusUnauthorized, "This login link was used already or has expired.")
+		a.showLogin(w, r, http.StatusUnauthorized, "This login link was used already or has expired.")
 		return
 	case err != nil:
 		a.fault(w, r, err)
 		return
 	}
 	a.o.Log.Info("logged in to the console")
-	a.sessions.set(w, secret)
+	a.cookies.set(w, secret)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
-	if err := a.sessions.end(r); err != nil {
+	if err := a.o.Book.End(r.Context(), a.cookies.secret(r)); err != nil {
 		a.fault(w, r, err)
 		return
 	}
-	a.sessions.set(w, "")
+	a.cookies.set(w, "")
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
 // turnAway answers a request without a login: a person is sent to the login
 // page, a script is told.
 func (a *Admin) turnAway(w http.ResponseWriter, r *http.Request, err error) {
-	if !errors.Is(err, ErrNobody) {
+	if !errors.Is(err, login.ErrNobody) {
 		a.fault(w, r, err)
 		return
 	}
@@ -88,7 +91,7 @@ func (a *Admin) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Method == http.MethodGet:
 		http.Redirect(w, r, "/login", http.StatusSeeOther)
 	default:
-		a.showLogin(w, http.StatusUnauthorized, "You are not logged in any more.")
+		a.showLogin(w, r, http.StatusUnauthorized, "You are not logged in any more.")
 	}
 }
 

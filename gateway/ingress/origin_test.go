@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 )
 
 // remote is a console that people open under https://gate.example.org.
 func remote(t *testing.T, h *house, encrypted bool, proxies ...string) *ingress.Admin {
 	t.Helper()
 	o := ingress.Options{
-		Gateway: h.gw, Directory: h.dir, Store: h.bus, Base: "https://gate.example.org", Encrypted: encrypted, Log: slog.New(slog.DiscardHandler),
+		Gateway: h.gw, Directory: h.dir, Book: login.NewBook(h.bus, h.now), Base: "https://gate.example.org", Encrypted: encrypted, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, p := range proxies {
 		o.Proxies = append(o.Proxies, netip.MustParsePrefix(p))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/internal/web"
@@ -46,6 +47,9 @@ func (a *Admin) pages() map[string]page {
 		"GET /secrets":                a.secretsPage,
 		"POST /secrets":               a.setSecret,
 		"POST /secrets/{name}/delete": a.deleteSecret,
+		"GET /logins":                 a.loginsPage,
+		"POST /logins/revoke":         a.revokeLogins,
+		"POST /logins/{id}/revoke":    a.revokeLogin,
 	} {
 		all[pattern] = a.administered(p)
 	}
@@ -117,6 +121,7 @@ func (a *Admin) frame(ctx context.Context, by scope.Scope, active string) web.Fr
 		web.Entry{Href: "/people", Label: "People", Icon: web.People, Badge: a.waiting(ctx, by), Poll: "/people/badge"},
 		web.Entry{Href: "/dead", Label: "Dead letters", Icon: web.Tray},
 		web.Entry{Href: "/secrets", Label: "Secrets", Icon: web.Key},
+		web.Entry{Href: "/logins", Label: "Logins", Icon: web.Screen},
 	)
 	return f
 }
@@ -157,7 +162,7 @@ func refused(err error) (Node, int, bool) {
 	switch {
 	case errors.Is(err, identity.ErrForbidden):
 		return bad(http.StatusForbidden, "Only the owner or an administrator may do this.")
-	case errors.Is(err, identity.ErrUnknown), errors.Is(err, vault.ErrNotFound):
+	case errors.Is(err, identity.ErrUnknown), errors.Is(err, vault.ErrNotFound), errors.Is(err, login.ErrUnknown):
 		return bad(http.StatusNotFound, "It is no longer there. Somebody may have been faster, or it has expired.")
 	case errors.Is(err, operator.ErrInvalid), errors.Is(err, operator.ErrConflict):
 		return bad(http.StatusUnprocessableEntity, sentence(strip(err)))

@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/vaulttest"
@@ -115,10 +116,10 @@ func (h *house) start() {
 		h.t.Fatal(err)
 	}
 	op := operator.New(operator.Options{
-		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Console: "http://" + h.addr, Now: time.Now,
+		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Logins: login.NewBook(h.bus, h.now), Console: "http://" + h.addr, Now: time.Now,
 	})
 	if h.admin, err = ingress.NewAdmin(ingress.Options{
-		Gateway: h.gw, Operator: op, Directory: h.dir, Store: h.bus, Base: "http://" + h.addr, Encrypted: true,
+		Gateway: h.gw, Operator: op, Directory: h.dir, Book: login.NewBook(h.bus, h.now), Base: "http://" + h.addr, Encrypted: true,
 		Metrics: prometheus.NewRegistry(), Version: "0.1.0", Log: log, Now: h.now, Logins: h.logins, Proxies: h.proxies,
 	}); err != nil {
 		h.t.Fatal(err)

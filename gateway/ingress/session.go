@@ -1,221 +1,103 @@
 package ingress
 
 import (
-	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
+	"cmp"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
-	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 )
 
-// An Authenticator says which member sent a request. Login links are the first;
-// the signed token of a proxy and OIDC are to follow the same contract.
+// An Authenticator says which member sent a request. The sessions that login
+// links begin are the first, a proxy's signed token is the second.
 type Authenticator interface {
-	// Member returns a member's id, or ErrNobody when the request carries no
-	// login that this authenticator knows. It must not have an effect that a
+	// Member returns a member's id, or login.ErrNobody when the request carries
+	// no login that this authenticator knows. It must not have an effect that a
 	// request of a stranger could bring about.
 	Member(r *http.Request) (string, error)
 }
 
-// ErrNobody: the request carries no valid login.
-var ErrNobody = errors.New("nobody is logged in")
-
-// The lives of logins.
-const (
-	linkLife    = 10 * time.Minute
-	sessionLife = 30 * 24 * time.Hour
-	idleLife    = 7 * 24 * time.Hour
-	seenEvery   = time.Hour // how exactly the idle time is kept
-)
-
-// space holds links and sessions, by the SHA-256 of their secrets.
-const space = "ingress"
-
-// link is a login link that was not used yet.
-type link struct {
-	Member  string    `json:"member"`
-	Expires time.Time `json:"expires"`
-}
-
-// session is a browser that is logged in.
-type session struct {
-	Member  string    `json:"member"`
-	Created time.Time `json:"created"`
-	Seen    time.Time `json:"seen"`
-}
-
-func (s session) over(now time.Time) bool {
-	return now.Sub(s.Created) >= sessionLife || now.Sub(s.Seen) >= idleLife
-}
-
-// sessions keeps logins. Only hashes are stored, so that a copy of the database
-// logs nobody in.
-type sessions struct {
-	store  kv.Store
-	cookie string // its name
+// cookies carries the sessions of a login.Book in a browser.
+type cookies struct {
+	book   *login.Book
+	name   string
 	secure bool
-	now    func() time.Time
 }
 
-var _ Authenticator = (*sessions)(nil)
+var _ Authenticator = (*cookies)(nil)
 
-// newSessions names the cookie after the console's port: browsers keep one jar
+// newCookies names the cookie after the console's port: browsers keep one jar
 // for all ports of a host, and two gateways must not log each other out.
-func newSessions(store kv.Store, base *url.URL, now func() time.Time) *sessions {
-	s := &sessions{store: store, secure: base.Scheme == "https", now: now, cookie: "gatehouse"}
+func newCookies(book *login.Book, base *url.URL) *cookies {
+	c := &cookies{book: book, secure: base.Scheme == "https", name: "gatehouse"}
 	if p := base.Port(); p != "" {
-		s.cookie += "-" + p
+		c.name += "-" + p
 	}
-	if s.secure {
-		s.cookie = "__Host-" + s.cookie
+	if c.secure {
+		c.name = "__Host-" + c.name
 	}
-	return s
+	return c
 }
 
-// newToken makes a secret of 256 bits.
-func newToken() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails; see crypto/rand
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-func hashed(kind, token string) string {
-	sum := sha256.Sum256([]byte(kind + "\x00" + token))
-	return kind + "/" + hex.EncodeToString(sum[:])
-}
-
-// invite makes the secret of a login link.
-func (s *sessions) invite(ctx context.Context, member string) (string, error) {
-	token := newToken()
-	b, err := json.Marshal(link{Member: member, Expires: s.now().Add(linkLife)})
+// secret is what a browser shows; "" for nothing.
+func (c *cookies) secret(r *http.Request) string {
+	k, err := r.Cookie(c.name)
 	if err != nil {
-		return "", err
+		return ""
 	}
-	return token, s.store.Write(ctx, kv.Write{Space: space, Key: hashed("link", token), If: kv.Absent, Value: b})
-}
-
-// errUsed: the link was used, has expired, or never was one.
-var errUsed = errors.New("this login link was used already or has expired")
-
-// redeem uses up a link and begins a session, in one commit. It returns the
-// session's secret.
-func (s *sessions) redeem(ctx context.Context, token string) (string, error) {
-	key := hashed("link", token)
-	var l link
-	version, err := s.get(ctx, key, &l)
-	if err != nil {
-		return "", err
-	}
-	if version == 0 || !s.now().Before(l.Expires) {
-		return "", errUsed
-	}
-	secret := newToken()
-	b, err := json.Marshal(session{Member: l.Member, Created: s.now(), Seen: s.now()})
-	if err != nil {
-		return "", err
-	}
-	err = s.store.Write(ctx,
-		kv.Write{Space: space, Key: key, If: version},
-		kv.Write{Space: space, Key: hashed("session", secret), If: kv.Absent, Value: b},
-	)
-	if errors.Is(err, kv.ErrConflict) { // somebody was faster
-		return "", errUsed
-	}
-	return secret, err
-}
-
-// get reads a value; version 0 means that there is none.
-func (s *sessions) get(ctx context.Context, key string, into any) (int64, error) {
-	e, err := s.store.Get(ctx, space, key)
-	if err != nil || e.Version == 0 {
-		return 0, err
-	}
-	if err := json.Unmarshal(e.Value, into); err != nil {
-		return 0, fmt.Errorf("a stored login: %w", err)
-	}
-	return e.Version, nil
+	return k.Value
 }
 
 // Member implements Authenticator.
-func (s *sessions) Member(r *http.Request) (string, error) {
-	c, err := r.Cookie(s.cookie)
-	if err != nil || c.Value == "" {
-		return "", ErrNobody
+func (c *cookies) Member(r *http.Request) (string, error) {
+	secret := c.secret(r)
+	if secret == "" {
+		return "", login.ErrNobody
 	}
-	key := hashed("session", c.Value)
-	var now session
-	version, err := s.get(r.Context(), key, &now)
-	if err != nil {
-		return "", err
-	}
-	if version == 0 || now.over(s.now()) {
-		return "", ErrNobody
-	}
-	if s.now().Sub(now.Seen) >= seenEvery {
-		s.touch(r.Context(), key, version, now)
-	}
-	return now.Member, nil
-}
-
-// touch notes that a session is in use. When another request was faster, or the
-// store cannot write, the next request tries again.
-func (s *sessions) touch(ctx context.Context, key string, version int64, was session) {
-	was.Seen = s.now()
-	if b, err := json.Marshal(was); err == nil {
-		_ = s.store.Write(ctx, kv.Write{Space: space, Key: key, If: version, Value: b})
-	}
-}
-
-// end forgets the session of a request.
-func (s *sessions) end(r *http.Request) error {
-	c, err := r.Cookie(s.cookie)
-	if err != nil {
-		return nil //nolint:nilerr // there is no session to end
-	}
-	return s.store.Write(r.Context(), kv.Write{Space: space, Key: hashed("session", c.Value)})
+	return c.book.Member(r.Context(), secret)
 }
 
 // set gives a browser its session; an empty secret takes it away.
-func (s *sessions) set(w http.ResponseWriter, secret string) {
-	c := &http.Cookie{ //nolint:gosec // Secure where the console is reached by https; on loopback it is not
-		Name: s.cookie, Value: secret, Path: "/", MaxAge: int(sessionLife / time.Second),
-		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
+func (c *cookies) set(w http.ResponseWriter, secret string) {
+	k := &http.Cookie{ //nolint:gosec // Secure where the console is reached by https; on loopback it is not
+		Name: c.name, Value: secret, Path: "/", MaxAge: int(login.SessionLife / time.Second),
+		HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
 	}
 	if secret == "" {
-		c.MaxAge = -1
+		k.MaxAge = -1
 	}
-	http.SetCookie(w, c)
+	http.SetCookie(w, k)
 }
 
-// sweep forgets links and sessions that are over.
-func (s *sessions) sweep(ctx context.Context) error {
-	var gone []kv.Write
-	for _, kind := range []string{"link/", "session/"} {
-		rows, err := s.store.List(ctx, space, kind, "", 0)
-		if err != nil {
-			return err
-		}
-		for _, e := range rows {
-			var l link
-			var one session
-			if json.Unmarshal(e.Value, &l) != nil || json.Unmarshal(e.Value, &one) != nil {
-				continue
-			}
-			if kind == "link/" && !s.now().Before(l.Expires) || kind == "session/" && one.over(s.now()) {
-				gone = append(gone, kv.Write{Space: space, Key: e.Key, If: e.Version})
-			}
-		}
+// visitor is what is noted of a browser that logs in.
+func visitor(r *http.Request) login.Visitor {
+	v := login.Visitor{Browser: browser(r.UserAgent())}
+	if from := cameFrom(r); from.addr.IsValid() {
+		v.Addr = from.addr.String()
 	}
-	if len(gone) == 0 {
-		return nil
+	return v
+}
+
+// browser names a program and its system as people do; the order matters, for
+// browsers claim to be one another.
+func browser(agent string) string {
+	find := func(names [][2]string) string {
+		for _, n := range names {
+			if strings.Contains(agent, n[0]) {
+				return n[1]
+			}
+		}
+		return ""
 	}
-	return s.store.Write(ctx, gone...)
+	program := find([][2]string{{"Edg", "Edge"}, {"Firefox", "Firefox"}, {"OPR", "Opera"}, {"Chrom", "Chrome"}, {"Safari", "Safari"}})
+	system := find([][2]string{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Windows", "Windows"}, {"Mac OS", "macOS"}, {"CrOS", "ChromeOS"}, {"Linux", "Linux"}})
+	if program == "" && system == "" {
+		return "an unknown browser"
+	}
+	if system == "" {
+		return program
+	}
+	return cmp.Or(program, "a browser") + " on " + system
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
@@ -81,6 +82,7 @@ type Options struct {
 	Directory *identity.Directory
 	Vault     *vault.Store
 	Settings  Settings
+	Logins    *login.Book
 	Console   string // base URL of the console
 	Now       func() time.Time
 }

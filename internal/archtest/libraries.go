@@ -22,6 +22,7 @@ var libraries = []library{
 		[]string{"agent/provider"},
 		"a model's SDK belongs to its provider",
 	},
+	{[]string{"github.com/go-jose/go-jose"}, []string{"gateway/login"}, "signed tokens are checked in one place"},
 	{[]string{"github.com/tetratelabs/wazero"}, []string{"internal/sandbox"}, "only the sandbox runs guests"},
 	{
 		[]string{

@@ -18,6 +18,7 @@ const (
 	People  Icon = `<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20a6.5 6.5 0 0 1 13 0"/><path d="M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.2a6.5 6.5 0 0 1 3.5 5.8"/>`
 	Tray    Icon = `<path d="M3 13l3-8h12l3 8v6H3z"/><path d="M3 13h5a4 4 0 0 0 8 0h5"/>`
 	Key     Icon = `<circle cx="8" cy="15" r="4.5"/><path d="M11.5 11.5L20 3M16 7l3 3"/>`
+	Screen  Icon = `<rect x="3" y="4" width="18" height="12" rx="2"/><path d="M8 20h8M12 16v4"/>`
 	Leave   Icon = `<path d="M14 4H6v16h8"/><path d="M10 12h11M17 8l4 4-4 4"/>`
 	Lines   Icon = `<path d="M4 7h16M4 12h16M4 17h16"/>`
 	Send    Icon = `<path d="M12 20V4M5 11l7-7 7 7"/>`

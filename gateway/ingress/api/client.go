@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
@@ -202,6 +203,23 @@ func (c *Client) ProbeChannel(ctx context.Context, id channels.ID) (channels.Ide
 func (c *Client) Connect(ctx context.Context, id channels.ID) (string, error) {
 	l, err := post[Link](ctx, c, "/api/channels/"+url.PathEscape(string(id))+"/connect", nil)
 	return l.URL, err
+}
+
+// Logins lists the browsers that are logged in.
+func (c *Client) Logins(ctx context.Context) ([]login.Session, error) {
+	return get[[]login.Session](ctx, c, "/api/logins")
+}
+
+// RevokeLogin logs one browser out.
+func (c *Client) RevokeLogin(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/api/logins/"+url.PathEscape(id), nil, nil)
+}
+
+// RevokeLogins logs a member out everywhere, "" everybody.
+func (c *Client) RevokeLogins(ctx context.Context, member string) (int, error) {
+	var n Count
+	err := c.call(ctx, http.MethodDelete, "/api/logins?"+url.Values{"member": {member}}.Encode(), nil, &n)
+	return n.N, err
 }
 
 // Login makes a login link for the console.

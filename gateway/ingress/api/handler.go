@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
@@ -42,6 +43,7 @@ var kinds = []struct {
 }{
 	{identity.ErrForbidden, "forbidden", http.StatusForbidden},
 	{identity.ErrUnknown, "unknown", http.StatusNotFound},
+	{login.ErrUnknown, "no_login", http.StatusNotFound},
 	{vault.ErrNotFound, "no_secret", http.StatusNotFound},
 	{operator.ErrInvalid, "invalid", http.StatusUnprocessableEntity},
 	{operator.ErrConflict, "conflict", http.StatusConflict},
@@ -192,7 +194,20 @@ func (h *handler) routes() map[string]route {
 		"POST /api/channels/{id}/probe":   h.probe,
 		"POST /api/channels/{id}/connect": h.connect,
 		"POST /api/login":                 h.login,
+		"GET /api/logins":                 func(r *http.Request, by scope.Scope) (any, error) { return h.op.Logins(r.Context(), by) },
+		"DELETE /api/logins":              h.revokeLogins,
+		"DELETE /api/logins/{id}":         h.revokeLogin,
 	}
+}
+
+func (h *handler) revokeLogin(r *http.Request, by scope.Scope) (any, error) {
+	return struct{}{}, h.op.RevokeLogin(r.Context(), by, r.PathValue("id"))
+}
+
+// revokeLogins logs out the member in the query, or everybody.
+func (h *handler) revokeLogins(r *http.Request, by scope.Scope) (any, error) {
+	n, err := h.op.RevokeLogins(r.Context(), by, r.URL.Query().Get("member"))
+	return Count{N: n}, err
 }
 
 func (h *handler) people(r *http.Request, by scope.Scope) (any, error) {
