@@ -221,7 +221,7 @@ func (c *crash) torment(ctx context.Context) {
 			continue
 		}
 		c.kill()
-		n, _ := underWay(c.t, c.data())
+		n, _ := c.underWay()
 		c.inFlight += n
 		if open {
 			c.killed++
@@ -235,7 +235,7 @@ func (c *crash) finish(ctx context.Context) {
 		c.t.Errorf("%d messages are still unanswered after %s without a crash", c.watch.open(), patience)
 	}
 	c.term()
-	sends, dead := underWay(c.t, c.data())
+	sends, dead := c.underWay()
 	if sends != 0 || dead != 0 {
 		c.t.Errorf("at rest, %d sends are under way and %d letters are dead", sends, dead)
 	}

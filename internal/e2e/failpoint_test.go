@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
 	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
 
@@ -50,9 +51,13 @@ func TestFailpoints(t *testing.T) {
 			for _, nth := range moments {
 				t.Run(fmt.Sprintf("hit %d", nth), func(t *testing.T) {
 					t.Parallel()
-					dieAt(t, name, nth)
+					dieAt(t, name, nth, "")
 				})
 			}
+			t.Run("in Postgres", func(t *testing.T) {
+				t.Parallel()
+				dieAt(t, name, 3, pgtest.DSN(t))
+			})
 		})
 	}
 }
@@ -82,10 +87,10 @@ func hitBy(t *testing.T, name failpoint.Name) string {
 }
 
 // dieAt lets a few people write, kills the gateway at the failpoint and checks
-// what they got in the end.
-func dieAt(t *testing.T, name failpoint.Name, nth int) {
+// what they got in the end. Without a store everything is kept in the data folder.
+func dieAt(t *testing.T, name failpoint.Name, nth int, store string) {
 	const chats, each = 3, 4
-	set := settings{binary: armed(t), script: closed(agenttest.Echo)}
+	set := settings{binary: armed(t), script: closed(agenttest.Echo), store: store}
 	if needsDrafts[name] {
 		set.stream, set.script = true, closed(slowly)
 	}
@@ -110,7 +115,7 @@ func dieAt(t *testing.T, name failpoint.Name, nth int) {
 	if !c.proc.diedOf(syscall.SIGKILL) {
 		t.Fatalf("the gateway ended otherwise: %v\n%s", c.proc.err, c.proc.log)
 	}
-	c.inFlight, _ = underWay(t, c.data())
+	c.inFlight, _ = c.underWay()
 	c.up()
 	writing.Wait()
 	c.finish(ctx)

@@ -1,7 +1,7 @@
 package e2e_test
 
 import (
-	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,9 +13,9 @@ import (
 // TestPostgresStore kills the gateway in the middle of a streamed answer and
 // starts it again, with everything kept in Postgres.
 func TestPostgresStore(t *testing.T) {
-	t.Parallel() // it waits for a lease to run out
+	t.Parallel() // it waits until the dead gateway is known to be dead
 	r := newRig(t, settings{
-		extra:  fmt.Sprintf("store: %q\n", pgtest.DSN(t)),
+		store:  pgtest.DSN(t),
 		script: agenttest.Slow(agenttest.Echo, 200*time.Millisecond, 50*time.Millisecond, 4),
 	})
 	u, chat := r.person(1)
@@ -29,6 +29,9 @@ func TestPostgresStore(t *testing.T) {
 	r.up()
 	r.awaitText(chat, "second")
 	r.awaitText(chat, "third")
+	if !strings.Contains(r.proc.log.String(), "a replica has died") {
+		t.Errorf("the work of the dead gateway was not taken over before its lease ran out\n%s", r.proc.log)
+	}
 	r.term()
 	for _, d := range r.bot.Delivered().In(chat.ID()).Of(telegramtest.Sent) {
 		t.Logf("delivered: %q", d.Text)

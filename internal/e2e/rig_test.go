@@ -29,6 +29,7 @@ type settings struct {
 	agent   []string // further lines of the agent's section: "max_turns: 8"
 	channel []string // further lines of the channel's section
 	extra   string   // further sections
+	store   string   // URL of a Postgres database; "": a file in the data folder
 	model   string   // in place of the model's section
 	policy  string   // of direct chats; "": open
 	level   string   // of the log; "": info
@@ -96,6 +97,9 @@ func (r *rig) configure() {
 		"    send_rate: unlimited\n    stream: %q\n", r.bot.URL(), r.bot.Token(), cmp.Or(r.set.policy, "open"), stream)
 	for _, l := range r.set.channel {
 		fmt.Fprintf(&b, "    %s\n", l)
+	}
+	if r.set.store != "" {
+		fmt.Fprintf(&b, "store: %q\n", r.set.store)
 	}
 	b.WriteString(r.set.extra)
 	if err := os.WriteFile(r.configPath(), []byte(b.String()), 0o600); err != nil {

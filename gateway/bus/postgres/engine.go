@@ -40,6 +40,7 @@ type Engine struct {
 	limit int
 	log   *slog.Logger
 	wake  *wakeups
+	life  *life
 	room  *roomKeeper
 }
 
@@ -65,11 +66,13 @@ func New(d *db.DB, o Options) *Engine {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{
+	e := &Engine{
 		db: d, skew: o.Skew, limit: o.Limit, log: o.Log,
 		wake: listen(d.Pool(), o.Log),
 		room: &roomKeeper{counts: map[laneID]*roomCount{}},
 	}
+	e.life = e.live()
+	return e
 }
 
 // DB returns the database.
@@ -77,7 +80,11 @@ func (e *Engine) DB() *db.DB { return e.db }
 
 // Close ends waiting leases with [bus.ErrClosed]. What was accepted stays.
 func (e *Engine) Close() error {
-	if !e.wake.close() || !e.owned {
+	if !e.wake.close() {
+		return nil
+	}
+	e.life.end()
+	if !e.owned {
 		return nil
 	}
 	e.db.Close()
@@ -104,7 +111,7 @@ func (e *Engine) write(ctx context.Context, f func(ctx context.Context, t *tx) e
 	}
 	var t tx
 	err := e.db.Write(ctx, func(ctx context.Context, pg pgx.Tx) error {
-		t = tx{Tx: pg, skew: e.skewMicros()}
+		t = tx{Tx: pg, skew: e.skewMicros(), holder: e.life.holder()}
 		return f(ctx, &t)
 	})
 	if err == nil && t.woke {
@@ -116,8 +123,9 @@ func (e *Engine) write(ctx context.Context, f func(ctx context.Context, t *tx) e
 // tx is a transaction and the engine's clock in it.
 type tx struct {
 	pgx.Tx
-	skew int64
-	woke bool // it may have made something due
+	skew   int64
+	holder any  // whose the leases are; nil: nobody's who could be known to be dead
+	woke   bool // it may have made something due
 }
 
 type laneID struct{ queue, channel string }

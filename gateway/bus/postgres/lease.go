@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
 
 type commandTag = pgconn.CommandTag
@@ -82,9 +83,14 @@ func (e *Engine) tryLease(ctx context.Context, w bus.Want) (leases []*bus.Lease,
 		if err != nil || len(orders) == 0 {
 			return err
 		}
-		leases, err = t.take(ctx, orders, w)
+		if leases, err = t.take(ctx, orders, w); err == nil {
+			failpoint.Hit(failpoint.LeaseBeforeCommit)
+		}
 		return err
 	})
+	if len(leases) > 0 && err == nil {
+		failpoint.Hit(failpoint.LeaseAfterCommit)
+	}
 	// Due, but locked by somebody, or taken by now: look again soon.
 	return leases, 5 * time.Millisecond, err
 }
@@ -143,7 +149,7 @@ var mark = `WITH t AS MATERIALIZED (SELECT ` + clock("$2") + ` AS now),
 		RETURNING r.seq, r.order_id, r.due, r.attempt, r.published, r.account, r.key, r.workspace, r.progress, r.body
 	),
 	started AS (
-		UPDATE bus_order o SET epoch = o.epoch + 1, held = true, due = t.now + $4, head = m.first, tail = m.last
+		UPDATE bus_order o SET epoch = o.epoch + 1, held = true, due = t.now + $4, head = m.first, tail = m.last, holder = $5
 		FROM (SELECT order_id, min(seq) AS first, max(seq) AS last FROM marked GROUP BY order_id) m, t
 		WHERE o.id = m.order_id
 	)
@@ -172,7 +178,7 @@ func (t *tx) take(ctx context.Context, orders []order, w bus.Want) ([]*bus.Lease
 	if w.Max > 0 {
 		most = w.Max
 	}
-	rows, err := t.Query(ctx, mark, ids, t.skew, most, w.For.Microseconds())
+	rows, err := t.Query(ctx, mark, ids, t.skew, most, w.For.Microseconds(), t.holder)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
 	db "github.com/gatehouse-chat/gatehouse/internal/db/postgres"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
 
 // The states as the table holds them; see the migration.
@@ -115,12 +116,17 @@ func (e *Engine) Publish(ctx context.Context, b bus.Batch) error {
 					return err
 				}
 			}
-			return t.append(ctx, b.Records, b.State)
+			if err := t.append(ctx, b.Records, b.State); err != nil {
+				return err
+			}
+			failpoint.Hit(failpoint.PublishBeforeCommit)
+			return nil
 		})
 	}
 	if err != nil {
 		return wrap("publish", err)
 	}
+	failpoint.Hit(failpoint.PublishAfterCommit)
 	e.room.add(b.Records)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
 
 // fence locks the order of the lease together with the orders of the emissions
@@ -43,8 +44,15 @@ func (e *Engine) Settle(ctx context.Context, l *bus.Lease, out bus.Outcome) erro
 			return malformed
 		}
 		t.woke = true
-		return t.settle(ctx, &o, at, out)
+		if err := t.settle(ctx, &o, at, out); err != nil {
+			return err
+		}
+		failpoint.Hit(failpoint.SettleBeforeCommit)
+		return nil
 	})
+	if err == nil {
+		failpoint.Hit(failpoint.SettleAfterCommit)
+	}
 	return wrap("settle", err)
 }
 
@@ -128,12 +136,15 @@ func (e *Engine) Hold(ctx context.Context, l *bus.Lease, h bus.Hold) ([]bus.Reco
 		if malformed != nil {
 			return malformed
 		}
-		joined, until, err = t.hold(ctx, &o, l, at, h)
+		if joined, until, err = t.hold(ctx, &o, l, at, h); err == nil {
+			failpoint.Hit(failpoint.HoldBeforeCommit)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, wrap("hold", err)
 	}
+	failpoint.Hit(failpoint.HoldAfterCommit)
 	if until != 0 {
 		l.Until = fromMicros(until)
 	}
