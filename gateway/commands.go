@@ -82,7 +82,8 @@ func (s *sitting) obey(ctx context.Context, it item, c channels.Command) (string
 	case "help":
 		return helpText(), nil, nil
 	case "stop":
-		return stopTexts[s.g.running.stop(it.event.Where.Order(), it.scope.Scope)], nil, nil
+		what, err := s.stop(ctx, it)
+		return stopTexts[what], nil, err
 	case "new":
 		return s.startOver(ctx, it)
 	case "model":

@@ -90,6 +90,7 @@ type Options struct {
 	Seals     delivery.Seals // nil: reply paths that come with events are not kept
 	Agent     AgentSettings
 	Retention Retention
+	Replicas  bool // other processes may work on the same bus
 	Version   string
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
@@ -98,22 +99,23 @@ type Options struct {
 
 // Gateway runs the stations. Make it with New, then call Run once.
 type Gateway struct {
-	bus     bus.Engine
-	dir     *identity.Directory
-	book    *session.Book
-	outside func(c ChannelConfig) Outside
-	seals   delivery.Seals
-	keep    Retention
-	version string
-	now     func() time.Time
-	log     *slog.Logger
-	metrics *Metrics
-	spend   *ledger
-	running *running
-	settled *bell
-	loops   *loopGuard
-	started time.Time
-	late    atomic.Bool // something was answered while the gateway was stopping
+	bus      bus.Engine
+	dir      *identity.Directory
+	book     *session.Book
+	outside  func(c ChannelConfig) Outside
+	seals    delivery.Seals
+	keep     Retention
+	replicas bool
+	version  string
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *Metrics
+	spend    *ledger
+	running  *running
+	settled  *bell
+	loops    *loopGuard
+	started  time.Time
+	late     atomic.Bool // something was answered while the gateway was stopping
 
 	applying sync.Mutex        // one change of the channels at a time; it may wait for a channel to end
 	tidied   map[string]string // space of the state -> how far the housekeeping has looked
@@ -133,7 +135,7 @@ func New(o Options) *Gateway {
 		o.Agent.MaxTurns = 64
 	}
 	return &Gateway{
-		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention,
+		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(), tidied: map[string]string{},
 	}
@@ -158,6 +160,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.work(bus.Inbox, g.settings().MaxTurns).Run(ctx, g.bus) })
 	group.Go(func() error { return g.work(bus.Urgent, urgentParallel).Run(ctx, g.bus) })
 	group.Go(func() error { return g.housekeep(ctx) })
+	if g.replicas {
+		group.Go(func() error { return g.heedStops(ctx) })
+	}
 	err := group.Wait()
 	g.lastSends(lines) // the channels run until the turns have come to their end
 	end()

@@ -112,6 +112,10 @@ func (g *Gateway) tidy(ctx context.Context) {
 			var r turnRecord
 			return json.Unmarshal(e.Value, &r) == nil && over(r.Ended, g.keep.Turns)
 		}),
+		g.forget(ctx, stopSpace, func(e bus.Entry) bool {
+			var r stopAsked
+			return json.Unmarshal(e.Value, &r) == nil && over(r.At, stopStale)
+		}),
 		g.forget(ctx, gatheredSpace, func(e bus.Entry) bool {
 			turn, err := g.bus.Get(ctx, turnSpace, string(e.Value))
 			return err == nil && turn.Version == 0

@@ -38,6 +38,7 @@ type rigOptions struct {
 	engine bus.Engine // nil: a new one
 	wrap   func(*chat) channels.Channel
 	keep   gateway.Retention
+	others bool // gateways on the same engine
 
 	metrics *gateway.Metrics
 }
@@ -70,7 +71,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.wrap != nil {
 		ch = o.wrap(r.chat)
 	}
-	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Version: "test", Log: log, Metrics: o.metrics})
+	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics})
 	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{ch}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
 	if err := r.gw.Apply(t.Context(), []gateway.ChannelConfig{cfg}); err != nil {
 		t.Fatal(err)

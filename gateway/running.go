@@ -17,6 +17,7 @@ type running struct {
 
 type run struct {
 	scope  scope.Scope
+	head   int64 // position of the event that began it
 	began  time.Time
 	cancel context.CancelCauseFunc
 }
@@ -42,6 +43,18 @@ func (r *running) count() int {
 	return len(r.turns)
 }
 
+// lasting reports whether a turn has been running for longer than d.
+func (r *running) lasting(now time.Time, d time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.turns {
+		if now.Sub(t.began) > d {
+			return true
+		}
+	}
+	return false
+}
+
 // since returns when the turn in a conversation began, and whether there is one.
 func (r *running) since(order string) (time.Time, bool) {
 	r.mu.Lock()
@@ -62,16 +75,16 @@ const (
 	wasStopped
 )
 
-// stop ends the turn of a conversation, when it is the speaker's own or the
-// speaker administers the workspace.
-func (r *running) stop(order string, by scope.Scope) stopped {
+// stop ends the turn of a conversation that was there before the /stop, when
+// it is the speaker's own or the speaker administers the workspace.
+func (r *running) stop(order string, by stopper) stopped {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t, ok := r.turns[order]
 	switch {
-	case !ok:
+	case !ok, t.head > by.Seq:
 		return nothingRuns
-	case t.scope.Member() != by.Member() && !by.Role().Administers():
+	case t.scope.Member() != by.Member && !by.Administers:
 		return notTheirs
 	}
 	t.cancel(agent.ErrStopped)

@@ -58,7 +58,7 @@ func (s *sitting) turn(ctx context.Context) error {
 	}
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	leave := s.g.running.add(head.event.Where.Order(), &run{scope: head.scope.Scope, began: s.g.now(), cancel: cancel})
+	leave := s.g.running.add(head.event.Where.Order(), &run{scope: head.scope.Scope, head: head.rec.Seq, began: s.g.now(), cancel: cancel})
 	defer leave()
 	taken, t, result, err := s.passes(running, settings, head)
 	leave()

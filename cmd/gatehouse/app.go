@@ -75,8 +75,8 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, workspace: workspace}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
-		Retention: retention(a.cfg.Retention),
-		Version:   version, Log: a.log, Metrics: gateway.NewMetrics(a.registry),
+		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
+		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry),
 	})
 	a.settings.border, a.settings.gateway = b, a.gateway
 	return a, a.settings.start(ctx, a.cfg)
