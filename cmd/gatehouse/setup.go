@@ -18,59 +18,6 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 )
 
-func secretsCommand(f *flags) *cobra.Command {
-	set := &cobra.Command{
-		Use: "set NAME", Short: "Store a secret; its value comes from a hidden prompt or standard input", Args: args(cobra.ExactArgs(1)),
-		Example: "  gatehouse secrets set openai\n  gatehouse secrets set openai <key.txt",
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			v, err := askSecret(c, "Value of "+a[0])
-			if err != nil {
-				return err
-			}
-			warnings, err := d.SetSecret(ctx, a[0], v)
-			if err != nil {
-				return err
-			}
-			for _, w := range warnings {
-				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
-			}
-			fmt.Fprintf(c.OutOrStdout(), "stored; write secret://%s where it belongs\n", a[0])
-			return nil
-		}),
-	}
-	list := &cobra.Command{
-		Use: "list", Short: "List the secrets, without their values", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			all, err := d.Secrets(ctx)
-			if err != nil {
-				return err
-			}
-			if len(all) == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "the vault is empty")
-				return nil
-			}
-			w := table(c.OutOrStdout())
-			fmt.Fprintln(w, "NAME\tVERSION\tCHANGED")
-			for _, m := range all {
-				fmt.Fprintf(w, "%s\t%d\t%s\n", m.Name, m.Version, m.Changed.Local().Format("2006-01-02 15:04"))
-			}
-			return w.Flush()
-		}),
-	}
-	remove := &cobra.Command{
-		Use: "delete NAME", Short: "Remove a secret for good", Args: args(cobra.ExactArgs(1)),
-		ValidArgsFunction: suggestions(f, false, secretNames),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			err := d.DeleteSecret(ctx, a[0])
-			if err == nil {
-				fmt.Fprintln(c.OutOrStdout(), "deleted")
-			}
-			return err
-		}),
-	}
-	return group("secrets", "Keep tokens and keys in the vault", set, list, remove)
-}
-
 func channelsCommand(f *flags) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Aliases: []string{"status"}, Short: "List the channels and how they are", Args: args(cobra.NoArgs),

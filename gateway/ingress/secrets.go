@@ -9,6 +9,7 @@ import (
 	. "maragu.dev/gomponents"
 	. "maragu.dev/gomponents/html"
 
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/internal/web"
 	"github.com/gatehouse-chat/gatehouse/vault"
@@ -66,7 +67,7 @@ func (a *Admin) setSecret(w http.ResponseWriter, r *http.Request, by scope.Scope
 		a.showSecrets(w, r, by, web.Notice(web.Bad, P(Text("A secret needs a value."))), http.StatusUnprocessableEntity)
 		return
 	}
-	warning, err := a.o.Operator.SetSecret(r.Context(), by, name, []byte(value))
+	warning, err := a.o.Operator.SetSecret(r.Context(), by, name, []byte(value), operator.SecretSetting{})
 	if err != nil {
 		n, status := a.notice(r, err)
 		a.showSecrets(w, r, by, n, status)

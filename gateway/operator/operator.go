@@ -165,34 +165,6 @@ func (p *Operator) People(ctx context.Context, by scope.Scope) ([]identity.Membe
 	return members, links, err
 }
 
-// Secrets lists what the vault holds, without values.
-func (p *Operator) Secrets(ctx context.Context, by scope.Scope) ([]vault.Meta, error) {
-	if err := p.allow(by); err != nil {
-		return nil, err
-	}
-	return p.o.Vault.List(ctx, by.Workspace())
-}
-
-// SetSecret stores a value and returns a warning where it is unwisely short.
-func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, value []byte) (string, error) {
-	if err := p.allow(by); err != nil {
-		return "", err
-	}
-	if err := vault.CheckName(name); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	stored, err := p.o.Vault.Set(ctx, by.Workspace(), name, value, nil)
-	return stored.Warning(), err
-}
-
-// DeleteSecret removes a secret for good.
-func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string) error {
-	if err := p.allow(by); err != nil {
-		return err
-	}
-	return p.o.Vault.Delete(ctx, by.Workspace(), name)
-}
-
 // Letter is a dead record, for people.
 type Letter struct {
 	Seq       int64           `json:"seq"`

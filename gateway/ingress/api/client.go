@@ -123,10 +123,38 @@ func (c *Client) Secrets(ctx context.Context) ([]vault.Meta, error) {
 }
 
 // SetSecret stores a value.
-func (c *Client) SetSecret(ctx context.Context, name string, value []byte) ([]string, error) {
+func (c *Client) SetSecret(ctx context.Context, name string, value []byte, to operator.SecretSetting) ([]string, error) {
+	setting, err := json.Marshal(to)
+	if err != nil {
+		return nil, err
+	}
 	var w Warnings
-	err := c.call(ctx, http.MethodPut, "/api/secrets/"+url.PathEscape(name), value, &w)
+	err = c.call(ctx, http.MethodPut, secretPath(name, "")+"?setting="+url.QueryEscape(string(setting)), value, &w)
 	return w.Warnings, err
+}
+
+// RotateSecret gives an existing secret a new value.
+func (c *Client) RotateSecret(ctx context.Context, name string, value []byte) ([]string, error) {
+	var w Warnings
+	err := c.call(ctx, http.MethodPost, secretPath(name, "/rotate"), value, &w)
+	return w.Warnings, err
+}
+
+// GrantSecret lets turns use a secret.
+func (c *Client) GrantSecret(ctx context.Context, name string, g vault.Grant) error {
+	return c.send(ctx, http.MethodPost, secretPath(name, "/grants"), g, nil)
+}
+
+// RevokeSecret takes a grant back; an empty one stands for all.
+func (c *Client) RevokeSecret(ctx context.Context, name string, g vault.Grant) error {
+	return c.send(ctx, http.MethodPost, secretPath(name, "/revoke"), g, nil)
+}
+
+func secretPath(name, below string) string { return "/api/secrets/" + url.PathEscape(name) + below }
+
+// RotateKey replaces the vault's key, and the data key if data is set.
+func (c *Client) RotateKey(ctx context.Context, data bool) error {
+	return c.send(ctx, http.MethodPost, "/api/key/rotate", KeyRotation{Data: data}, nil)
 }
 
 // DeleteSecret removes one.

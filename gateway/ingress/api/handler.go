@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -131,6 +130,10 @@ type (
 		Model operator.Model `json:"model"`
 		Key   string         `json:"key"`
 	}
+	// KeyRotation says how much of the vault's keys is replaced.
+	KeyRotation struct {
+		Data bool `json:"data,omitempty"` // the workspace's data key as well
+	}
 	// NewChannel is a channel to add.
 	NewChannel struct {
 		ID      channels.ID    `json:"id"`
@@ -177,8 +180,13 @@ func (h *handler) routes() map[string]route {
 		},
 		"GET /api/people":                 h.people,
 		"GET /api/secrets":                func(r *http.Request, by scope.Scope) (any, error) { return h.op.Secrets(r.Context(), by) },
+		"GET /api/own/secrets":            func(r *http.Request, by scope.Scope) (any, error) { return h.op.OwnSecrets(r.Context(), by) },
 		"PUT /api/secrets/{name}":         h.setSecret,
 		"DELETE /api/secrets/{name}":      h.deleteSecret,
+		"POST /api/secrets/{name}/rotate": h.rotateSecret,
+		"POST /api/secrets/{name}/grants": h.granted(h.op.GrantSecret),
+		"POST /api/secrets/{name}/revoke": h.granted(h.op.RevokeSecret),
+		"POST /api/key/rotate":            h.rotateKey,
 		"GET /api/dead":                   h.deadLetters,
 		"GET /api/dead/{seq}":             h.deadLetter,
 		"POST /api/dead/replay":           h.counted(h.op.Replay),
@@ -213,24 +221,6 @@ func (h *handler) revokeLogins(r *http.Request, by scope.Scope) (any, error) {
 func (h *handler) people(r *http.Request, by scope.Scope) (any, error) {
 	members, links, err := h.op.People(r.Context(), by)
 	return People{Members: members, Links: links}, err
-}
-
-// setSecret takes the value as the plain body, so that no JSON escaping can
-// change it.
-func (h *handler) setSecret(r *http.Request, by scope.Scope) (any, error) {
-	value, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: a secret has at most %d bytes", operator.ErrInvalid, vault.MaxValue)
-	}
-	warning, err := h.op.SetSecret(r.Context(), by, r.PathValue("name"), value)
-	if warning == "" {
-		return Warnings{}, err
-	}
-	return Warnings{Warnings: []string{warning}}, err
-}
-
-func (h *handler) deleteSecret(r *http.Request, by scope.Scope) (any, error) {
-	return struct{}{}, h.op.DeleteSecret(r.Context(), by, r.PathValue("name"))
 }
 
 func (h *handler) deadLetters(r *http.Request, by scope.Scope) (any, error) {

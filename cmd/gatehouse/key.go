@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func keyCommand(f *flags) *cobra.Command {
+	return group("key", "Look after the key that locks the vault", rotateKeyCommand(f))
+}
+
+func rotateKeyCommand(f *flags) *cobra.Command {
+	data := false
+	c := &cobra.Command{
+		Use: "rotate", Short: "Replace the key that locks the vault", Args: args(cobra.NoArgs),
+		Long: "Replace the key that locks the vault by a new one, while the gateway runs or not.\n" +
+			"The old key is needed no longer, except for older backups of the data. Keep a\n" +
+			"copy of the new one.\n\n" +
+			"With --data every secret is encrypted anew, too. What ends the use of a secret\n" +
+			"that somebody has seen is neither: give it a new value where it was issued, and\n" +
+			"here with gatehouse secrets rotate.",
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+			err := d.RotateKey(ctx, data)
+			if err == nil {
+				fmt.Fprintln(c.OutOrStdout(), "rotated; keep a copy of the new key")
+			}
+			return err
+		}),
+	}
+	c.Flags().BoolVar(&data, "data", false, "encrypt every secret anew, under a new data key")
+	return c
+}

@@ -1,0 +1,149 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+// maySecret says whether somebody may look after a secret: who administers, and
+// every member after those that are the member's own.
+func (p *Operator) maySecret(by scope.Scope, name string) error {
+	own := p.member(by) && vault.Meta{Name: name}.Member() == by.Member()
+	if err := p.allow(by); err != nil && !own {
+		return err
+	}
+	if err := vault.CheckSecret(name); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
+// member reports whether somebody can have secrets of their own here.
+func (p *Operator) member(by scope.Scope) bool {
+	switch by.Role() {
+	case scope.Owner, scope.Admin, scope.Approver, scope.Ordinary:
+		return by.Workspace() == p.o.Directory.Workspace()
+	}
+	return false
+}
+
+// Secrets lists what the vault holds, without values.
+func (p *Operator) Secrets(ctx context.Context, by scope.Scope) ([]vault.Meta, error) {
+	if err := p.allow(by); err != nil {
+		return nil, err
+	}
+	return p.o.Vault.List(ctx, by.Workspace())
+}
+
+// OwnSecrets lists the asking member's own, without values.
+func (p *Operator) OwnSecrets(ctx context.Context, by scope.Scope) ([]vault.Meta, error) {
+	if !p.member(by) {
+		return nil, identity.ErrForbidden
+	}
+	all, err := p.o.Vault.List(ctx, by.Workspace())
+	return slices.DeleteFunc(all, func(m vault.Meta) bool { return m.Member() != by.Member() }), err
+}
+
+// SecretSetting says what a secret is for; nothing said leaves what an existing
+// one has.
+type SecretSetting struct {
+	Hosts  []string      `json:"hosts,omitempty"`  // host or host:port
+	Format *vault.Format `json:"format,omitempty"` // how it is put into a request
+}
+
+// SetSecret stores a value and returns a warning where it is unwisely short.
+func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, value []byte, to SecretSetting) (string, error) {
+	if err := p.maySecret(by, name); err != nil {
+		return "", err
+	}
+	if to.Format != nil {
+		if err := to.Format.Check(); err != nil {
+			return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
+	stored, err := p.o.Vault.Put(ctx, by.Workspace(), name, value, vault.Setting{Hosts: to.Hosts, Format: to.Format})
+	return stored.Warning(), err
+}
+
+// RotateSecret gives an existing secret a new value. What it is for stays, and
+// the leases on the old value end.
+func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string, value []byte) (string, error) {
+	if err := p.maySecret(by, name); err != nil {
+		return "", err
+	}
+	stored, err := p.o.Vault.Rotate(ctx, by.Workspace(), name, func([]byte) ([]byte, error) { return slices.Clone(value), nil })
+	return stored.Warning(), err
+}
+
+// DeleteSecret removes a secret for good.
+func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string) error {
+	if err := p.maySecret(by, name); err != nil {
+		return err
+	}
+	return p.o.Vault.Delete(ctx, by.Workspace(), name)
+}
+
+// GrantSecret lets turns use a secret.
+func (p *Operator) GrantSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) error {
+	if err := p.maySecret(by, name); err != nil {
+		return err
+	}
+	if g.Kind != forTool || g.Name == "" {
+		return fmt.Errorf("%w: a grant names a tool; channels and models are granted what the configuration names", ErrInvalid)
+	}
+	return p.o.Vault.Grant(ctx, by.Workspace(), name, g)
+}
+
+// forTool is the kind of purpose that a grant can name.
+const forTool = "tool"
+
+// RevokeSecret takes a grant back, or all of them when g is empty.
+func (p *Operator) RevokeSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) error {
+	if err := p.maySecret(by, name); err != nil {
+		return err
+	}
+	all, err := p.o.Vault.List(ctx, by.Workspace())
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(m vault.Meta) bool { return m.Name == name })
+	if i < 0 {
+		return fmt.Errorf("secret %s: %w", name, vault.ErrNotFound)
+	}
+	n := 0
+	for _, have := range all[i].Grants {
+		end := have.Until
+		have.Until = g.Until
+		if g != (vault.Grant{}) && have != g {
+			continue
+		}
+		have.Until = end
+		if err := p.o.Vault.Revoke(ctx, by.Workspace(), name, have); err != nil {
+			return err
+		}
+		n++
+	}
+	if n == 0 {
+		return fmt.Errorf("secret %s has no such grant: %w", name, identity.ErrUnknown)
+	}
+	return nil
+}
+
+// RotateKey replaces the key that locks the vault, and with data set this
+// workspace's data key as well, under which its secrets are encrypted.
+func (p *Operator) RotateKey(ctx context.Context, by scope.Scope, data bool) error {
+	if err := p.allow(by); err != nil {
+		return err
+	}
+	if data {
+		if err := p.o.Vault.RotateData(ctx, by.Workspace()); err != nil {
+			return err
+		}
+	}
+	return p.o.Vault.RotateKey(ctx)
+}
