@@ -434,18 +434,25 @@ func TestReadyTellsTheTruth(t *testing.T) {
 			d.host.Report(channels.Health{Phase: channels.Retrying})
 			<-time.After(15 * time.Second)
 			d.host.Report(channels.Health{Phase: channels.Connecting})
-			if ok, late := r.gw.Ready(); !ok {
-				t.Errorf("late within the grace: %v", late)
+			if is := r.gw.Ready(); !is.Ready || is.Channels[0].Waits == "" || is.Channels[0].Grace <= 0 {
+				t.Errorf("within the grace: %+v", is)
 			}
 		}
 		<-time.After(time.Minute)
 		d.host.Report(channels.Health{Phase: channels.Retrying})
-		if ok, late := r.gw.Ready(); ok || len(late) != 1 {
-			t.Errorf("ready %v, late %v", ok, late)
+		if is := r.gw.Ready(); is.Ready || is.Channels[0].Ready || is.Channels[0].Grace != 0 || is.Channels[0].Away < 120 {
+			t.Errorf("after the grace: %+v", is)
+		}
+		d.host.Report(channels.Health{Phase: channels.Broken, Err: errors.New("the token of @support"), Fix: "ask @support"})
+		if is := r.gw.Ready(); is.Ready || is.Channels[0].ID != "x" || is.Channels[0].Error == "" {
+			t.Errorf("broken: %+v", is)
+		}
+		if text := fmt.Sprintf("%+v", r.gw.Ready().Unnamed()); strings.Contains(text, "support") || strings.Contains(text, "ID:x") {
+			t.Errorf("without names: %s", text)
 		}
 		d.host.Report(channels.Health{Phase: channels.Connected})
-		if ok, late := r.gw.Ready(); !ok {
-			t.Errorf("late: %v", late)
+		if is := r.gw.Ready(); !is.Ready || is.Channels[0].Waits != "" {
+			t.Errorf("connected: %+v", is)
 		}
 		r.stop()
 	})

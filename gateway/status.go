@@ -74,22 +74,74 @@ func (g *Gateway) Channels() []ChannelStatus {
 	return all
 }
 
-// readyGrace is how long a channel may be reconnecting before the gateway
-// counts as not ready.
+// readyGrace is how long a channel may be connecting, for the first time too,
+// before the gateway counts as not ready.
 const readyGrace = 2 * time.Minute
 
-// Ready reports whether every channel receives, or is being retried within its
-// grace, and names those that do not. A channel that changes between connecting
-// and retrying is not connected all the while.
-func (g *Gateway) Ready() (bool, []channels.ID) {
-	var late []channels.ID
+// Readiness says whether every channel receives, or is being retried within
+// its grace, and what each waits for.
+type Readiness struct {
+	Ready    bool           `json:"ready"`
+	Channels []ChannelReady `json:"channels"`
+}
+
+// ChannelReady is one channel's part. ID, Error and Fix name names: they are
+// for those who may see the status.
+type ChannelReady struct {
+	ID    channels.ID    `json:"channel,omitempty"`
+	Ready bool           `json:"ready"`
+	Phase channels.Phase `json:"phase"`
+	Waits string         `json:"waits_for,omitempty"` // nothing when it is connected
+	Away  float64        `json:"away_seconds,omitempty"`
+	Grace float64        `json:"grace_seconds,omitempty"` // left until it counts as not ready
+	Error string         `json:"error,omitempty"`
+	Fix   string         `json:"fix,omitempty"`
+}
+
+// Ready looks at every channel. One that changes between connecting and
+// retrying is not connected all the while.
+func (g *Gateway) Ready() Readiness {
+	r := Readiness{Ready: true, Channels: []ChannelReady{}}
 	for _, l := range g.allLines() {
-		if l.host.Health().Phase == channels.Broken || l.host.away() >= readyGrace {
-			late = append(late, l.id)
-		}
+		c := l.ready()
+		r.Ready = r.Ready && c.Ready
+		r.Channels = append(r.Channels, c)
 	}
-	slices.Sort(late)
-	return len(late) == 0, late
+	slices.SortFunc(r.Channels, func(a, b ChannelReady) int { return cmp.Compare(a.ID, b.ID) })
+	return r
+}
+
+func (l *line) ready() ChannelReady {
+	h, away := l.host.Health(), l.host.away()
+	c := ChannelReady{ID: l.id, Phase: h.Phase, Away: away.Truncate(time.Second).Seconds(), Fix: h.Fix}
+	if h.Err != nil {
+		c.Error = h.Err.Error()
+	}
+	switch h.Phase {
+	case channels.Connected:
+		c.Ready = true
+		return c
+	case channels.Broken:
+		c.Waits = "a person: it cannot work as it is configured"
+		return c
+	case channels.Connecting:
+		c.Waits = "a connection to its platform"
+	case channels.Retrying:
+		c.Waits = "its platform: the last attempt failed"
+	}
+	c.Ready = away < readyGrace
+	c.Grace = max(0, readyGrace-away).Truncate(time.Second).Seconds()
+	return c
+}
+
+// Unnamed is what anybody may see of it.
+func (r Readiness) Unnamed() Readiness {
+	out := Readiness{Ready: r.Ready, Channels: slices.Clone(r.Channels)}
+	for i := range out.Channels {
+		c := &out.Channels[i]
+		c.ID, c.Error, c.Fix = "", "", ""
+	}
+	return out
 }
 
 // Log is where the gateway's own parts write.

@@ -143,8 +143,11 @@ func (a *Admin) routes() http.Handler {
 	mux.HandleFunc("POST /login", a.login)
 	mux.HandleFunc("POST /logout", a.logout)
 	mux.Handle("/api/", a.api(a.who))
+	mux.Handle("GET /readyz", a.watched(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ready(w, r, a.o.Gateway.Ready())
+	})))
 	if a.o.Metrics != nil {
-		mux.Handle("GET /metrics", a.metrics(promhttp.HandlerFor(a.o.Metrics, promhttp.HandlerOpts{})))
+		mux.Handle("GET /metrics", a.watched(promhttp.HandlerFor(a.o.Metrics, promhttp.HandlerOpts{})))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := a.who(r); err != nil {
@@ -190,12 +193,12 @@ func (a *Admin) chat(w http.ResponseWriter, r *http.Request, by scope.Scope) {
 	h.ServeHTTP(w, r)
 }
 
-// metrics are for a collector on the same machine, and for members.
-func (a *Admin) metrics(next http.Handler) http.Handler {
+// watched is what a collector on the same machine may see, and members.
+func (a *Admin) watched(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r) {
 			if by, err := a.who(r); err != nil || !by.Role().Administers() {
-				say(w, http.StatusUnauthorized, "Metrics are for collectors on the same machine, and for those who are logged in.")
+				say(w, http.StatusUnauthorized, "This is for collectors on the same machine, and for those who are logged in.")
 				return
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/console/consoleclient"
 	"github.com/gatehouse-chat/gatehouse/adapters/console/wire"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
@@ -433,6 +435,7 @@ func TestPublic(t *testing.T) {
 	}{
 		{"GET", "/healthz", 0, 200},
 		{"GET", "/readyz", 0, 200},
+		{"GET", "/readyz?verbose", 0, 200},
 		{"POST", "/healthz", 0, 405},
 		{"POST", "/hooks/support", 10, 200},
 		{"POST", "/hooks/support/deeper", 10, 200},
@@ -452,9 +455,28 @@ func TestPublic(t *testing.T) {
 		if w.Code != tt.status {
 			t.Errorf("%s %s of %d bytes: %d, want %d", tt.method, tt.path, tt.body, w.Code, tt.status)
 		}
+		if strings.HasPrefix(tt.path, "/readyz") && strings.Contains(w.Body.String(), "support") {
+			t.Errorf("%s names a channel: %s", tt.path, w.Body)
+		}
 		if s := w.Header().Get("Server"); s != "" {
 			t.Errorf("%s says %q", tt.path, s)
 		}
+	}
+}
+
+// TestReadyNamesChannelsToMembers: who is logged in is told which channel it is.
+func TestReadyNamesChannelsToMembers(t *testing.T) {
+	h := newHouse(t, echo)
+	if err := h.settings.AddChannel(t.Context(), "support", "telegram", nil); err != nil {
+		t.Fatal(err)
+	}
+	got := h.get(h.loggedIn(), "/readyz?verbose").Body
+	var is gateway.Readiness
+	if err := json.Unmarshal([]byte(got), &is); err != nil || !is.Ready {
+		t.Fatalf("%v: %s", err, got)
+	}
+	if !slices.ContainsFunc(is.Channels, func(c gateway.ChannelReady) bool { return c.ID == "support" }) {
+		t.Errorf("it does not name the channel: %s", got)
 	}
 }
 

@@ -4,10 +4,10 @@
 package ingress
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
@@ -18,14 +18,14 @@ const maxHook = 4 << 20
 
 // Public serves what the whole world may reach: GET /healthz, which answers as
 // long as the process does; GET /readyz, 200 once every channel receives, or is
-// being retried within its grace; and /hooks/{channel} for channels that take
+// being connected within its grace, without naming any; and /hooks/{channel} for channels that take
 // webhooks. Everything else is 404, and so is a channel that takes none.
 func Public(g *gateway.Gateway) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		say(w, http.StatusOK, "ok")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, g) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, g.Ready().Unnamed()) })
 	mux.HandleFunc("/hooks/{channel}", func(w http.ResponseWriter, r *http.Request) { hook(w, r, g) })
 	mux.HandleFunc("/hooks/{channel}/", func(w http.ResponseWriter, r *http.Request) { hook(w, r, g) })
 	return mux
@@ -40,17 +40,30 @@ func say(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n") //nolint:gosec // plain text; and when the caller is gone, there is nobody to tell
 }
 
-func ready(w http.ResponseWriter, g *gateway.Gateway) {
-	ok, late := g.Ready()
-	if ok {
-		say(w, http.StatusOK, "ready")
+// ready says it in a line, or with ?verbose for each channel.
+func ready(w http.ResponseWriter, r *http.Request, is gateway.Readiness) {
+	status := http.StatusOK
+	if !is.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	if r.URL.Query().Has("verbose") {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(is) // when the caller is gone, there is nobody to tell
 		return
 	}
-	names := make([]string, len(late))
-	for i, id := range late {
-		names[i] = string(id)
+	late := 0
+	for _, c := range is.Channels {
+		if !c.Ready {
+			late++
+		}
 	}
-	say(w, http.StatusServiceUnavailable, "not ready: "+strings.Join(names, ", "))
+	if late > 0 {
+		say(w, status, fmt.Sprintf("not ready: %d of %d channels do not receive", late, len(is.Channels)))
+		return
+	}
+	say(w, status, "ready")
 }
 
 func hook(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) {
