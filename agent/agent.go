@@ -41,7 +41,42 @@ type Turn struct {
 	Journal      []Step  // steps of an earlier run of this turn, to be replayed
 	Allowance    float64 // USD that may still be spent today; negative means no limit
 	Attempt      int     // from 1; above 1 after a crash
+	Seen         Label   // the least trusted content so far; the agent keeps it, for tools to read
+	Gate         Gate    // rules on tools and calls; nil: every tool is on offer, and [NeedsPerson] decides
 }
+
+// Gate rules on what a turn may do. It is deterministic, does no I/O, and is
+// asked by the agent for each call: nothing that a model says goes around it.
+type Gate interface {
+	// Offers reports whether the model is told of a tool.
+	Offers(s Spec) bool
+	// Rule judges one call. A call that was journalled is judged again when its
+	// turn is resumed.
+	Rule(c Call) Ruling
+}
+
+// Call is what the gate judges.
+type Call struct {
+	Tool string
+	Aim
+	Seen Label // the least trusted content that the turn has seen
+}
+
+// Ruling is the gate's word on a call. The zero Ruling refuses.
+type Ruling struct {
+	Verdict Verdict
+	Why     string // one sentence, for the model and for the person who is asked
+}
+
+// Verdict is what a ruling comes to. The set is closed.
+type Verdict string
+
+// The verdicts.
+const (
+	Refuse Verdict = ""
+	Ask    Verdict = "ask" // a person first
+	Allow  Verdict = "allow"
+)
 
 // Port is how a running turn reaches the gateway. Its methods may be called
 // from the goroutine that called Run only, except Draft.
@@ -110,6 +145,9 @@ type Entry struct {
 	CallID string     `json:"call,omitempty"`  // ToolRole: which call this answers
 	Keys   []string   `json:"keys,omitempty"`  // events that this came from
 	Model  string     `json:"model,omitempty"`
+	// Label is set where the words are less to be trusted than those of the
+	// person who speaks: it sticks to the entry, and to the summary of it.
+	Label Label `json:"label,omitempty"`
 }
 
 // Usage is what one model call took.
@@ -138,15 +176,20 @@ type Step struct {
 
 // Request asks a person to approve a call.
 type Request struct {
+	Step    int             `json:"step"` // of the turn's journal
 	Tool    string          `json:"tool"`
 	Args    json.RawMessage `json:"args"`
-	Summary string          `json:"summary"` // one line, escaped for show
+	Hash    string          `json:"hash"`    // SHA-256 of the canonical arguments
+	Summary string          `json:"summary"` // the arguments in one line, escaped for show
+	Why     string          `json:"why,omitempty"`
+	Aim     Aim             `json:"aim"`
 }
 
 // Decision is what the person said.
 type Decision struct {
 	Approved bool
 	By       string // member id
+	Why      string // of a no, for the model: nobody answered in time
 }
 
 // Provider speaks to a model. It is safe for concurrent use, never retries by
@@ -213,6 +256,21 @@ type Tool interface {
 	Call(ctx context.Context, t *Turn, args json.RawMessage) (ToolResult, error)
 }
 
+// Aimer is implemented by tools whose calls differ in what they can do.
+type Aimer interface {
+	// Aim says what one call would do. It does no I/O. Arguments that the tool
+	// would refuse may be aimed at anything.
+	Aim(t *Turn, args json.RawMessage) Aim
+}
+
+// Aim is what one call would do, and to what.
+type Aim struct {
+	Effect Effect `json:"effect"`
+	Target string `json:"target,omitempty"` // the destination, such as https://api.example.com; "": none outside
+	Method string `json:"method,omitempty"` // of a request
+	Secret string `json:"secret,omitempty"` // name of the secret that it uses
+}
+
 // Spec describes a tool to the model and to the gate.
 type Spec struct {
 	Name        string          `json:"name"`
@@ -234,15 +292,15 @@ const (
 	Irreversible Effect = "irreversible"
 )
 
-// Label says how far content is to be trusted. The zero Label counts as
-// Untrusted.
+// Label says how far content is to be trusted, from the point of view of the
+// person who speaks. The zero Label of a tool's result counts as Untrusted.
 type Label string
 
-// The labels.
+// The labels, from the best down.
 const (
-	Trusted   Label = "trusted"
-	ByMember  Label = "member"
-	Untrusted Label = "untrusted"
+	Trusted   Label = "trusted"   // said by the person who speaks, or made here
+	ByMember  Label = "member"    // said by another member
+	Untrusted Label = "untrusted" // anything else: pages, files, forwarded messages, guests
 )
 
 // ToolResult is what a call returned.

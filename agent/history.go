@@ -134,7 +134,7 @@ func (r *run) compact(ctx context.Context, m Model, all bool) error {
 		r.history = newer
 		return nil
 	}
-	r.history = append([]Entry{{At: r.now(), Role: Summary, Text: text, Model: m.Name}}, newer...)
+	r.history = append([]Entry{{At: r.now(), Role: Summary, Text: text, Model: m.Name, Label: kept(r.worst(older))}}, newer...)
 	r.compacted = true
 	return nil
 }

@@ -117,7 +117,8 @@ type run struct {
 	partial   string   // what the latest answer that broke off had said
 	notes     []string // what the person must be told whatever the model says
 	asked     int      // messages with something that the model can read
-	tainted   bool     // untrusted content has come in through a tool
+	nonce     string   // marks the boundaries of untrusted content; "": none yet
+	offered   []Spec   // the tools that the gate lets the model know of
 	usage     []Usage
 	spent     float64
 	steps     int // journalled so far
@@ -128,8 +129,16 @@ var errStop = errors.New("the turn was stopped")
 
 // Run implements [Runner].
 func (a *Agent) Run(ctx context.Context, t Turn, p Port) (Result, error) {
+	t.Seen = Trusted
 	r := &run{Agent: a, turn: &t, port: p, models: a.candidates(t.Model)}
+	r.offered = r.offers()
 	r.history = tidy(sinceSummary(t.History))
+	for i := range r.history {
+		r.see(r.labelOf(&r.history[i]))
+	}
+	if len(t.Background) > 0 {
+		r.see(Untrusted)
+	}
 	r.hear(t.Events)
 	err := r.loop(ctx)
 	var failed *Error
@@ -144,6 +153,20 @@ func (a *Agent) Run(ctx context.Context, t Turn, p Port) (Result, error) {
 		return r.failed(failed), nil
 	}
 	return Result{}, err
+}
+
+// offers are the tools that the model is told of.
+func (r *run) offers() []Spec {
+	if r.turn.Gate == nil || len(r.specs) == 0 {
+		return r.specs
+	}
+	var out []Spec
+	for _, s := range r.specs {
+		if r.turn.Gate.Offers(s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // loop asks the model until it has nothing more to do.
@@ -166,7 +189,7 @@ func (r *run) loop(ctx context.Context) error {
 		if said.finish != CallTools {
 			calls = nil
 		}
-		r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Text: said.text, Calls: calls, Model: m.Name})
+		r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Text: said.text, Calls: calls, Model: m.Name, Label: kept(r.turn.Seen)})
 		r.shown = join(r.shown, said.text)
 		if len(calls) == 0 {
 			return r.conclude(said, m)
@@ -227,7 +250,7 @@ func (r *run) done() Result {
 // stopped keeps what there was. The person knows that it is not all.
 func (r *run) stopped() Result {
 	text := join(r.shown, r.partial)
-	r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Text: join(r.partial, noteStopped)})
+	r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Text: join(r.partial, noteStopped), Label: kept(r.turn.Seen)})
 	return r.result(text, nil)
 }
 
@@ -248,7 +271,7 @@ func (r *run) failed(e *Error) Result {
 	for _, n := range r.notes {
 		line = join(line, n)
 	}
-	r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Text: join(r.partial, noteFailed)})
+	r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Text: join(r.partial, noteFailed), Label: kept(r.turn.Seen)})
 	return r.result(join(text, line), e)
 }
 

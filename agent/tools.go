@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 )
 
 // maxToolText bounds what of a tool's result is given to the model, in runes.
@@ -27,7 +26,7 @@ func (r *run) replay(ctx context.Context) error {
 		for ; to < len(steps) && steps[to].Round == steps[from].Round; to++ {
 			calls = append(calls, *steps[to].Call)
 		}
-		r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Calls: calls})
+		r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Calls: calls, Label: kept(r.turn.Seen)})
 		for _, s := range steps[from:to] {
 			r.steps = max(r.steps, s.Index+1)
 			if err := r.resume(ctx, s); err != nil {
@@ -82,8 +81,8 @@ func (r *run) resume(ctx context.Context, s Step) error {
 		r.resultOf(s.Call, ToolResult{Text: "error: this tool is no longer there", Label: Trusted})
 		return nil
 	case s.Waiting:
-		return r.approveAndRun(ctx, tool, s)
-	case outward(tool.Spec().Effect):
+		return r.begin(ctx, tool, s) // what is allowed may have changed since
+	case outward(r.aim(tool, s.Call).Effect):
 		r.note(sayUnknownOutcome(strings.ReplaceAll(s.Tool, "`", "'")))
 		res := ToolResult{
 			Text:  "The call was begun before a restart and its outcome is not known. It was not run again; the person is told to check.",
@@ -123,40 +122,45 @@ func (r *run) useTools(ctx context.Context, round int, calls []ToolCall) error {
 }
 
 func (r *run) begin(ctx context.Context, tool Tool, s Step) error {
-	if !r.needsPerson(tool.Spec().Effect) {
+	switch ruling := r.rule(tool, s.Call); ruling.Verdict {
+	case Allow:
 		return r.runTool(ctx, tool, s)
+	case Ask:
+		if !s.Waiting {
+			s.Waiting = true
+			if err := r.port.Journal(ctx, s); err != nil {
+				return err
+			}
+		}
+		return r.approveAndRun(ctx, tool, s, ruling)
+	default:
+		return r.record(ctx, s, refused(ruling))
 	}
-	s.Waiting = true
-	if err := r.port.Journal(ctx, s); err != nil {
-		return err
-	}
-	return r.approveAndRun(ctx, tool, s)
 }
 
-// needsPerson is the gate: what leaves the house or cannot be undone is
-// approved by a person, and after untrusted content every change is.
-func (r *run) needsPerson(e Effect) bool {
-	return outward(e) || e == Reversible && r.tainted
-}
-
-// outward reports effects that must not be repeated unseen. An unlabelled tool
-// counts as the worst.
-func outward(e Effect) bool {
-	switch e {
-	case ReadLocal, ReadNet, Reversible:
-		return false
+func refused(r Ruling) ToolResult {
+	text := "This call is not allowed, and was not made."
+	if r.Why != "" {
+		text += " " + r.Why
 	}
-	return true
+	return ToolResult{Text: text, Label: Trusted}
 }
 
-func (r *run) approveAndRun(ctx context.Context, tool Tool, s Step) error {
-	d, err := r.port.Approve(ctx, Request{Tool: s.Tool, Args: s.Call.Args, Summary: summaryOf(s.Call)})
+// approveAndRun asks a person, or hears the answer.
+func (r *run) approveAndRun(ctx context.Context, tool Tool, s Step, ruling Ruling) error {
+	d, err := r.port.Approve(ctx, Request{
+		Step: s.Index, Tool: s.Tool, Args: s.Call.Args, Hash: s.Hash, Summary: Show(s.Call.Args), Why: ruling.Why, Aim: r.aim(tool, s.Call),
+	})
 	if err != nil {
 		return err // ErrSuspended included
 	}
 	s.Waiting = false
 	if !d.Approved {
-		return r.record(ctx, s, ToolResult{Text: "A person was asked and did not allow this call. Do not try it again.", Label: Trusted})
+		why := d.Why
+		if why == "" {
+			why = "A person was asked and did not allow this call."
+		}
+		return r.record(ctx, s, ToolResult{Text: why + " It was not made. Do not try it again.", Label: Trusted})
 	}
 	return r.runTool(ctx, tool, s)
 }
@@ -176,7 +180,7 @@ func (r *run) runTool(ctx context.Context, tool Tool, s Step) error {
 	}
 	if err != nil {
 		if late {
-			err = errToolTime
+			err, res.Label = errToolTime, Trusted
 		}
 		res = ToolResult{Text: "error: " + err.Error(), Label: res.Label}
 	}
@@ -202,9 +206,12 @@ func (r *run) record(ctx context.Context, s Step, res ToolResult) error {
 // resultOf puts the result of one call into the conversation.
 func (r *run) resultOf(c *ToolCall, res ToolResult) {
 	if res.Label != Trusted && res.Label != ByMember {
-		r.tainted = true
+		res.Label = Untrusted
 	}
-	r.fresh = append(r.fresh, Entry{At: r.now(), Role: ToolRole, CallID: c.ID, Name: c.Name, Text: short(res.Text, maxToolText)})
+	r.see(res.Label)
+	r.fresh = append(r.fresh, Entry{
+		At: r.now(), Role: ToolRole, CallID: c.ID, Name: c.Name, Text: short(res.Text, maxToolText), Label: res.Label,
+	})
 }
 
 func isObject(args json.RawMessage) bool {
@@ -212,39 +219,27 @@ func isObject(args json.RawMessage) bool {
 	return len(b) > 0 && b[0] == '{' && json.Valid(b)
 }
 
-// argsHash is the SHA-256 of the arguments with sorted keys and no blanks.
+// argsHash is the SHA-256 of the canonical arguments.
 func argsHash(args json.RawMessage) string {
-	canonical := []byte(args)
-	dec := json.NewDecoder(bytes.NewReader(args))
-	dec.UseNumber() // numbers keep their digits
-	var v any
-	if dec.Decode(&v) == nil {
-		if b, err := json.Marshal(v); err == nil {
-			canonical = b
-		}
-	}
-	sum := sha256.Sum256(canonical)
+	sum := sha256.Sum256(Canonical(args))
 	return hex.EncodeToString(sum[:])
 }
 
-// maxSummary bounds the line that a person approves, in runes.
-const maxSummary = 400
-
-// summaryOf shows a call in one line. Control, bidirectional and invisible
-// characters are escaped, so that the line shows what will run.
-func summaryOf(c *ToolCall) string {
-	var compact bytes.Buffer
-	if json.Compact(&compact, c.Args) != nil {
-		compact.Reset()
-		compact.Write(c.Args)
+// Canonical writes JSON with sorted keys and no blanks, so that equal arguments
+// have equal bytes. Numbers keep their digits: 1 and 1.0 are different
+// arguments. What is no JSON stays as it is.
+func Canonical(args json.RawMessage) []byte {
+	dec := json.NewDecoder(bytes.NewReader(args))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return args
 	}
-	var b strings.Builder
-	for _, x := range c.Name + " " + compact.String() {
-		if unicode.IsPrint(x) && !unicode.Is(unicode.Cf, x) {
-			b.WriteRune(x)
-		} else {
-			fmt.Fprintf(&b, "\\u{%x}", x)
-		}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
+		return args
 	}
-	return short(b.String(), maxSummary)
+	return bytes.TrimSpace(b.Bytes())
 }

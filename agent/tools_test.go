@@ -140,11 +140,12 @@ func TestApproval(t *testing.T) {
 		ran      bool
 		wantText string
 	}{
-		{"nobody answers", agent.External, nil, false, "did not allow"},
+		{"nobody answers", agent.Irreversible, nil, false, "did not allow"},
 		{"unlabelled", "", nil, false, "did not allow"},
 		{"denied", agent.Irreversible, func(agent.Request) (agent.Decision, error) { return agent.Decision{By: "ada"}, nil }, false, "did not allow"},
-		{"approved", agent.External, func(agent.Request) (agent.Decision, error) { return agent.Decision{Approved: true}, nil }, true, "sent"},
+		{"approved", agent.Irreversible, func(agent.Request) (agent.Decision, error) { return agent.Decision{Approved: true}, nil }, true, "sent"},
 		{"harmless", agent.Reversible, nil, true, "sent"},
+		{"outward on the person's own words", agent.External, nil, true, "sent"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -154,11 +155,11 @@ func TestApproval(t *testing.T) {
 			if (len(mail.calls) == 1) != tc.ran || !strings.Contains(text(res), tc.wantText) {
 				t.Errorf("ran %v, reply %q", mail.calls, text(res))
 			}
-			if tc.effect == agent.Reversible {
+			if tc.effect == agent.Reversible || tc.effect == agent.External {
 				return
 			}
 			if len(p.asked) != 1 || strings.ContainsAny(p.asked[0].Summary, "\u202e\a\n") {
-				t.Errorf("asked %q", p.asked)
+				t.Errorf("asked %+v", p.asked)
 			}
 		})
 	}
@@ -175,7 +176,7 @@ func TestUntrustedContentTightensTheGate(t *testing.T) {
 }
 
 func TestSuspendAndResume(t *testing.T) {
-	mail := &tool{name: "mail", effect: agent.External, text: "sent"}
+	mail := &tool{name: "mail", effect: agent.Irreversible, text: "sent"}
 	look := &tool{name: "look", effect: agent.ReadLocal, text: "seen"}
 	m := agenttest.NewModel(after(agenttest.Answer{Calls: []agent.ToolCall{
 		{ID: "c1", Name: "look", Args: json.RawMessage(`{}`)}, {ID: "c2", Name: "mail", Args: json.RawMessage(`{"to":"bo"}`)},
@@ -213,8 +214,8 @@ func TestCrashes(t *testing.T) {
 		runs [3]int
 		told bool
 	}{
-		"harmless": {agent.ReadLocal, [3]int{2, 2, 1}, false},
-		"external": {agent.External, [3]int{2, 1, 1}, true},
+		"harmless":     {agent.ReadLocal, [3]int{2, 2, 1}, false},
+		"irreversible": {agent.Irreversible, [3]int{2, 1, 1}, true},
 	} {
 		for kept := range 3 {
 			t.Run(name+" "+[]string{"before", "begun", "done"}[kept], func(t *testing.T) {
@@ -225,7 +226,7 @@ func TestCrashes(t *testing.T) {
 				p := &port{approve: yes}
 				run(t, with(m, x), turn("hi"), p)
 				journal := p.journal
-				if tc.effect == agent.External {
+				if tc.effect == agent.Irreversible {
 					journal = journal[1:] // the question is not a point of its own here
 				}
 				again := turn("hi")

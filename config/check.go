@@ -112,6 +112,11 @@ func (r *reader) agent(c *Config) {
 		slices.Sort(known)
 		r.plain("agent.model", fmt.Sprintf("%q is not under 'models'; there are: %s", c.Agent.Model, strings.Join(known, ", ")))
 	}
+	for i, name := range c.Agent.Tools {
+		if len(r.o.Tools) > 0 && !slices.Contains(r.o.Tools, name) {
+			r.plain(fmt.Sprintf("agent.tools[%d]", i), fmt.Sprintf("there is no tool %q; there are: %s", name, strings.Join(r.o.Tools, ", ")))
+		}
+	}
 	if c.Agent.MaxTurns < 1 || c.Agent.MaxTurns > 10000 {
 		r.plain("agent.max_turns", "must be from 1 to 10000")
 	}

@@ -55,11 +55,12 @@ type Model struct {
 
 // Agent says how turns are run.
 type Agent struct {
-	Model        string  `yaml:"model" doc:"Name of the model to start with."`
-	Instructions string  `yaml:"instructions" doc:"What the agent is told about itself and its task."`
-	Queue        string  `yaml:"queue" enum:"steer,followup,collect,interrupt" doc:"What happens to messages that come while a turn runs."`
-	MaxTurns     int     `yaml:"max_turns" doc:"Turns at a time across conversations."`
-	DailySpend   float64 `yaml:"daily_spend" doc:"Cap on the day's estimated spending in USD; -1 for none."`
+	Model        string   `yaml:"model" doc:"Name of the model to start with."`
+	Instructions string   `yaml:"instructions" doc:"What the agent is told about itself and its task."`
+	Queue        string   `yaml:"queue" enum:"steer,followup,collect,interrupt" doc:"What happens to messages that come while a turn runs."`
+	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, notes, http_request. Empty: none. Some small models refuse requests with tools."`
+	MaxTurns     int      `yaml:"max_turns" doc:"Turns at a time across conversations."`
+	DailySpend   float64  `yaml:"daily_spend" doc:"Cap on the day's estimated spending in USD; -1 for none."`
 }
 
 // Retention says how many days things are kept; 0 means for ever.

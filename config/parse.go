@@ -26,6 +26,7 @@ type Adapters interface {
 type Options struct {
 	Adapters  Adapters
 	Providers []string                         // the kinds of model provider; empty: any
+	Tools     []string                         // the tools that there are; empty: any
 	Getenv    func(name string) (string, bool) // nil: nothing is set
 	Override  func(*Config)                    // the environment's and the flags' values, applied over the file's
 }

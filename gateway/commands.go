@@ -24,6 +24,8 @@ type command struct {
 // commandList is in the order in which /help shows it.
 var commandList = []command{
 	{CommandSpec: channels.CommandSpec{Name: "stop", Help: "Stop what I am doing"}, urgent: true},
+	{CommandSpec: channels.CommandSpec{Name: "approve", Help: "Allow what I asked about", Args: "code [here|always]"}, urgent: true, hidden: true},
+	{CommandSpec: channels.CommandSpec{Name: "deny", Help: "Do not allow it", Args: "code"}, urgent: true, hidden: true},
 	{CommandSpec: channels.CommandSpec{Name: "new", Help: "Start a new conversation"}},
 	{CommandSpec: channels.CommandSpec{Name: "model", Help: "Show or choose the model", Args: "[name]"}},
 	{CommandSpec: channels.CommandSpec{Name: "usage", Help: "Show what was used today"}, urgent: true},
@@ -63,16 +65,10 @@ func (s *sitting) command(ctx context.Context, it item, c channels.Command) erro
 	if err := s.ended(it.rec); err != nil {
 		return err
 	}
+	if text == "" {
+		return nil // what it did shows by itself
+	}
 	return s.say(it, "cmd", text, buttons)
-}
-
-func (s *sitting) say(it item, what, text string, buttons []channels.Button) error {
-	r, err := delivery.Record(s.g.dir.Workspace(), noticeKey(it.rec, what), delivery.Outbound{
-		To: it.event.Where, Direct: it.event.Room.Direct, Markdown: text, Buttons: buttons,
-		ReplyTo: quoted(it.event), Via: it.event.Via, Made: s.g.now(),
-	})
-	s.emit = append(s.emit, r)
-	return err
 }
 
 func (s *sitting) obey(ctx context.Context, it item, c channels.Command) (string, []channels.Button, error) {
@@ -83,7 +79,13 @@ func (s *sitting) obey(ctx context.Context, it item, c channels.Command) (string
 		return helpText(), nil, nil
 	case "stop":
 		what, err := s.stop(ctx, it)
+		if err == nil && what == nothingRuns {
+			what, err = s.stopAsking(ctx, it)
+		}
 		return stopTexts[what], nil, err
+	case "approve", "deny":
+		text, err := s.approveOrDeny(ctx, it, c.Name, c.Args)
+		return text, nil, err
 	case "new":
 		return s.startOver(ctx, it)
 	case "model":
@@ -184,6 +186,13 @@ func (s *sitting) press(ctx context.Context, it item, p channels.Press) error {
 		}
 		text = said
 	}
+	if rest, ok := strings.CutPrefix(p.Data, pressAnswer); ok {
+		said, err := s.pressed(ctx, it, rest)
+		if err != nil {
+			return err
+		}
+		text = said
+	}
 	if l := s.g.line(it.event.Where.Channel); l != nil {
 		if a, ok := channels.As[channels.Answerer](l.ch); ok { // ends the spinner; the text follows by itself
 			if err := answerSafely(ctx, a, p); err != nil {
@@ -193,6 +202,9 @@ func (s *sitting) press(ctx context.Context, it item, p channels.Press) error {
 	}
 	if err := s.ended(it.rec); err != nil {
 		return err
+	}
+	if text == "" {
+		return nil
 	}
 	return s.say(it, "press", text, nil)
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -99,23 +100,24 @@ type Options struct {
 
 // Gateway runs the stations. Make it with New, then call Run once.
 type Gateway struct {
-	bus      bus.Engine
-	dir      *identity.Directory
-	book     *session.Book
-	outside  func(c ChannelConfig) Outside
-	seals    delivery.Seals
-	keep     Retention
-	replicas bool
-	version  string
-	now      func() time.Time
-	log      *slog.Logger
-	metrics  *Metrics
-	spend    *ledger
-	running  *running
-	settled  *bell
-	loops    *loopGuard
-	started  time.Time
-	late     atomic.Bool // something was answered while the gateway was stopping
+	bus       bus.Engine
+	dir       *identity.Directory
+	book      *session.Book
+	outside   func(c ChannelConfig) Outside
+	seals     delivery.Seals
+	keep      Retention
+	replicas  bool
+	version   string
+	now       func() time.Time
+	log       *slog.Logger
+	metrics   *Metrics
+	spend     *ledger
+	running   *running
+	settled   *bell
+	loops     *loopGuard
+	started   time.Time
+	approvals *approval.Book
+	late      atomic.Bool // something was answered while the gateway was stopping
 
 	applying sync.Mutex        // one change of the channels at a time; it may wait for a channel to end
 	tidied   map[string]string // space of the state -> how far the housekeeping has looked
@@ -137,7 +139,8 @@ func New(o Options) *Gateway {
 	return &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, spend: newLedger(o.Bus, o.Now),
-		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(), tidied: map[string]string{},
+		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
+		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{},
 	}
 }
 

@@ -27,6 +27,9 @@ func (g *Gateway) housekeep(ctx context.Context) error {
 		if depths, err := g.bus.Depths(ctx); err == nil {
 			g.metrics.depths(depths, g.running.count(), g.now())
 		}
+		if err := g.answerForPeople(ctx); err != nil && ctx.Err() == nil {
+			g.log.Error("answer questions whose time is up", "err", err)
+		}
 		if g.now().Sub(swept) >= sweepEvery {
 			g.sweep(ctx)
 			swept = g.now()
@@ -108,6 +111,7 @@ func (g *Gateway) tidy(ctx context.Context) {
 			var ev channels.Event
 			return json.Unmarshal(e.Value, &ev) == nil && over(ev.At, g.keep.Sessions.Idle)
 		}),
+		g.approvals.Tidy(ctx),
 		g.forget(ctx, turnSpace, func(e bus.Entry) bool {
 			var r turnRecord
 			return json.Unmarshal(e.Value, &r) == nil && over(r.Ended, g.keep.Turns)

@@ -11,8 +11,10 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
 
 // The rhythm of a turn's signs of life.
@@ -39,6 +41,12 @@ type port struct {
 	joined  []item // what Next returned
 	steps   []int  // journalled
 	drafted bool   // a first draft was put into the outbox
+
+	rules    string             // version of the policy
+	question *approval.Question // that suspends the turn
+	standing bool               // it was asked by an earlier run
+	heard    []int              // steps whose answers were heard
+	why      string             // it is asked
 
 	mu    sync.Mutex
 	text  string
@@ -161,13 +169,15 @@ func (p *port) Journal(ctx context.Context, st agent.Step) error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	if st.Result != nil {
+		failpoint.Hit(failpoint.JournalAfter)
+	}
 	p.steps = append(p.steps, st.Index)
-	return p.s.hold(ctx, bus.Hold{State: []bus.Write{{Space: stepSpace, Key: stepKey(p.t.ID, st.Index), Value: v}}})
-}
-
-// Approve implements agent.Port. Until somebody can be asked, the answer is no.
-func (p *port) Approve(context.Context, agent.Request) (agent.Decision, error) {
-	return agent.Decision{}, nil
+	err = p.s.hold(ctx, bus.Hold{State: []bus.Write{{Space: stepSpace, Key: stepKey(p.t.ID, st.Index), Value: v}}})
+	if err == nil && st.Result == nil && !st.Waiting {
+		failpoint.Hit(failpoint.JournalBefore)
+	}
+	return err
 }
 
 // typing shows that the bot is at work until the turn ends.

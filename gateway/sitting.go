@@ -109,7 +109,7 @@ func (s *sitting) sit(ctx context.Context) error {
 	}
 	head := s.items[0]
 	s.current = head.rec.Key
-	if head.rec.Attempt > alone {
+	if attempts(head.rec) > alone {
 		if err := s.try(ctx, head.rec); err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "the channel is no longer configured"}
 		return nil
 	}
-	if r.Attempt > hopeless { // not even a trial was reached
+	if attempts(r) > hopeless { // not even a trial was reached
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "it cannot be judged"}
 		return nil
 	}
@@ -162,7 +162,7 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)
 	}
-	if r.Attempt > maxAttempts && trialsOf(r) >= trials {
+	if attempts(r) > maxAttempts && trialOf(r).Alone >= trials {
 		return s.setAside(r, e, j)
 	}
 	return s.resolve(ctx, r, e, j)
@@ -269,7 +269,7 @@ func (s *sitting) ended(r bus.Record) error {
 // setAside makes a dead letter of an event that has failed or ended the process
 // again and again, and tells the person, if it was one who may be answered.
 func (s *sitting) setAside(r bus.Record, e channels.Event, j identity.Judgement) error {
-	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: fmt.Sprintf("not settled in %d attempts", r.Attempt-1)}
+	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: fmt.Sprintf("not settled in %d attempts", attempts(r)-1)}
 	if j.Do != identity.Run {
 		return nil
 	}
@@ -375,7 +375,7 @@ func (s *sitting) again(ctx context.Context, cause error) {
 	for _, r := range s.lease.Records {
 		v[r.Key] = bus.Verdict{Fate: bus.Release}
 		if r.Key == s.current || s.current == "" && first {
-			pause := min(runAgain<<min(max(r.Attempt-1, 0), 8), runAgainMost)
+			pause := min(runAgain<<min(max(attempts(r)-1, 0), 8), runAgainMost)
 			v[r.Key] = bus.Verdict{Fate: bus.Retry, At: s.g.now().Add(pause), Reason: "internal failure"}
 		}
 		first = false

@@ -1,5 +1,7 @@
 package gateway
 
+import "github.com/gatehouse-chat/gatehouse/gateway/approval"
+
 // What the gateway itself says to people, in one place.
 const (
 	textHello          = "Hello! Write to me and I will answer. /help shows what else I can do."
@@ -12,6 +14,9 @@ const (
 	textStaleButton    = "This button no longer does anything."
 	textNoAnswer       = "I came to no answer. Please ask again, perhaps in other words."
 	textSetAside       = "Something about your message made me fail several times, so I have set it aside. The person who runs this bot can see it."
+	textDecided        = "Somebody was faster: this is decided already."
+	textNoQuestion     = "There is no such question any more."
+	textApproveHow     = "Write `/approve` with the code that stands in my question, such as `/approve q-7k2m9p`, or `/deny` with it."
 	textGathered       = "*(This answers your %d messages together.)*\n\n"
 	textGatheredLate   = "*(I was away. This answers the %d messages you sent meanwhile.)*\n\n"
 )
@@ -20,4 +25,12 @@ var stopTexts = map[stopped]string{
 	nothingRuns: "There is nothing to stop.",
 	notTheirs:   "I am answering somebody else; only they or an administrator can stop that.",
 	wasStopped:  "Stopped.",
+}
+
+// decideTexts say why a question cannot be decided.
+var decideTexts = map[error]string{
+	approval.ErrDecided: textDecided,
+	approval.ErrExpired: "The time for this has run out, so I left it. Ask me again if it should be done.",
+	approval.ErrDenied:  "This is not yours to decide: whoever asked can, or somebody who approves.",
+	approval.ErrOnce:    "What cannot be undone is allowed once at a time.",
 }

@@ -16,22 +16,34 @@ import (
 // trials is how often an event is tried by itself.
 const trials = maxAttempts - alone
 
-// trial is the progress of a record that was tried.
+// trial is the progress of a record that was tried, or waited for a person.
 type trial struct {
-	Alone int `json:"alone"`
+	Alone  int `json:"alone,omitempty"`
+	Waited int `json:"waited,omitempty"` // leases that ended with a question
 }
 
-func trialsOf(r bus.Record) int {
+func trialOf(r bus.Record) trial {
 	var t trial
 	if len(r.Progress) > 0 && json.Unmarshal(r.Progress, &t) != nil {
-		return 0 // somebody else's note
+		return trial{} // somebody else's note
 	}
-	return t.Alone
+	return t
+}
+
+// attempts counts the leases of an event that may have ended badly: those that
+// ended with a question did not.
+func attempts(r bus.Record) int {
+	if r.Attempt <= 1 {
+		return r.Attempt
+	}
+	return max(1, r.Attempt-trialOf(r).Waited)
 }
 
 // try notes that the event is about to be tried by itself.
 func (s *sitting) try(ctx context.Context, r bus.Record) error {
-	note, err := json.Marshal(trial{Alone: trialsOf(r) + 1})
+	n := trialOf(r)
+	n.Alone++
+	note, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ var errInterrupted = fmt.Errorf("interrupted: %w", agent.ErrStopped)
 func (s *sitting) turn(ctx context.Context) error {
 	settings := s.g.settings()
 	head := s.items[0]
-	if head.rec.Attempt > alone {
+	if attempts(head.rec) > alone {
 		settings.Queue = Followup // whoever is to blame, it takes no others with it
 	}
 	running, cancel := context.WithCancelCause(ctx)
@@ -80,7 +80,7 @@ func (s *sitting) passes(ctx context.Context, settings AgentSettings, head item)
 		return nil, nil, agent.Result{}, err
 	}
 	first := settings.Queue
-	if first == Followup && head.rec.Attempt <= alone && s.g.now().Sub(head.rec.Published) > longWait {
+	if first == Followup && attempts(head.rec) <= alone && s.g.now().Sub(head.rec.Published) > longWait {
 		first = Collect // what came while the gateway was away is answered together
 	}
 	taken := s.gather(head, first, 0)
@@ -156,7 +156,7 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 		ID: idOf(head), Scope: head.scope.Scope,
 		Where: head.event.Where, Room: head.event.Room, Events: applyEdits(events(taken)), History: history,
 		Model: settings.Model, Instructions: settings.Instructions, Note: s.circumstances(taken),
-		Attempt: head.rec.Attempt,
+		Attempt: attempts(head.rec),
 	}
 	if meta.Model != "" {
 		t.Model = meta.Model
@@ -231,6 +231,9 @@ func runSafely(ctx context.Context, r agent.Runner, t agent.Turn, p *port) (res 
 
 // conclude turns a result into verdicts, replies, history and records.
 func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result agent.Result) error {
+	if result.Suspended {
+		return s.suspend(taken, t, result)
+	}
 	first := len(taken) // those that had been waiting
 	taken = append(taken, t.port.joined...)
 	keys := make([]string, len(taken))
@@ -258,6 +261,9 @@ func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result age
 	}
 	for _, k := range t.steps {
 		s.state = append(s.state, bus.Write{Space: stepSpace, Key: k})
+	}
+	for _, step := range t.port.heard {
+		s.state = append(s.state, s.g.approvals.Done(t.ID, step))
 	}
 	return s.recorded(t, keys, result)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
@@ -25,6 +26,7 @@ import (
 type border struct {
 	gate      *egress.Gate
 	vault     *vault.Store
+	state     kv.Store // for the tools that keep something
 	workspace string
 }
 

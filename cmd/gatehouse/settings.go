@@ -56,7 +56,7 @@ func (s *settings) read() (config.Config, config.Faults, error) {
 
 func (s *settings) parse(text []byte) (config.Config, config.Faults, error) {
 	c, faults := config.Parse(text, config.Options{
-		Adapters: s.drivers, Providers: provider.Names(), Getenv: s.getenv, Override: s.flags.override(s.getenv),
+		Adapters: s.drivers, Providers: provider.Names(), Tools: toolNames(), Getenv: s.getenv, Override: s.flags.override(s.getenv),
 	})
 	if bad := faults.Errors(); len(bad) > 0 {
 		return c, faults, fmt.Errorf("the configuration %s has mistakes:\n%w", s.path, bad)

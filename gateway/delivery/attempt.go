@@ -196,6 +196,11 @@ func (a *attempt) delivered() bus.Outcome {
 	if a.draft != "" {
 		o.State = append(o.State, kv.Write{Space: draftSpace, Key: draftKey(a.out)})
 	}
+	if n := len(a.p.Refs); a.out.Stage == Question && n > 0 {
+		if _, can := channels.As[channels.Editor](a.c.Channel); can {
+			o.State = append(o.State, a.refWrite(a.p.Refs[n-1])...)
+		}
+	}
 	return o
 }
 

@@ -84,11 +84,17 @@ func (a *attempt) dropped(why string) bus.Outcome {
 // shown keeps the ref, so that the final takes the draft's place.
 func (a *attempt) shown(r channels.Receipt) bus.Outcome {
 	o := a.verdict(bus.Verdict{Fate: bus.Ack})
-	v, err := json.Marshal(draftRef{ID: r.ID, At: a.c.Now()})
-	if err == nil { // a string and a time always encode
-		o.State = []kv.Write{{Space: draftSpace, Key: draftKey(a.out), Value: v}}
-	}
+	o.State = a.refWrite(r.ID)
 	return o
+}
+
+// refWrite keeps the message that a final will replace.
+func (a *attempt) refWrite(id channels.MessageID) []kv.Write {
+	v, err := json.Marshal(draftRef{ID: id, At: a.c.Now()})
+	if err != nil {
+		return nil // a string and a time always encode
+	}
+	return []kv.Write{{Space: draftSpace, Key: draftKey(a.out), Value: v}}
 }
 
 // metered reports whether every use of a reply path counts: too dear for drafts.

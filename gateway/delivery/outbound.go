@@ -38,6 +38,9 @@ type Stage string
 const (
 	Draft Stage = "draft" // shows what there is so far; its ref is kept for the final
 	Final Stage = "final" // replaces the draft of the same turn, if one was sent
+	// Question is delivered as whole answers are, and its ref is kept where the
+	// channel can edit: the Final of the same turn takes its place.
+	Question Stage = "question"
 )
 
 // Record puts an outbound into the outbox. key is stable across reruns of

@@ -32,6 +32,8 @@ var areas = []area{
 	}},
 
 	{dir: "agent", may: []string{"channels", "vault", "memory", "internal/scope", "internal/policy"}},
+	// Tools that keep something do it through the contract of the durable state.
+	{dir: "agent/tool", may: []string{"agent", "channels", "vault", "memory", "internal/scope", "internal/policy", "internal/db"}},
 	{dir: "agent/tool/guest", may: []string{
 		"agent", "channels", "vault", "memory", "internal/scope", "internal/policy", "internal/sandbox", "internal/module",
 	}},
