@@ -2,26 +2,24 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
 	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
 
-// unreached are failpoints that nothing can hit yet, and why.
-var unreached = map[failpoint.Name]string{
-	failpoint.JournalBefore: "there are no tools, so nothing is journalled",
-	failpoint.JournalAfter:  "there are no tools, so nothing is journalled",
-}
+// needsTools are failpoints that only a turn which calls a tool comes to.
+var needsTools = map[failpoint.Name]bool{failpoint.JournalBefore: true, failpoint.JournalAfter: true}
 
 // needsDrafts are failpoints that only an answer which is shown while it grows
 // comes to.
@@ -41,13 +39,6 @@ func TestFailpoints(t *testing.T) {
 			continue // TestVaultFailpoints kills there
 		}
 		t.Run(string(name), func(t *testing.T) {
-			if why, ok := unreached[name]; ok {
-				if where := hitBy(t, name); where != "" {
-					t.Errorf("%s hits it now: remove it from unreached", where)
-				}
-				t.Logf("not reached: %s", why)
-				return
-			}
 			for _, nth := range moments {
 				t.Run(fmt.Sprintf("hit %d", nth), func(t *testing.T) {
 					t.Parallel()
@@ -62,30 +53,6 @@ func TestFailpoints(t *testing.T) {
 	}
 }
 
-// hitBy finds the first source file outside of tests that hits a failpoint.
-func hitBy(t *testing.T, name failpoint.Name) string {
-	t.Helper()
-	constant := map[failpoint.Name]string{
-		failpoint.JournalBefore: "JournalBefore", failpoint.JournalAfter: "JournalAfter",
-	}[name]
-	found := ""
-	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(text), "failpoint.Hit(failpoint."+constant+")") {
-			found = path
-			return fs.SkipAll
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
 // dieAt lets a few people write, kills the gateway at the failpoint and checks
 // what they got in the end. Without a store everything is kept in the data folder.
 func dieAt(t *testing.T, name failpoint.Name, nth int, store string) {
@@ -93,6 +60,10 @@ func dieAt(t *testing.T, name failpoint.Name, nth int, store string) {
 	set := settings{binary: armed(t), script: closed(agenttest.Echo), store: store}
 	if needsDrafts[name] {
 		set.stream, set.script = true, closed(slowly)
+	}
+	if needsTools[name] {
+		set.agent, set.script = []string{"tools: [notes]"}, closed(noting)
+		set.channel = []string{`allow: ["1001", "1002", "1003"]`} // a guest would have to ask for each note
 	}
 	c := &crash{campaign: campaign{chats: chats, each: each}, said: ledger{}, rig: newRig(t, set)}
 	c.watch = watching(t, c.bot)
@@ -146,4 +117,25 @@ func slowly(r *agenttest.Request) agenttest.Answer {
 	a := agenttest.Echo(r)
 	a.Pieces, a.Each = 12, 150*time.Millisecond
 	return a
+}
+
+// noting keeps a note of what was said, and echoes it then.
+func noting(r *agenttest.Request) agenttest.Answer {
+	all := r.Messages()
+	if last := all[len(all)-1]; last.Role != agent.ToolRole {
+		args, err := json.Marshal(map[string]string{"title": "said", "text": strings.Join(r.Asked(), " | ")})
+		if err != nil {
+			return agenttest.Refuse(http.StatusInternalServerError, "")
+		}
+		return agenttest.Use(fmt.Sprintf("call_%d", r.N), "notes_write", string(args))
+	}
+	for _, m := range slices.Backward(all) {
+		if len(m.Calls) > 0 {
+			var args struct{ Text string }
+			if json.Unmarshal(m.Calls[0].Args, &args) == nil {
+				return agenttest.Say("echo: " + args.Text)
+			}
+		}
+	}
+	return agenttest.Echo(r)
 }

@@ -59,6 +59,9 @@ func Handler(op *operator.Operator, who Who, links Links) http.Handler {
 	for pattern, f := range h.routes() {
 		mux.HandleFunc(pattern, h.serve(f))
 	}
+	for pattern, f := range h.approvalRoutes() {
+		mux.HandleFunc(pattern, h.serve(f))
+	}
 	return mux
 }
 
