@@ -71,6 +71,15 @@ func (s *sitting) command(ctx context.Context, it item, c channels.Command) erro
 	return s.say(it, "cmd", text, buttons)
 }
 
+func (s *sitting) say(it item, what, text string, buttons []channels.Button) error {
+	r, err := delivery.Record(s.g.dir.Workspace(), noticeKey(it.rec, what), delivery.Outbound{
+		To: it.event.Where, Direct: it.event.Room.Direct, Markdown: text, Buttons: buttons,
+		ReplyTo: quoted(it.event), Via: it.event.Via, Made: s.g.now(),
+	})
+	s.emit = append(s.emit, r)
+	return err
+}
+
 func (s *sitting) obey(ctx context.Context, it item, c channels.Command) (string, []channels.Button, error) {
 	switch c.Name {
 	case "start":
