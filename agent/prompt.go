@@ -95,7 +95,7 @@ func (r *run) circumstances() string {
 		for i := range r.turn.Background {
 			e := &r.turn.Background[i]
 			if t, ok := textOf(e); ok {
-				fmt.Fprintf(&b, "\n%s: %s", speaker(e.Who), short(oneLine(t), maxAside))
+				fmt.Fprintf(&b, "\n%s: %s", speaker(e.Who), short(oneLine(r.leaks.RedactKnown(t)), maxAside))
 			}
 		}
 	}
@@ -111,6 +111,7 @@ func (r *run) hear(events []channels.Event) {
 		if !ok {
 			continue
 		}
+		text = r.leaks.RedactKnown(text)
 		label := r.labelOfEvent(e)
 		r.see(label)
 		at := e.At

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // Model is a configured model. Values are not changed after [New].
@@ -28,6 +30,7 @@ type Options struct {
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: nothing is logged
 	Limits Limits
+	Leaks  *leak.Guard // hides secrets in what the model is told; nil: nothing is hidden
 }
 
 // Limits bound a turn. Zero values take the defaults.
@@ -64,13 +67,14 @@ type Agent struct {
 	now    func() time.Time
 	log    *slog.Logger
 	limits Limits
+	leaks  *leak.Guard
 }
 
 var _ Runner = (*Agent)(nil)
 
 // New returns an agent. It does no I/O.
 func New(o Options) *Agent {
-	a := &Agent{models: o.Models, tools: map[string]Tool{}, now: o.Now, log: o.Log, limits: o.Limits.withDefaults()}
+	a := &Agent{models: o.Models, tools: map[string]Tool{}, now: o.Now, log: o.Log, limits: o.Limits.withDefaults(), leaks: o.Leaks}
 	if a.now == nil {
 		a.now = time.Now
 	}

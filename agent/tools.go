@@ -190,7 +190,7 @@ func (r *run) runTool(ctx context.Context, tool Tool, s Step) error {
 var errToolTime = errors.New("the tool took too long")
 
 func (r *run) record(ctx context.Context, s Step, res ToolResult) error {
-	res.Text = short(res.Text, maxToolText)
+	res.Text = short(r.leaks.Redact("tools of "+r.turn.ID, res.Text), maxToolText)
 	b, err := json.Marshal(res)
 	if err != nil {
 		return fmt.Errorf("result of tool %s: %w", s.Tool, err)

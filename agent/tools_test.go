@@ -2,8 +2,10 @@ package agent_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // tool remembers what it was called with.
@@ -314,4 +318,39 @@ func TestToolErrorsAndLimits(t *testing.T) {
 			}
 		})
 	})
+}
+
+// What a tool brings in and what people write is told to the model without the
+// secrets that the vault knows.
+func TestInvariant02NoSecretInAModelRequest(t *testing.T) {
+	const secret = "Zx81-qP4vT7mK2w.B9rL0yNc3GhJ6dSf"
+	leaks, err := leak.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaks.Learn([]byte(secret))
+	read := &tool{name: "read", effect: agent.ReadLocal, text: "token: " + base64.StdEncoding.EncodeToString([]byte(secret))}
+	m := agenttest.NewModel(after(agenttest.Use("c1", "read", `{}`)))
+	o := with(m, read)
+	o.Leaks = leaks
+	tn := turn("is " + secret + " right?")
+	tn.Background = []channels.Event{event("b", "try "+secret)}
+	p := &port{}
+	res := run(t, o, tn, p)
+	told := ""
+	for _, r := range m.Requests() {
+		told += fmt.Sprint(r.System(), r.Messages())
+	}
+	kept, err := json.Marshal([]any{res, p.journal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"the requests": told, "what is kept": string(kept)} {
+		if leaks.Holds([]byte(text)) {
+			t.Errorf("%s: %s", what, text)
+		}
+		if !strings.Contains(text, leak.Hidden) {
+			t.Errorf("%s do not say that something was hidden: %s", what, text)
+		}
+	}
 }

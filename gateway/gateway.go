@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // ChannelConfig is one configured channel, its core keys taken off.
@@ -95,7 +96,8 @@ type Options struct {
 	Version   string
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
-	Metrics   *Metrics // nil: none are kept
+	Metrics   *Metrics    // nil: none are kept
+	Leaks     *leak.Guard // hides secrets in replies and drafts; nil: nothing is hidden
 }
 
 // Gateway runs the stations. Make it with New, then call Run once.
@@ -111,6 +113,7 @@ type Gateway struct {
 	now       func() time.Time
 	log       *slog.Logger
 	metrics   *Metrics
+	leaks     *leak.Guard
 	spend     *ledger
 	running   *running
 	settled   *bell

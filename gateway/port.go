@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -238,6 +239,10 @@ type courier interface {
 
 func (p *port) showOnce(ctx context.Context, c courier, text string, live bool) error {
 	head := p.head.event
+	text = p.s.g.leaks.RedactDraft(sinkOf(head), text)
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
 	out := delivery.Outbound{
 		To: head.Where, Direct: head.Room.Direct, Markdown: text, ReplyTo: quoted(head), Via: head.Via,
 		Turn: p.t.ID, Stage: delivery.Draft, Made: p.s.g.now(),

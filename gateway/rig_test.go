@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // rig is a gateway with one channel that the test speaks and listens on. It
@@ -41,6 +42,7 @@ type rigOptions struct {
 	others bool // gateways on the same engine
 
 	metrics *gateway.Metrics
+	leaks   *leak.Guard
 }
 
 // member is a policy that admits the sender "anna" everywhere it matters.
@@ -71,7 +73,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.wrap != nil {
 		ch = o.wrap(r.chat)
 	}
-	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics})
+	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics, Leaks: o.leaks})
 	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{ch}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
 	if err := r.gw.Apply(t.Context(), []gateway.ChannelConfig{cfg}); err != nil {
 		t.Fatal(err)

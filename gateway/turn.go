@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
@@ -247,6 +248,9 @@ func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result age
 	if err := s.answer(ctx, taken[:first], t, result); err != nil {
 		return err
 	}
+	for i := range result.Entries { // they are told to a model again
+		result.Entries[i].Text = s.g.leaks.Redact("", result.Entries[i].Text)
+	}
 	history, err := s.g.book.Append(t.session, taken[0].rec.Seq, result.Entries)
 	if err != nil {
 		return err
@@ -304,7 +308,7 @@ func (s *sitting) answer(ctx context.Context, waited []item, t *sat, result agen
 	head := waited[0].event
 	for i, r := range replies {
 		out := delivery.Outbound{
-			To: head.Where, Direct: head.Room.Direct, Markdown: r.Markdown, Plain: r.Plain, Files: r.Files,
+			To: head.Where, Direct: head.Room.Direct, Markdown: s.g.leaks.Redact(sinkOf(head), r.Markdown), Plain: r.Plain, Files: r.Files,
 			Buttons: r.Buttons, Via: head.Via, Turn: t.ID, Made: s.g.now(),
 		}
 		if i == 0 { // an earlier run may have shown a draft, whatever this one did
@@ -318,6 +322,10 @@ func (s *sitting) answer(ctx context.Context, waited []item, t *sat, result agen
 	}
 	return nil
 }
+
+// sinkOf names the place where the pieces of a secret could come together:
+// everybody who reads the conversation sees all of its messages.
+func sinkOf(e channels.Event) string { return e.Where.Order() }
 
 // drafted reports whether this or an earlier run of the turn has shown a draft.
 func (s *sitting) drafted(ctx context.Context, t *sat) (bool, error) {

@@ -159,7 +159,7 @@ func (s *Store) attempt(ctx context.Context, workspace, name string, f decide) (
 	if len(plain) == 0 || len(plain) > MaxValue {
 		return Stored{}, fmt.Errorf("a value has 1 to %d bytes", MaxValue)
 	}
-	s.o.Scrub.Learn(plain)
+	s.o.Leaks.Learn(plain)
 	meta.Name, meta.Changed = name, s.o.Now().UTC()
 	meta.Version++
 	if old == nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 var _ Vault = (*Store)(nil)
@@ -39,9 +40,9 @@ type Options struct {
 	// the key, as after restoring a backup. What was changed or revoked since
 	// stands again as it was. Without it such a database is ErrRolledBack.
 	AcceptOlder bool
-	// Scrub learns every value, so that what writes through it hides them.
-	// nil: none.
-	Scrub *Scrubber
+	// Leaks learns every value, so that it finds them in whatever leaves. nil:
+	// none does.
+	Leaks *leak.Guard
 }
 
 // Store is a vault over the durable state. It holds data keys and encrypted
@@ -213,7 +214,7 @@ func (s *Store) verify(ctx context.Context, sh *shelf, m manifest) error {
 		if err != nil {
 			return fmt.Errorf("secret %q: %w", name, err)
 		}
-		s.o.Scrub.Learn(plain)
+		s.o.Leaks.Learn(plain)
 		clear(plain)
 	}
 	kept, err := s.kept(ctx, sh.keys.now.name())

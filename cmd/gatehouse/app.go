@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // workspace is the one tenant that there is so far.
@@ -41,19 +42,22 @@ type app struct {
 	gateway   *gateway.Gateway
 	settings  *settings
 	registry  *prometheus.Registry
-	scrubber  *vault.Scrubber // under the log
+	leaks     *leak.Guard
 	closers   []func() error
 }
 
 // openApp reads the configuration and opens the data folder, which this process
 // then owns. Nothing runs yet.
 func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog.Logger) (_ *app, err error) {
-	a := &app{registry: prometheus.NewRegistry(), scrubber: vault.NewScrubber()}
+	a := &app{registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	if a.leaks, err = leak.New(); err != nil {
+		return nil, err
+	}
 	a.settings = &settings{flags: f, getenv: getenv, drivers: allDrivers()}
 	a.settings.path, a.settings.explicit = f.path(getenv)
 	var faults config.Faults
@@ -61,7 +65,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.warnings = faults.Warnings()
-	a.log = log(a.cfg.Log, a.scrubber.Writer(os.Stderr))
+	a.log = log(a.cfg.Log, a.leaks.Writer(os.Stderr))
 	if err := a.openFolder(ctx); err != nil {
 		return nil, err
 	}
@@ -72,11 +76,11 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.logins = login.NewBook(a.engine, time.Now)
-	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, state: a.engine, workspace: workspace}
+	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
-		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry),
+		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks,
 	})
 	a.settings.border, a.settings.gateway = b, a.gateway
 	return a, a.settings.start(ctx, a.cfg)
@@ -118,7 +122,7 @@ func (a *app) openFolder(ctx context.Context) error {
 
 func (a *app) openVault(ctx context.Context) error {
 	var err error
-	a.vault, err = vault.Open(ctx, vault.Options{State: a.engine, Key: vault.NewKeyFile(a.cfg.Key, a.cfg.Data), Log: a.log, Scrub: a.scrubber})
+	a.vault, err = vault.Open(ctx, vault.Options{State: a.engine, Key: vault.NewKeyFile(a.cfg.Key, a.cfg.Data), Log: a.log, Leaks: a.leaks})
 	if err == nil {
 		// The first use of the workspace's key makes it, and the file that
 		// unlocks it: a person should find both after the first start.

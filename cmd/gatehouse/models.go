@@ -161,7 +161,7 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 		models[name] = am
 	}
 	return gateway.AgentSettings{
-		Runner: agent.New(agent.Options{Models: models, Tools: b.tools(c.Agent.Tools), Log: log}), Model: c.Agent.Model,
+		Runner: agent.New(agent.Options{Models: models, Tools: b.tools(c.Agent.Tools), Log: log, Leaks: b.leaks}), Model: c.Agent.Model,
 		Models: slices.Sorted(maps.Keys(models)), Instructions: c.Agent.Instructions,
 		Queue: gateway.QueueMode(c.Agent.Queue), MaxTurns: c.Agent.MaxTurns, DailySpend: c.Agent.DailySpend,
 		Describe: func(name string) string { return describe(models, name) },

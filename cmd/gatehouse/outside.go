@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // border makes everybody's way out: clients that reach what the configuration
@@ -28,6 +29,7 @@ type border struct {
 	vault     *vault.Store
 	state     kv.Store // for the tools that keep something
 	workspace string
+	leaks     *leak.Guard
 }
 
 // outside is one channel's way out.
@@ -124,6 +126,7 @@ func (b *border) lease(ref string, p vault.Purpose) func(context.Context, string
 	r, ok := vault.ParseRef(ref)
 	if !ok {
 		literal := []byte(ref)
+		b.leaks.Learn(literal)
 		return func(context.Context, string) (egress.Lease, error) { return vault.Literal(literal), nil }
 	}
 	return func(ctx context.Context, host string) (egress.Lease, error) {

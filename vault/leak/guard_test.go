@@ -1,0 +1,311 @@
+package leak_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
+)
+
+const secret = "Zx81-qP4vT7mK2w.B9rL0yNc3GhJ6dSf"
+
+func guard(t testing.TB, values ...string) *leak.Guard {
+	t.Helper()
+	g, err := leak.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range values {
+		g.Learn([]byte(v))
+	}
+	return g
+}
+
+func key() string { return "gh" + "p_q8Xw2mZk4T9bVn3Rj7Lc5Hd1Fs6Gy0Pa2KeM" }
+
+func TestRedact(t *testing.T) {
+	g := guard(t, secret, "tiny")
+	tests := []struct{ in, want string }{
+		{"", ""},
+		{"Hello, how are you?", "Hello, how are you?"},
+		{"it is " + secret + "!", "it is [secret]!"},
+		{"it is " + key() + " or " + secret + ".", "it is [secret] or [secret]."},
+		{"token=" + key() + secret, "token=[secret]"},
+		{"base64: " + base64.StdEncoding.EncodeToString([]byte(secret)), "base64: [secret]="},
+		{"a tiny [secret]", "a tiny [secret]"},
+	}
+	for _, tt := range tests {
+		if got := g.Redact("", tt.in); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
+		}
+		if g.Holds([]byte(tt.in)) != (tt.in != tt.want) {
+			t.Errorf("%q: Holds disagrees", tt.in)
+		}
+	}
+	if got := g.RedactKnown("it is " + key() + " or " + secret + "."); got != "it is "+key()+" or [secret]." {
+		t.Errorf("of a person's words: %q", got)
+	}
+	var none *leak.Guard
+	if none.RedactKnown(secret) != secret || g.RedactKnown("hello") != "hello" {
+		t.Error("RedactKnown hides too much")
+	}
+	none.Learn([]byte(secret))
+	if none.Redact("a", secret) != secret || none.RedactDraft("a", secret) != secret || none.Holds([]byte(secret)) {
+		t.Error("a nil guard finds something")
+	}
+}
+
+// A value of 20 characters, so that neither half is enough by itself.
+const short = "q8Xw2mZk4T9bVn3Rj7Lc"
+
+func TestInvariant02AValueInTwoPieces(t *testing.T) {
+	g := guard(t, short)
+	if got := g.Redact("room", "the first half is "+short[:10]); !strings.HasSuffix(got, short[:10]) {
+		t.Errorf("half a value is hidden: %q", got)
+	}
+	if got := g.Redact("elsewhere", short[10:]); got != short[10:] {
+		t.Errorf("another sink's past counts: %q", got)
+	}
+	if got := g.Redact("room", short[10:]+" was the rest"); got != "[secret] was the rest" {
+		t.Errorf("the second half: %q", got)
+	}
+	if got := g.Redact("", short[:10]) + g.Redact("", short[10:]); got != short {
+		t.Errorf("no sink has a past: %q", got)
+	}
+	for i := 0; i < len(short); i += 5 { // four pieces
+		got := g.Redact("pieces", short[i:i+5])
+		if i >= 10 && got != "[secret]" {
+			t.Errorf("piece at %d: %q", i, got)
+		}
+	}
+}
+
+func TestTailsOfManySinks(t *testing.T) {
+	g := guard(t, short)
+	g.Redact("first", short[:10])
+	for i := range 1100 {
+		g.Redact(fmt.Sprint(i), "x")
+	}
+	if got := g.Redact("first", short[10:]); got != short[10:] {
+		t.Errorf("the oldest tail is still there: %q", got)
+	}
+	g.Redact("kept", short[:10])
+	g.Redact("kept", strings.Repeat(" ", 300))
+	if got := g.Redact("kept", short[10:]); got != "[secret]" {
+		t.Errorf("a gap of blanks: %q", got)
+	}
+	g.Redact("kept", short[:10])
+	g.Redact("kept", strings.Repeat(" ", 600))
+	if got := g.Redact("kept", short[10:]); got != short[10:] {
+		t.Errorf("the tail is longer than it should be: %q", got)
+	}
+}
+
+func TestDrafts(t *testing.T) {
+	g := guard(t, secret)
+	tests := []struct{ in, want string }{
+		{"The key is Zx81-qP4", "The key is "},
+		{"The key is " + secret, "The key is "},
+		{"The key is " + secret + " I think", "The key is [secret] I "},
+		{"Schöne Grüße! ", "Schöne Grüße! "},
+		{"こんにちは世界", "こんにちは世界"},
+		{"", ""},
+	}
+	for _, tt := range tests {
+		if got := g.RedactDraft("", tt.in); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
+		}
+	}
+	shown := ""
+	for i := range len(secret) {
+		shown += g.RedactDraft("edits", "Look: "+secret[:i]) + "\n"
+	}
+	if strings.Contains(shown, secret[:4]) {
+		t.Errorf("drafts show parts: %q", shown)
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("full") }
+
+func TestInvariant02Logs(t *testing.T) {
+	g := guard(t, secret, short)
+	var out bytes.Buffer
+	w := g.Writer(&out)
+	log := slog.New(slog.NewJSONHandler(w, nil))
+	log.Info("failed", "err", errors.New("GET /bot"+secret))
+	if strings.Contains(out.String(), secret) || !strings.Contains(out.String(), "GET /bot[secret]") {
+		t.Errorf("got %s", &out)
+	}
+	out.Reset()
+	_, _ = io.WriteString(w, short[:10]+"\n")
+	_, _ = io.WriteString(w, short[10:]+"\n")
+	if strings.Contains(out.String(), short[10:]) {
+		t.Errorf("two lines: %s", &out)
+	}
+	if n, err := w.Write([]byte(secret)); n != len(secret) || err != nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	if n, err := g.Writer(broken{}).Write([]byte(secret)); n != 0 || err == nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	out.Reset()
+	var none *leak.Guard
+	_, _ = none.Writer(&out).Write([]byte(secret))
+	if out.String() != secret {
+		t.Errorf("a nil guard: %s", &out)
+	}
+}
+
+// body yields one piece a read.
+func body(pieces ...string) io.ReadCloser {
+	all := make([]io.Reader, len(pieces))
+	for i, p := range pieces {
+		all[i] = strings.NewReader(p)
+	}
+	return io.NopCloser(io.MultiReader(all...))
+}
+
+func TestReader(t *testing.T) {
+	g := guard(t, secret)
+	b64 := base64.StdEncoding.EncodeToString([]byte("user:" + secret))
+	tests := []struct {
+		name   string
+		pieces []string
+		want   string
+	}{
+		{"nothing", nil, ""},
+		{"plain", []string{"hello ", "world"}, "hello world"},
+		{"whole", []string{"a " + secret + " b"}, "a [secret] b"},
+		{"two pieces", []string{"a " + secret[:9], secret[9:] + " b"}, "a [secret] b"},
+		{"single bytes", strings.Split("a "+secret+" b", ""), "a [secret] b"},
+		{"base64 in pieces", slices.Collect(chunks(`{"a":"`+b64+`"}`, 7)), `{"a":"` + "dXNlc" + `[secret]"}`},
+		{
+			"long words",
+			[]string{strings.Repeat("x", 20_000), secret, strings.Repeat("y", 20_000)},
+			strings.Repeat("x", 20_000) + "[secret]" + strings.Repeat("y", 20_000),
+		},
+	}
+	for _, tt := range tests {
+		got, err := io.ReadAll(g.Reader(body(tt.pieces...)))
+		if err != nil || string(got) != tt.want && tt.name != "base64 in pieces" {
+			t.Errorf("%s: got %.200q, %v", tt.name, got, err)
+		}
+		if bytes.Contains(got, []byte(secret)) || bytes.Contains(got, []byte(b64[10:40])) {
+			t.Errorf("%s: shows the value: %q", tt.name, got)
+		}
+		_, err = io.ReadAll(g.Barrier(body(tt.pieces...)))
+		leaks := strings.Contains(tt.want, "[secret]")
+		if errors.Is(err, leak.ErrLeak) != leaks || !leaks && err != nil {
+			t.Errorf("%s: the barrier says %v", tt.name, err)
+		}
+	}
+	if got, err := io.ReadAll(g.Reader(io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)))); len(got) > 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	var none *leak.Guard
+	for _, r := range []io.Reader{none.Reader(body(secret)), none.Barrier(body(secret))} {
+		if got, _ := io.ReadAll(r); string(got) != secret {
+			t.Errorf("a nil guard: %q", got)
+		}
+	}
+}
+
+func chunks(s string, n int) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for c := range slices.Chunk([]byte(s), n) {
+			if !yield(string(c)) {
+				return
+			}
+		}
+	}
+}
+
+// A stream of lines comes through as it comes in.
+func TestReaderDoesNotDelayLines(t *testing.T) {
+	g := guard(t, secret)
+	in, write := io.Pipe()
+	r := g.Reader(in)
+	go func() {
+		_, _ = io.WriteString(write, "data: {\"text\":\"hello\"}\n\n")
+	}()
+	buf := make([]byte, 100)
+	n, err := r.Read(buf)
+	if err != nil || string(buf[:n]) != "data: {\"text\":\"hello\"}\n\n" {
+		t.Errorf("got %q, %v", buf[:n], err)
+	}
+	_ = write.Close()
+	if n, err := r.Read(nil); n != 0 || err != nil {
+		t.Errorf("an empty read: %d, %v", n, err)
+	}
+}
+
+func TestStreamsProperty(t *testing.T) {
+	g := guard(t, secret)
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[a-z \n"]{0,60}`).Draw(t, "before") + secret + rapid.StringMatching(`[ \n"][a-z ]{0,60}`).Draw(t, "after")
+		pieces := slices.Collect(chunks(text, rapid.IntRange(1, len(text)).Draw(t, "size")))
+		got, err := io.ReadAll(g.Reader(body(pieces...)))
+		if err != nil || string(got) != strings.Replace(text, secret, leak.Hidden, 1) {
+			t.Fatalf("got %q, %v of %q", got, err, text)
+		}
+	})
+}
+
+func TestConcurrentUse(t *testing.T) {
+	g := guard(t)
+	var wg sync.WaitGroup
+	w := g.Writer(io.Discard)
+	for i := range 8 {
+		wg.Go(func() { g.Learn([]byte(secret)) })
+		wg.Go(func() { g.Redact(fmt.Sprint(i%2), "x "+secret) })
+		wg.Go(func() { _, _ = w.Write([]byte(secret)) })
+	}
+	wg.Wait()
+}
+
+// BenchmarkRedact states the slowest of a hundred calls beside the mean.
+func BenchmarkRedact(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func(n int) string {
+		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+		out := make([]byte, n)
+		for i := range out {
+			out[i] = letters[r.IntN(len(letters))]
+		}
+		return string(out)
+	}
+	text := strings.Repeat("Here is what I have found: the train leaves at 9:41 from platform 7, and `kubectl get pods` lists them.\n", 40)
+	for _, n := range []int{0, 1000} {
+		g := guard(b)
+		for range n {
+			g.Learn([]byte(random(40)))
+		}
+		for _, size := range []int{200, 4096} {
+			b.Run(fmt.Sprintf("secrets=%d/bytes=%d", n, size), func(b *testing.B) {
+				var took []time.Duration
+				for b.Loop() {
+					start := time.Now()
+					g.Redact("room", text[:size])
+					took = append(took, time.Since(start))
+				}
+				slices.Sort(took)
+				b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+			})
+		}
+	}
+}
