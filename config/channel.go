@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/gatehouse-chat/gatehouse/internal/nearest"
 )
 
 // channel fills a channel's core keys and puts the others into its section.
@@ -66,7 +68,7 @@ func (r *reader) adapter(c *Channel, p *ast.MappingValueNode, path string, lines
 		if f.Line == 0 {
 			f.Line = c.Line
 		}
-		if s := suggest(first, core); s != "" && lines[first] > 0 && distance(first, s) <= 2 {
+		if s := suggest(first, core); s != "" && lines[first] > 0 && nearest.Distance(first, s) <= 2 {
 			f.Text += fmt.Sprintf("; or did you mean %q?", s)
 		}
 		f.Path = join(path, f.Path)

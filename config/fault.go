@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/internal/nearest"
 )
 
 // Fault is one mistake. A warning does not keep the gateway from starting.
@@ -61,32 +63,5 @@ func (f Faults) sorted() Faults {
 
 // suggest names the known word that a mistyped one probably meant, or "".
 func suggest(word string, known []string) string {
-	best, least := "", 1+len(word)/2
-	for _, k := range known {
-		if d := distance(strings.ToLower(word), k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := last
-			if a[i] != b[j] {
-				change++
-			}
-			last = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return nearest.Of(strings.ToLower(word), known, len(word)/2)
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/internal/nearest"
 )
 
 // The ways to receive.
@@ -113,38 +115,9 @@ func (s settings) faults() []channels.Fault {
 
 // unknownKey names the key that was probably meant.
 func unknownKey(name string, known map[string]*string) string {
-	best, distance := "", 3
-	for k := range known {
-		if d := edits(name, k); d < distance || (d == distance && best != "" && k < best) {
-			best, distance = k, d
-		}
-	}
+	best := nearest.Of(name, slices.Collect(maps.Keys(known)), 2)
 	if best == "" {
 		return "is not a key of a telegram channel"
 	}
 	return fmt.Sprintf("is not a key of a telegram channel; did you mean %s?", best)
-}
-
-// edits is how many letters must change to make b of a.
-func edits(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

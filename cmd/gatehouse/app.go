@@ -76,7 +76,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.logins = login.NewBook(a.engine, time.Now)
-	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks}
+	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),

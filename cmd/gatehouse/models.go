@@ -34,7 +34,7 @@ const noModel = "none"
 const localProbe = 400 * time.Millisecond
 
 // findModel takes the configured models, else a key in the environment, else
-// an Ollama on its usual port, else none.
+// an Ollama on its usual port or where OLLAMA_HOST says, else none.
 func (b *border) findModel(ctx context.Context, c config.Config, getenv func(string) (string, bool)) found {
 	if len(c.Models) > 0 {
 		return found{models: c.Models, how: "from the configuration"}
@@ -53,10 +53,19 @@ func (b *border) findModel(ctx context.Context, c config.Config, getenv func(str
 	return found{how: noModel}
 }
 
+// ollama is where the environment says that Ollama is, "" when it does not.
+func ollama(getenv func(string) (string, bool)) string {
+	host, ok := getenv("OLLAMA_HOST")
+	if !ok || strings.TrimSpace(host) == "" {
+		return ""
+	}
+	return provider.OllamaURL(host)
+}
+
 func (b *border) localModel(ctx context.Context) (config.Model, bool) {
 	ctx, cancel := context.WithTimeout(ctx, localProbe)
 	defer cancel()
-	m := config.Model{Provider: "ollama"}
+	m := config.Model{Provider: "ollama", BaseURL: b.ollama}
 	p, err := b.provider("probe", m)
 	if err != nil {
 		return m, false
@@ -65,8 +74,19 @@ func (b *border) localModel(ctx context.Context) (config.Model, bool) {
 	if err != nil || len(names) == 0 {
 		return m, false
 	}
-	m.Model = names[0]
+	m.Model = provider.Pick(m.Provider, names)
 	return m, true
+}
+
+// base is where a model's API is.
+func (b *border) base(m config.Model, k provider.Kind) string {
+	switch {
+	case m.BaseURL != "":
+		return m.BaseURL
+	case k.Name == "ollama" && b.ollama != "":
+		return b.ollama
+	}
+	return k.BaseURL
 }
 
 // provider opens a model's provider with a client of its own, which puts the
@@ -76,10 +96,7 @@ func (b *border) provider(name string, m config.Model) (provider.Provider, error
 	if !ok {
 		return nil, fmt.Errorf("model %s: no provider %q", name, m.Provider)
 	}
-	base := m.BaseURL
-	if base == "" {
-		base = k.BaseURL
-	}
+	base := b.base(m, k)
 	to, err := egress.ParseDestination(base)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: base_url: %w", name, err)

@@ -132,10 +132,7 @@ func askKey(c *cobra.Command, p operator.Provider) (string, error) {
 const shownModels = 12
 
 func askModel(c *cobra.Command, p operator.Provider, known []string) (string, error) {
-	otherwise := p.Model
-	if len(known) > 0 && !slices.Contains(known, otherwise) {
-		otherwise = known[0]
-	}
+	otherwise := provider.Pick(p.Name, known)
 	if otherwise == "" {
 		return "", fmt.Errorf("%s lists no model; name one with --model", p.Title)
 	}

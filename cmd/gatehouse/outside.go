@@ -30,6 +30,7 @@ type border struct {
 	state     kv.Store // for the tools that keep something
 	workspace string
 	leaks     *leak.Guard
+	ollama    string // where OLLAMA_HOST says that Ollama is; "": its usual place
 }
 
 // outside is one channel's way out.

@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 //	model ANSWER               from now on the scripted model says this
 //	slow DURATION              from now on it takes so long to begin, and echoes
 //	called N                   wait until it was asked so often since then
+//	ollama MODEL...            start a model server, named in OLLAMA_HOST
 //	proxy                      start a proxy that logs people in, its keys under $KEYS
 //	vouch EMAIL                have it sign that somebody owns an address, into $TOKEN
 //	enters                     open a new login link as a browser does
@@ -64,7 +65,7 @@ func TestScripts(t *testing.T) {
 			"eventually": scriptEventually, "says": scriptSays, "starts": scriptStarts, "hears": scriptHears,
 			"block": scriptBlock, "unblock": scriptUnblock, "occupy": scriptOccupy, "lock": scriptLock, "model": scriptModel,
 			"slow": scriptSlow, "called": scriptCalled,
-			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant, "enters": scriptEnters, "proxy": scriptProxy, "vouch": scriptVouch,
+			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant, "enters": scriptEnters, "ollama": scriptOllama, "proxy": scriptProxy, "vouch": scriptVouch,
 		},
 	})
 }

@@ -8,6 +8,7 @@ import (
 	. "maragu.dev/gomponents"
 	. "maragu.dev/gomponents/html"
 
+	"github.com/gatehouse-chat/gatehouse/agent/provider"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/internal/web"
@@ -106,7 +107,7 @@ func modelChoices(r *http.Request, p operator.Provider, c choices) Node {
 	}
 	want := r.FormValue("model")
 	if want == "" {
-		want = p.Model
+		want = provider.Pick(p.Name, c.models)
 	}
 	return Div(ID("choices"), Class("form"), c.notice,
 		web.Field("model", "Model", "", chooser(c.models, want)),

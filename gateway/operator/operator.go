@@ -290,7 +290,7 @@ func (p *Operator) CheckModel(ctx context.Context, by scope.Scope, m Model, key 
 }
 
 // SetModel keeps a model, and its key in the vault. An empty key leaves the
-// stored one.
+// stored one. When the model cannot be kept, neither is the key.
 func (p *Operator) SetModel(ctx context.Context, by scope.Scope, m Model, key string) error {
 	if err := p.allow(by); err != nil {
 		return err
@@ -298,13 +298,38 @@ func (p *Operator) SetModel(ctx context.Context, by scope.Scope, m Model, key st
 	if m.Name == "" {
 		m.Name = "default"
 	}
-	if key = strings.TrimSpace(key); key != "" {
-		if _, err := p.o.Vault.Set(ctx, by.Workspace(), m.Name, []byte(key), nil); err != nil {
-			return fmt.Errorf("keep the key: %w", err)
-		}
-		m.Keyed = true
+	key = strings.TrimSpace(key)
+	if key == "" {
+		return p.o.Settings.SetModel(ctx, m, true)
 	}
-	return p.o.Settings.SetModel(ctx, m, true)
+	undo, err := p.keepKey(ctx, by, m.Name, key)
+	if err != nil {
+		return fmt.Errorf("keep the key: %w", err)
+	}
+	m.Keyed = true
+	if err := p.o.Settings.SetModel(ctx, m, true); err != nil {
+		return errors.Join(err, undo(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// keepKey stores a model's key and returns what puts the vault back to what it
+// was: a new key must not stay for a model that still is the old one, whose
+// endpoint would get it.
+func (p *Operator) keepKey(ctx context.Context, by scope.Scope, name, key string) (undo func(context.Context) error, err error) {
+	var before []byte
+	_, err = p.o.Vault.Rotate(ctx, by.Workspace(), name, func(old []byte) ([]byte, error) {
+		before = slices.Clone(old)
+		return []byte(key), nil
+	})
+	if errors.Is(err, vault.ErrNotFound) {
+		_, err = p.o.Vault.Set(ctx, by.Workspace(), name, []byte(key), nil)
+		return func(ctx context.Context) error { return p.o.Vault.Delete(ctx, by.Workspace(), name) }, err
+	}
+	return func(ctx context.Context) error {
+		_, err := p.o.Vault.Rotate(ctx, by.Workspace(), name, func([]byte) ([]byte, error) { return before, nil })
+		return err
+	}, err
 }
 
 // Added is a channel that was added.

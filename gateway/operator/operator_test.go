@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
@@ -55,7 +56,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.Operator = operator.New(operator.Options{
 		Gateway: gateway.New(gateway.Options{Bus: store, Directory: dir, Log: log}),
-		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Now: time.Now,
+		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: login.NewBook(store, nil), Now: time.Now,
 	})
 	return r
 }
@@ -100,6 +101,7 @@ type settings struct {
 	apply   error          // of AddChannel, after or instead of writing
 	written bool           // AddChannel writes before it fails
 	probe   error
+	model   error // of SetModel
 }
 
 func (s *settings) Channels() []gateway.ChannelConfig { return s.list }
@@ -120,8 +122,8 @@ func (s *settings) RemoveChannel(_ context.Context, id channels.ID) error {
 	return nil
 }
 
-func (*settings) Models() []operator.Model                             { return []operator.Model{{Name: "default"}} }
-func (*settings) SetModel(context.Context, operator.Model, bool) error { return nil }
+func (*settings) Models() []operator.Model                               { return []operator.Model{{Name: "default"}} }
+func (s *settings) SetModel(context.Context, operator.Model, bool) error { return s.model }
 func (*settings) Check(context.Context, operator.Model, string) ([]string, error) {
 	return nil, nil
 }
@@ -293,5 +295,40 @@ func TestAddChannelLeavesNothingBehind(t *testing.T) {
 				t.Errorf("the channel is given %v", r.settings.section["token"])
 			}
 		})
+	}
+}
+
+// TestAModelThatCannotBeKeptLeavesNoKey: the old model's endpoint must not get
+// the new one's key.
+func TestAModelThatCannotBeKeptLeavesNoKey(t *testing.T) {
+	r := newRig(t)
+	refused := errors.New("the file cannot be written")
+	r.settings.model = refused
+	set := func(key string) error {
+		return r.SetModel(t.Context(), r.owner, operator.Model{Name: "default", Provider: "openai"}, key)
+	}
+	if err := set("sk-the-first-key-000001"); !errors.Is(err, refused) {
+		t.Errorf("a new model: %v", err)
+	}
+	if got := r.secrets(t); len(got) != 0 {
+		t.Errorf("the vault holds %v", got)
+	}
+	r.settings.model = nil
+	if err := set("sk-the-first-key-000001"); err != nil {
+		t.Fatal(err)
+	}
+	r.settings.model = refused
+	if err := set("sk-the-second-key-00002"); !errors.Is(err, refused) {
+		t.Errorf("another key: %v", err)
+	}
+	if got := r.value(t, "default"); got != "sk-the-first-key-000001" {
+		t.Errorf("the key is now %q", got)
+	}
+	r.settings.model = nil
+	if err := set("sk-the-second-key-00002"); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.value(t, "default"); got != "sk-the-second-key-00002" {
+		t.Errorf("the key is now %q", got)
 	}
 }
