@@ -133,6 +133,7 @@ var errStop = errors.New("the turn was stopped")
 
 // Run implements [Runner].
 func (a *Agent) Run(ctx context.Context, t Turn, p Port) (Result, error) {
+	a = a.only(t.Tools)
 	t.Seen = Trusted
 	r := &run{Agent: a, turn: &t, port: p, models: a.candidates(t.Model)}
 	r.offered = r.offers()

@@ -77,15 +77,26 @@ type Retention struct {
 // Channel is one configured account on a platform. Section holds the keys that
 // belong to its adapter, as JSON.
 type Channel struct {
-	Adapter  string          `yaml:"adapter" doc:"telegram."`
-	DM       string          `yaml:"dm" enum:"pairing,allowlist,open,disabled" doc:"Who may write in direct chats."`
-	Groups   string          `yaml:"groups" enum:"allowlist,open,disabled" doc:"In which rooms the bot answers."`
-	Mention  bool            `yaml:"mention" doc:"In rooms, answer only when mentioned or replied to."`
-	Allow    []string        `yaml:"allow" doc:"Immutable ids of senders and conversations. Empty allows nobody."`
-	SendRate string          `yaml:"send_rate" enum:"platform,unlimited" doc:"Whether the platform's rates are kept."`
-	Stream   string          `yaml:"stream" enum:"edit,off" doc:"Whether answers are shown while they grow."`
-	Section  json.RawMessage `yaml:"-"`
-	Line     int             `yaml:"-"` // where the section stands
+	Adapter   string          `yaml:"adapter" doc:"telegram."`
+	Workspace string          `yaml:"workspace" doc:"Workspace that the channel belongs to: whose people write there, and whose secrets it uses."`
+	DM        string          `yaml:"dm" enum:"pairing,allowlist,open,disabled" doc:"Who may write in direct chats."`
+	Groups    string          `yaml:"groups" enum:"allowlist,open,disabled" doc:"In which rooms the bot answers."`
+	Mention   bool            `yaml:"mention" doc:"In rooms, answer only when mentioned or replied to."`
+	Allow     []string        `yaml:"allow" doc:"Immutable ids of senders and conversations. Empty allows nobody."`
+	Rooms     map[string]Room `yaml:"rooms" doc:"What is different in single rooms, by the id of the conversation. A room that stands here is admitted."`
+	SendRate  string          `yaml:"send_rate" enum:"platform,unlimited" doc:"Whether the platform's rates are kept."`
+	Stream    string          `yaml:"stream" enum:"edit,off" doc:"Whether answers are shown while they grow."`
+	Section   json.RawMessage `yaml:"-"`
+	Line      int             `yaml:"-"` // where the section stands
+}
+
+// Room is what is different in one room.
+type Room struct {
+	Mention      *bool     `yaml:"mention" doc:"Answer only when mentioned or replied to; without it, as in the channel."`
+	Allow        *[]string `yaml:"allow" doc:"Ids of the senders, or of members, who may use the bot there. Without it everybody in the room may; empty allows nobody."`
+	Model        string    `yaml:"model" doc:"Name of the model that conversations there start with."`
+	Instructions string    `yaml:"instructions" doc:"Added to 'agent.instructions'."`
+	Tools        *[]string `yaml:"tools" doc:"The only tools that may be called there. Without it, those that are there elsewhere; empty allows none."`
 }
 
 // Days is a number of days as a duration.

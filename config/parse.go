@@ -258,11 +258,13 @@ func (r *reader) entries(v reflect.Value, n ast.Node, path string) {
 			r.fault(p.Key, at, "this key stands twice")
 			continue
 		}
-		if !validName(key) {
+		e := reflect.New(v.Type().Elem()).Elem()
+		if _, room := e.Addr().Interface().(*Room); room {
+			r.immutable(p.Key, at, key)
+		} else if !validName(key) {
 			r.fault(p.Key, at, "a name has 1 to 40 letters, digits, - or _")
 			continue
 		}
-		e := reflect.New(v.Type().Elem()).Elem()
 		r.lines[at] = lineOf(p.Key)
 		if c, ok := e.Addr().Interface().(*Channel); ok {
 			r.channel(c, p, at)

@@ -72,7 +72,7 @@ func (s *sitting) command(ctx context.Context, it item, c channels.Command) erro
 }
 
 func (s *sitting) say(it item, what, text string, buttons []channels.Button) error {
-	r, err := delivery.Record(s.g.dir.Workspace(), noticeKey(it.rec, what), delivery.Outbound{
+	r, err := delivery.Record(it.scope.Scope.Workspace(), noticeKey(it.rec, what), delivery.Outbound{
 		To: it.event.Where, Direct: it.event.Room.Direct, Markdown: text, Buttons: buttons,
 		ReplyTo: quoted(it.event), Via: it.event.Via, Made: s.g.now(),
 	})
@@ -93,6 +93,10 @@ func (s *sitting) obey(ctx context.Context, it item, c channels.Command) (string
 		}
 		return stopTexts[what], nil, err
 	case "approve", "deny":
+		if asksToBeLetIn(c.Args) {
+			text, err := s.letInOrNot(ctx, it, c)
+			return text, nil, err
+		}
 		text, err := s.approveOrDeny(ctx, it, c.Name, c.Args)
 		return text, nil, err
 	case "new":

@@ -10,6 +10,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -92,7 +93,9 @@ type Options struct {
 	Seals     delivery.Seals // nil: reply paths that come with events are not kept
 	Agent     AgentSettings
 	Retention Retention
-	Replicas  bool // other processes may work on the same bus
+	Replicas  bool         // other processes may work on the same bus
+	Offboard  []Offboarder // in this order, for each member who is removed
+	Shred     []Shredder   // in this order, for each workspace that is deleted
 	Version   string
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
@@ -109,6 +112,8 @@ type Gateway struct {
 	seals     delivery.Seals
 	keep      Retention
 	replicas  bool
+	leave     []Offboarder
+	shred     []Shredder
 	version   string
 	now       func() time.Time
 	log       *slog.Logger
@@ -141,6 +146,7 @@ func New(o Options) *Gateway {
 	}
 	return &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
+		leave: o.Offboard, shred: o.Shred, leaks: o.Leaks,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
 		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{},
@@ -203,6 +209,11 @@ func (g *Gateway) complete(ctx context.Context) error {
 	}
 	if err := g.finishPairings(ctx); err != nil {
 		return fmt.Errorf("finish pairings: %w", err)
+	}
+	// Whoever was removed is out already; what could not be ended now is tried
+	// again, and does not keep the gateway from starting.
+	if err := errors.Join(g.finishDepartures(ctx), g.finishWorkspaces(ctx)); err != nil {
+		g.log.Error("end what was removed", "err", err)
 	}
 	return nil
 }

@@ -209,8 +209,8 @@ func TestPairing(t *testing.T) {
 	bubble(t, func() rigOptions { return rigOptions{policy: policy} }, func(r *rig) {
 		r.accept(said("friend", "1", "may I?"))
 		got := r.wait(1)
-		open, err := r.gw.Pairings(t.Context())
-		if err != nil || len(open) != 1 || !strings.Contains(got[0].Text, open[0].Code) {
+		open, err := r.dir.Pairings(t.Context())
+		if err != nil || len(open) != 1 || strings.Contains(got[0].Text, open[0].ID) || !strings.Contains(got[0].Text, "Your code is ") {
 			t.Fatalf("pairings %+v, %v; told %q", open, err, got[0].Text)
 		}
 		r.accept(said("friend", "2", "hello?"))
@@ -218,10 +218,10 @@ func TestPairing(t *testing.T) {
 		if n := len(r.chat.sent()); n != 1 {
 			t.Fatalf("a stranger got %d messages, want one code", n)
 		}
-		if _, err := r.gw.ApprovePairing(t.Context(), scope.Scope{}, open[0].Code); !errors.Is(err, identity.ErrForbidden) {
+		if _, err := r.gw.ApprovePairing(t.Context(), scope.Scope{}, open[0].ID); !errors.Is(err, identity.ErrForbidden) {
 			t.Fatalf("nobody in particular could approve: %v", err)
 		}
-		if _, err := r.gw.ApprovePairing(t.Context(), r.owner(), open[0].Code); err != nil {
+		if _, err := r.gw.ApprovePairing(t.Context(), r.owner(), open[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		got = r.wait(2)
@@ -238,20 +238,20 @@ func TestPairingLimits(t *testing.T) {
 			r.accept(said(who, who+"1", "x"))
 			r.settle()
 		}
-		open, err := r.gw.Pairings(t.Context())
+		open, err := r.dir.Pairings(t.Context())
 		if err != nil || len(open) != identity.OpenCodes {
 			t.Fatalf("%d codes are open, %v; want %d", len(open), err, identity.OpenCodes)
 		}
 		if got := r.chat.sent(); len(got) != 4 || !strings.Contains(got[3].Text, "try again") {
 			t.Errorf("the fourth was told %+v", got)
 		}
-		if _, err := r.gw.DenyPairing(t.Context(), r.owner(), open[0].Code); err != nil {
+		if _, err := r.gw.DenyPairing(t.Context(), r.owner(), open[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		r.after(61 * time.Minute)
 		r.accept(said("d", "d2", "x"))
 		r.settle()
-		open, err = r.gw.Pairings(t.Context())
+		open, err = r.dir.Pairings(t.Context())
 		if err != nil || len(open) != 1 || open[0].Who.ID != "d" {
 			t.Errorf("after an hour: %+v, %v", open, err)
 		}

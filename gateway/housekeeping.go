@@ -9,9 +9,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
-	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
-	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
 // The rhythm and reach of housekeeping.
@@ -106,6 +104,8 @@ func (g *Gateway) tidy(ctx context.Context) {
 	jobs := []error{
 		g.dir.Tidy(ctx),
 		g.finishPairings(ctx), // those whose release failed
+		g.finishDepartures(ctx),
+		g.finishWorkspaces(ctx),
 		g.forgetSessions(ctx),
 		g.forget(ctx, session.Background, func(e bus.Entry) bool {
 			var ev channels.Event
@@ -162,50 +162,5 @@ func (g *Gateway) forget(ctx context.Context, space string, over func(bus.Entry)
 		after = rows[len(rows)-1].Key
 	}
 	g.tidied[space] = after
-	return nil
-}
-
-// Pairings lists who asks to be let in.
-func (g *Gateway) Pairings(ctx context.Context) ([]identity.Pairing, error) {
-	return g.dir.Pairings(ctx)
-}
-
-// ApprovePairing lets a stranger in and releases what they wrote.
-func (g *Gateway) ApprovePairing(ctx context.Context, by scope.Scope, code string) (identity.Pairing, error) {
-	p, err := g.dir.Approve(ctx, by, code)
-	if err != nil {
-		return p, err
-	}
-	return p, g.finishPairing(ctx, p)
-}
-
-// DenyPairing refuses a stranger and drops what they wrote.
-func (g *Gateway) DenyPairing(ctx context.Context, by scope.Scope, code string) (identity.Pairing, error) {
-	p, err := g.dir.Deny(ctx, by, code)
-	if err != nil {
-		return p, err
-	}
-	_, err = g.bus.Discard(ctx, p.Tag())
-	return p, err
-}
-
-func (g *Gateway) finishPairing(ctx context.Context, p identity.Pairing) error {
-	if _, err := g.bus.Unpark(ctx, p.Tag()); err != nil {
-		return err
-	}
-	return g.dir.Forget(ctx, p)
-}
-
-// finishPairings completes approvals that a crash cut in two.
-func (g *Gateway) finishPairings(ctx context.Context) error {
-	passed, err := g.dir.Passed(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range passed {
-		if err := g.finishPairing(ctx, p); err != nil {
-			return err
-		}
-	}
 	return nil
 }

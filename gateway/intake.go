@@ -73,7 +73,7 @@ func (i *intake) record(e channels.Event) (bus.Record, error) {
 		}
 	}
 	r := bus.Record{
-		Workspace: i.g.dir.Workspace(), Queue: bus.Inbox, Channel: string(i.id), Account: string(e.Account),
+		Workspace: i.g.workspaceOf(i.id), Queue: bus.Inbox, Channel: string(i.id), Account: string(e.Account),
 		Key: e.Key, Order: e.Where.Order(), Body: body,
 	}
 	if urgent(e.Content) {
@@ -124,7 +124,7 @@ func (i *intake) letter(e channels.Event, cause error) (bus.Record, error) {
 	body, err := json.Marshal(l)
 	sum := sha256.Sum256(body)
 	return bus.Record{
-		Workspace: i.g.dir.Workspace(), Queue: bus.Inbox, Channel: string(i.id),
+		Workspace: i.g.workspaceOf(i.id), Queue: bus.Inbox, Channel: string(i.id),
 		Key: "rejected/" + hex.EncodeToString(sum[:12]), Order: string(i.id) + "/rejected", Body: body,
 	}, err
 }

@@ -160,7 +160,8 @@ func (l *line) fits(c ChannelConfig) bool {
 // takes the section.
 func (l *line) alike(c ChannelConfig) bool {
 	old := l.config()
-	return c.Driver.Name() == old.Driver.Name() && c.Unlimited == old.Unlimited && c.Public == old.Public
+	return c.Driver.Name() == old.Driver.Name() && c.Unlimited == old.Unlimited && c.Public == old.Public &&
+		c.Policy.Workspace == old.Policy.Workspace
 }
 
 // take applies a changed configuration in place and reports whether it could.

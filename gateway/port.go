@@ -115,9 +115,12 @@ func (p *port) keep(ctx context.Context) {
 		} else {
 			err = p.s.hold(ctx, bus.Hold{})
 		}
+		if err == nil {
+			err = p.s.g.stands(ctx, p.t.Scope)
+		}
 		switch {
-		case errors.Is(err, bus.ErrLeaseLost):
-			p.cancel(bus.ErrLeaseLost)
+		case errors.Is(err, bus.ErrLeaseLost), errors.Is(err, errLeft):
+			p.cancel(err)
 			return
 		case err != nil && ctx.Err() == nil:
 			p.s.g.log.Warn("extend a lease", "turn", p.t.ID, "err", err)
@@ -248,7 +251,7 @@ func (p *port) showOnce(ctx context.Context, c courier, text string, live bool) 
 		Turn: p.t.ID, Stage: delivery.Draft, Made: p.s.g.now(),
 	}
 	if !live && !p.drafted {
-		rec, err := delivery.Record(p.s.g.dir.Workspace(), draftRecord(p.t.ID), out)
+		rec, err := delivery.Record(p.t.Scope.Workspace(), draftRecord(p.t.ID), out)
 		if err != nil {
 			return err
 		}
@@ -262,5 +265,5 @@ func (p *port) showOnce(ctx context.Context, c courier, text string, live bool) 
 	// its way could still arrive, after the final.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSign)
 	defer cancel()
-	return c.Update(call, p.s.g.dir.Workspace(), out)
+	return c.Update(call, p.t.Scope.Workspace(), out)
 }

@@ -91,6 +91,17 @@ func (r *running) stop(order string, by stopper) stopped {
 	return wasStopped
 }
 
+// end ends every turn of somebody who was removed.
+func (r *running) end(workspace, member string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.turns {
+		if t.scope.Workspace() == workspace && t.scope.Member() == member {
+			t.cancel(errLeft)
+		}
+	}
+}
+
 // bell wakes everybody who waits, each time it rings. Replicas ring their own,
 // so a wait is never longer than a second.
 type bell struct {

@@ -220,7 +220,7 @@ func (s *sitting) moved(ctx context.Context, r bus.Record, e channels.Event, m c
 	}
 	to := e.Where
 	to.Conversation = m.To
-	w, err := s.g.book.Move(ctx, s.g.dir.Workspace(), e.Where, to)
+	w, err := s.g.book.Move(ctx, s.g.workspaceOf(e.Where.Channel), e.Where, to)
 	s.state, s.decided = append(s.state, w...), true
 	return err
 }
@@ -281,7 +281,7 @@ func (s *sitting) setAside(r bus.Record, e channels.Event, j identity.Judgement)
 
 // reply puts a short answer of the gateway itself into the outbox.
 func (s *sitting) reply(e channels.Event, key, markdown string) error {
-	r, err := delivery.Record(s.g.dir.Workspace(), key, delivery.Outbound{
+	r, err := delivery.Record(s.g.workspaceOf(e.Where.Channel), key, delivery.Outbound{
 		To: e.Where, Direct: e.Room.Direct, Markdown: markdown, ReplyTo: quoted(e), Via: e.Via, Made: s.g.now(),
 	})
 	s.emit = append(s.emit, r)

@@ -32,11 +32,11 @@ func TestStrangerWhoSaysSeveralThings(t *testing.T) {
 		}
 		r.accept(ordered("friend", "3", "help", ""))
 		r.after(time.Minute)
-		open, err := r.gw.Pairings(t.Context())
+		open, err := r.dir.Pairings(t.Context())
 		if err != nil || len(open) != 1 || len(r.chat.sent()) != 1 {
 			t.Fatalf("requests %+v, %v; told %q", open, err, sentTexts(r.chat.sent()))
 		}
-		if _, err := r.gw.ApprovePairing(t.Context(), r.owner(), open[0].Code); err != nil {
+		if _, err := r.gw.ApprovePairing(t.Context(), r.owner(), open[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		r.after(time.Minute)

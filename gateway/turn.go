@@ -141,6 +141,9 @@ func (s *sitting) once(ctx context.Context, settings AgentSettings, taken []item
 		return result, t, fmt.Errorf("turn %s: %w", t.ID, err)
 	}
 	t.stopped = errors.Is(cause, agent.ErrStopped)
+	if errors.Is(cause, errLeft) {
+		result.Replies = nil
+	}
 	s.g.metrics.turn(s.g.now().Sub(t.began), result.Failed)
 	return result, t, nil
 }
@@ -159,6 +162,7 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 		Model: settings.Model, Instructions: settings.Instructions, Note: s.circumstances(taken),
 		Attempt: attempts(head.rec),
 	}
+	s.furnish(&t.Turn, head)
 	if meta.Model != "" {
 		t.Model = meta.Model
 	}
@@ -314,7 +318,7 @@ func (s *sitting) answer(ctx context.Context, waited []item, t *sat, result agen
 		if i == 0 { // an earlier run may have shown a draft, whatever this one did
 			out.ReplyTo, out.Stage = quoted(head), delivery.Final
 		}
-		rec, err := delivery.Record(s.g.dir.Workspace(), fmt.Sprintf("%s/r%03d", t.ID, i), out)
+		rec, err := delivery.Record(t.Scope.Workspace(), fmt.Sprintf("%s/r%03d", t.ID, i), out)
 		if err != nil {
 			return err
 		}

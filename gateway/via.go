@@ -24,7 +24,7 @@ func (i *intake) sealPath(ctx context.Context, e *channels.Event) (err error) {
 		return nil
 	}
 	at := channels.Address{Channel: i.id, Account: e.Account}
-	e.Via, err = delivery.SealVia(ctx, i.g.seals, i.g.dir.Workspace(), at, *e.Via)
+	e.Via, err = delivery.SealVia(ctx, i.g.seals, i.g.workspaceOf(i.id), at, *e.Via)
 	return err
 }
 

@@ -27,8 +27,8 @@ import (
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
-// workspace is the one tenant that there is so far.
-const workspace = "main"
+// workspace is the one that is there from the start.
+const workspace = "home"
 
 // app is everything that stands on an open data folder.
 type app struct {
@@ -79,10 +79,11 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	b := &border{gate: egress.New(egress.Options{Log: a.log}), vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
+		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: []gateway.Shredder{a.vault},
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
 		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks,
 	})
-	a.settings.border, a.settings.gateway = b, a.gateway
+	a.settings.border, a.settings.gateway, a.settings.directory = b, a.gateway, a.directory
 	return a, a.settings.start(ctx, a.cfg)
 }
 

@@ -36,6 +36,7 @@ func suggestions(f *flags, many bool, list func(context.Context, *api.Client) ([
 		if client == nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		client.Workspace = f.workspace
 		all, err := list(ctx, client)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -74,13 +75,40 @@ func providerNames(ctx context.Context, c *api.Client) ([]string, error) {
 	return names, err
 }
 
-func pairingCodes(ctx context.Context, c *api.Client) ([]string, error) {
+func pairingIDs(ctx context.Context, c *api.Client) ([]string, error) {
 	all, err := c.Pairings(ctx)
-	var codes []string
+	var ids []string
 	for _, p := range all {
-		codes = append(codes, cobra.CompletionWithDesc(p.Code, printable(p.Who.Name)))
+		ids = append(ids, cobra.CompletionWithDesc(p.ID, printable(p.Who.Name)))
 	}
-	return codes, err
+	return ids, err
+}
+
+func memberIDs(ctx context.Context, c *api.Client) ([]string, error) {
+	all, err := c.People(ctx)
+	var ids []string
+	for _, m := range all.Members {
+		ids = append(ids, cobra.CompletionWithDesc(m.ID, printable(m.Name)))
+	}
+	return ids, err
+}
+
+func invitationIDs(ctx context.Context, c *api.Client) ([]string, error) {
+	all, err := c.Invitations(ctx)
+	var ids []string
+	for _, i := range all {
+		ids = append(ids, cobra.CompletionWithDesc(i.ID, printable(i.Name)))
+	}
+	return ids, err
+}
+
+func workspaceIDs(ctx context.Context, c *api.Client) ([]string, error) {
+	all, err := c.Workspaces(ctx)
+	var ids []string
+	for _, w := range all {
+		ids = append(ids, cobra.CompletionWithDesc(w.ID, printable(w.Name)))
+	}
+	return ids, err
 }
 
 func deadNumbers(ctx context.Context, c *api.Client) ([]string, error) {

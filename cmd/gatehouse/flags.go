@@ -12,6 +12,8 @@ import (
 // which wins over the file.
 type flags struct {
 	config, data, key, listen, admin, store string
+
+	workspace string // of the verbs that act in one; see inWorkspace
 }
 
 func (f *flags) bind(s *pflag.FlagSet) {

@@ -112,7 +112,7 @@ func (b *border) provider(name string, m config.Model) (provider.Provider, error
 		c.Key = egress.NewPlaceholder()
 		policy.Inject = []egress.Injection{{
 			Placeholder: c.Key, In: egress.InHeader,
-			Lease: b.lease(m.APIKey, vault.Purpose{Kind: vault.ForProvider, Name: name}),
+			Lease: b.lease(b.workspace, m.APIKey, vault.Purpose{Kind: vault.ForProvider, Name: name}),
 		}}
 	}
 	c.Client = b.gate.Client(policy)

@@ -37,6 +37,7 @@ type border struct {
 type outside struct {
 	b    *border
 	id   channels.ID
+	home string // the workspace whose secrets it uses
 	to   []egress.Destination
 	addr []string // host:port of what the configuration names
 
@@ -51,7 +52,7 @@ type outside struct {
 var _ gateway.Outside = (*outside)(nil)
 
 func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
-	o := &outside{b: b, id: c.ID, holders: map[string]string{}}
+	o := &outside{b: b, id: c.ID, home: b.workspaceOf(c), holders: map[string]string{}}
 	for _, u := range reaches(c.Driver.Schema(), c.Section) {
 		d, err := egress.ParseDestination(u)
 		if err != nil {
@@ -115,7 +116,7 @@ func (o *outside) Secret(_ context.Context, ref string) (channels.Secret, error)
 	holder := egress.NewPlaceholder()
 	o.inject = append(o.inject, egress.Injection{
 		Placeholder: holder,
-		Lease:       o.b.lease(ref, vault.Purpose{Kind: vault.ForChannel, Name: string(o.id)}),
+		Lease:       o.b.lease(o.home, ref, vault.Purpose{Kind: vault.ForChannel, Name: string(o.id)}),
 	})
 	o.holders[ref] = holder
 	o.rebuildLocked()
@@ -123,7 +124,7 @@ func (o *outside) Secret(_ context.Context, ref string) (channels.Secret, error)
 }
 
 // lease lends what a configuration refers to, or the literal that stands there.
-func (b *border) lease(ref string, p vault.Purpose) func(context.Context, string) (egress.Lease, error) {
+func (b *border) lease(workspace, ref string, p vault.Purpose) func(context.Context, string) (egress.Lease, error) {
 	r, ok := vault.ParseRef(ref)
 	if !ok {
 		literal := []byte(ref)
@@ -133,7 +134,7 @@ func (b *border) lease(ref string, p vault.Purpose) func(context.Context, string
 	return func(ctx context.Context, host string) (egress.Lease, error) {
 		p := p
 		p.Host = host
-		return b.vault.LeaseConfigured(ctx, b.workspace, r, p)
+		return b.vault.LeaseConfigured(ctx, workspace, r, p)
 	}
 }
 
@@ -143,13 +144,13 @@ func (o *outside) Rotate(ctx context.Context, ref string, f func([]byte) ([]byte
 	if !ok {
 		return fmt.Errorf("channel %s: only a secret of the vault can be rotated", o.id)
 	}
-	_, err := o.b.vault.Rotate(ctx, o.b.workspace, r.Name(), f)
+	_, err := o.b.vault.Rotate(ctx, o.home, r.Name(), f)
 	return err
 }
 
 // Derive implements gateway.Outside.
 func (o *outside) Derive(purpose string) channels.Secret {
-	b, err := o.b.vault.Derive(context.Background(), o.b.workspace, "channel", string(o.id), purpose)
+	b, err := o.b.vault.Derive(context.Background(), o.home, "channel", string(o.id), purpose)
 	if err != nil {
 		return channels.Secret{} // an empty secret never matches
 	}

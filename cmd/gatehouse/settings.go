@@ -24,13 +24,14 @@ import (
 
 // settings is the configuration file and what it makes of the running parts.
 type settings struct {
-	path     string
-	explicit bool // the path was named; a missing file is an error
-	flags    flags
-	getenv   func(string) (string, bool)
-	drivers  drivers
-	border   *border
-	gateway  *gateway.Gateway
+	path      string
+	explicit  bool // the path was named; a missing file is an error
+	flags     flags
+	getenv    func(string) (string, bool)
+	drivers   drivers
+	border    *border
+	gateway   *gateway.Gateway
+	directory *identity.Directory
 
 	proxyLogin atomic.Pointer[config.ProxyLogin] // of cfg; asked for by every request of a proxy
 
@@ -38,6 +39,7 @@ type settings struct {
 	began config.Config // what this process started with
 	cfg   config.Config
 	found found
+	bound map[string]bool // workspaces whose secrets the configuration names
 }
 
 var _ operator.Settings = (*settings)(nil)
@@ -68,7 +70,7 @@ func (s *settings) parse(text []byte) (config.Config, config.Faults, error) {
 func (s *settings) apply(ctx context.Context, c config.Config) error {
 	f := s.border.findModel(ctx, c, s.getenv)
 	list := s.channels(c)
-	if err := s.border.vault.Configure(s.border.workspace, bindings(f.models, list)...); err != nil {
+	if err := s.bind(f.models, list); err != nil {
 		return err
 	}
 	a, err := s.border.agentSettings(c, f, s.gateway.Log())
@@ -89,7 +91,14 @@ func (s *settings) start(ctx context.Context, c config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.began = c
-	return s.apply(ctx, c)
+	if err := s.apply(ctx, c); err != nil {
+		return err
+	}
+	warnings, err := s.homeless(ctx)
+	for _, w := range warnings {
+		s.gateway.Log().Warn("configuration", "err", w)
+	}
+	return err
 }
 
 // bindings tells the vault which secrets the configuration names, and where
@@ -125,7 +134,7 @@ func (s *settings) channel(c config.Config, id channels.ID, ch config.Channel) g
 	out := gateway.ChannelConfig{
 		ID: id, Driver: s.drivers.named(ch.Adapter), Section: ch.Section,
 		Unlimited: ch.SendRate == "unlimited", Stream: ch.Stream == "edit",
-		Policy: identity.Policy{DM: identity.DM(ch.DM), Groups: identity.Groups(ch.Groups), Mention: ch.Mention, Allow: ch.Allow},
+		Policy: policyOf(ch),
 	}
 	if c.Public != "" {
 		out.Public = strings.TrimRight(c.Public, "/") + "/hooks/" + string(id)
@@ -199,7 +208,7 @@ func (s *settings) Channel(id channels.ID, adapter string, section map[string]an
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.channels(c)
-	if err := s.border.vault.Configure(s.border.workspace, bindings(s.found.models, list)...); err != nil {
+	if err := s.bind(s.found.models, list); err != nil {
 		return gateway.ChannelConfig{}, err
 	}
 	return s.channel(c, id, c.Channels[string(id)]), nil
@@ -310,7 +319,11 @@ func (s *settings) Reload(ctx context.Context) ([]string, error) {
 	for _, f := range fixed(s.began, c) {
 		warnings = append(warnings, f+" takes effect with the next start")
 	}
-	return warnings, s.apply(ctx, c)
+	if err := s.apply(ctx, c); err != nil {
+		return warnings, err
+	}
+	more, err := s.homeless(ctx)
+	return append(warnings, more...), err
 }
 
 // fixed names the keys that cannot change while the gateway runs.

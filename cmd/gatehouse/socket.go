@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/config"
-	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -44,7 +43,7 @@ func listenSocket(ctx context.Context, data string) (net.Listener, error) {
 // asOwner says that requests come from the owner: they came over the socket or
 // from this process itself.
 func (a *app) asOwner(r *http.Request) (scope.Scope, error) {
-	return a.directory.Operator(r.Context(), identity.OwnerID)
+	return a.directory.In(r.Header.Get(api.Workspace)).Machine(r.Context())
 }
 
 // newOperator makes the operator of this app.
@@ -83,6 +82,7 @@ func openDesk(ctx context.Context, f flags) (*desk, error) {
 		return nil, err
 	}
 	if c := dialGateway(ctx, data); c != nil {
+		c.Workspace = f.workspace
 		return &desk{Client: c, running: true, close: func() error { return nil }}, nil
 	}
 	a, err := openApp(ctx, f, quietLogger)
@@ -93,7 +93,7 @@ func openDesk(ctx context.Context, f flags) (*desk, error) {
 		return nil, err
 	}
 	h := api.Handler(a.newOperator(false, ""), a.asOwner, nil)
-	return &desk{Client: &api.Client{HTTP: &http.Client{Transport: within{h}}, Base: "http://gatehouse"}, close: a.close}, nil
+	return &desk{Client: &api.Client{HTTP: &http.Client{Transport: within{h}}, Base: "http://gatehouse", Workspace: f.workspace}, close: a.close}, nil
 }
 
 // quietLogger keeps the store's and the vault's notes out of a command's output.

@@ -153,51 +153,6 @@ func ago(t, now time.Time) string {
 	return now.Sub(t).Round(time.Second).String() + " ago"
 }
 
-func pairCommand(f *flags) *cobra.Command {
-	list := &cobra.Command{
-		Use: "list", Short: "List who asks to be let in", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			all, err := d.Pairings(ctx)
-			if err != nil {
-				return err
-			}
-			if len(all) == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "nobody is waiting")
-				return nil
-			}
-			w := table(c.OutOrStdout())
-			fmt.Fprintln(w, "CODE\tCHANNEL\tWHO\tID\tEXPIRES IN")
-			for _, p := range all {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Code, p.Where.Channel, printable(p.Who.Name), p.Who.ID, time.Until(p.Expires).Round(time.Minute))
-			}
-			return w.Flush()
-		}),
-	}
-	approve := &cobra.Command{
-		Use: "approve CODE", Short: "Let somebody in; what they wrote is answered at once", Args: args(cobra.ExactArgs(1)),
-		ValidArgsFunction: suggestions(f, false, pairingCodes),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			p, err := d.Approve(ctx, a[0])
-			if err == nil {
-				fmt.Fprintf(c.OutOrStdout(), "%s is in\n", printable(p.Who.Name))
-			}
-			return err
-		}),
-	}
-	deny := &cobra.Command{
-		Use: "deny CODE", Short: "Refuse somebody", Args: args(cobra.ExactArgs(1)),
-		ValidArgsFunction: suggestions(f, false, pairingCodes),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			p, err := d.Deny(ctx, a[0])
-			if err == nil {
-				fmt.Fprintf(c.OutOrStdout(), "%s is refused\n", printable(p.Who.Name))
-			}
-			return err
-		}),
-	}
-	return group("pair", "Let people in who wrote to a bot", list, approve, deny)
-}
-
 // queues can hold dead letters.
 var queues = []string{bus.Inbox, bus.Urgent, bus.Outbox}
 

@@ -43,6 +43,7 @@ func ignore(why string) Judgement { return Judgement{Do: Ignore, Reason: why} }
 // reactions, presses, commands and everything else. It reads, and writes
 // nothing itself; judging the same event again is harmless.
 func (d *Directory) Judge(ctx context.Context, e channels.Event, p Policy) (Judgement, error) {
+	d = d.In(p.Workspace)
 	if m, ok := e.Content.(channels.Moved); ok { // nobody's act: the platform says so, whoever stands beside it
 		w, err := d.moveRoom(ctx, e.Where, m.To, p)
 		return Judgement{Do: Ignore, Reason: "conversation moved", State: w}, err
@@ -69,7 +70,7 @@ func (d *Directory) Judge(ctx context.Context, e channels.Event, p Policy) (Judg
 func (d *Directory) who(ctx context.Context, e channels.Event, p Policy) (Member, error) {
 	id := e.Who.ID
 	if !p.Authenticated {
-		l, err := get[Link](ctx, d.store, linkKey(e.Where.Channel, e.Account, e.Who.ID))
+		l, err := get[Link](ctx, d, linkKey(e.Where.Channel, e.Account, e.Who.ID))
 		if errors.Is(err, ErrUnknown) {
 			return Member{}, nil
 		}
@@ -86,9 +87,16 @@ func (d *Directory) who(ctx context.Context, e channels.Event, p Policy) (Member
 }
 
 func (d *Directory) judgeDirect(ctx context.Context, e channels.Event, p Policy, m Member) (Judgement, error) {
-	if j, ok, err := d.redeem(ctx, e, p, m); ok || err != nil {
+	j, ok, missed, err := d.redeem(ctx, e, p, m)
+	if ok || err != nil {
 		return j, err
 	}
+	j, err = d.judgeSender(ctx, e, p, m)
+	j.State = append(j.State, missed...)
+	return j, err
+}
+
+func (d *Directory) judgeSender(ctx context.Context, e channels.Event, p Policy, m Member) (Judgement, error) {
 	switch {
 	case p.DM == DMDisabled || p.DM == "":
 		return ignore("direct chats are disabled"), nil
@@ -112,14 +120,20 @@ func (d *Directory) judgeRoom(ctx context.Context, e channels.Event, p Policy, m
 		return Judgement{}, err
 	}
 	if !ok {
-		return ignore("room is not on the allow-list"), nil
+		j := ignore("room is not on the allow-list")
+		j.State, err = d.sight(ctx, e, p)
+		return j, err
+	}
+	room := p.In(e.Where.Conversation)
+	if !room.lets(e.Who.ID, m.ID) {
+		return ignore("sender is not on the room's allow-list"), nil
 	}
 	id, role := m.ID, m.Role
 	if id == "" {
 		id, role = strangerID(e), scope.Guest
 	}
 	j := d.run(e, id, role)
-	if p.Mention && !addressed(e) {
+	if j.Do == Run && *room.Mention && !addressed(e) {
 		j.Do = Background
 	}
 	return j, nil
@@ -131,29 +145,21 @@ func addressed(e channels.Event) bool {
 	return press || e.Addressed
 }
 
-func (d *Directory) admitted(ctx context.Context, at channels.Address, p Policy) (bool, error) {
-	switch p.Groups {
-	case GroupsOpen:
-		return true, nil
-	case GroupsAllowlist:
-		if p.allows(string(at.Conversation)) {
-			return true, nil
-		}
-		e, err := d.store.Get(ctx, space, roomKey(at))
-		return e.Version > 0, err
-	}
-	return false, nil
-}
-
+// run lets an event act, if the role of whoever is behind it may.
 func (d *Directory) run(e channels.Event, member string, role scope.Role) Judgement {
+	if !role.May(scope.Speak) {
+		return ignore("role may not speak")
+	}
 	return Judgement{Do: Run, Scope: scope.New(scope.Principal{
 		Workspace: d.workspace, Channel: string(e.Where.Channel), Account: string(e.Account),
 		Conversation: e.Where.Order(), Member: member, Role: role, Direct: e.Room.Direct,
 	})}
 }
 
-// strangerID names somebody who is let in without being a member. The prefix
-// keeps it apart from every member's id.
+// strangerPrefix keeps those who are let in without being a member apart from
+// every member's id.
+const strangerPrefix = "sender:"
+
 func strangerID(e channels.Event) string {
-	return "sender:" + linkKey(e.Where.Channel, e.Account, e.Who.ID)[len("link/"):]
+	return strangerPrefix + linkKey(e.Where.Channel, e.Account, e.Who.ID)[len("link/"):]
 }

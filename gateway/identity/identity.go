@@ -2,8 +2,11 @@
 // and holds the one gate through which every kind of event passes.
 //
 // A sender is known by its immutable id on a channel, never by a name. It
-// becomes a member by a start link, by a pairing code that somebody in charge
-// approves, or, on the console, by having logged in.
+// becomes a member by an invitation, by a pairing code that somebody in charge
+// approves, by a code that a member sends from their other account, or, on the
+// console, by having logged in.
+//
+// Every row lies under its workspace, and every method works in one workspace.
 package identity
 
 import (
@@ -14,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -24,76 +28,54 @@ import (
 // space holds everything that this package keeps.
 const space = "identity"
 
-// OwnerID is the member who is made at the first run.
+// OwnerID is the member who is made at the first run, in the home.
 const OwnerID = "owner"
 
 // ErrUnknown: no such member, request or code.
 var ErrUnknown = errors.New("not known here")
 
-// Member is a person in the workspace.
-type Member struct {
-	ID      string     `json:"id"`
-	Name    string     `json:"name"`
-	Role    scope.Role `json:"role"`
-	Created time.Time  `json:"created"`
-}
-
-// Link says which member a sender is.
-type Link struct {
-	Channel channels.ID        `json:"channel"`
-	Account channels.AccountID `json:"account,omitempty"`
-	Sender  string             `json:"sender"`
-	Name    string             `json:"name,omitempty"` // for show
-	Member  string             `json:"member"`
-	At      time.Time          `json:"at"`
-	How     string             `json:"how"` // start-link, pairing
-}
+// ErrForbidden: the member's role does not allow it.
+var ErrForbidden = errors.New("identity: the role of whoever asks does not allow this")
 
 // Directory knows the members of one workspace and who is who. It is safe for
 // concurrent use.
 type Directory struct {
 	store     kv.Store
+	home      string
 	workspace string
 	now       func() time.Time
 	log       *slog.Logger
 }
 
-// Open reads the directory and makes the owner if there is none yet.
-func Open(ctx context.Context, store kv.Store, workspace string, now func() time.Time, log *slog.Logger) (*Directory, error) {
-	d := &Directory{store: store, workspace: workspace, now: now, log: log}
+// Open reads the directory of the workspace that is there from the start, and
+// makes its owner if it never had one.
+func Open(ctx context.Context, store kv.Store, home string, now func() time.Time, log *slog.Logger) (*Directory, error) {
+	d := &Directory{store: store, home: home, workspace: home, now: now, log: log}
 	owner := Member{ID: OwnerID, Name: "Owner", Role: scope.Owner, Created: now()}
-	err := store.Write(ctx, kv.Write{Space: space, Key: memberKey(OwnerID), If: kv.Absent, Value: encode(owner)})
+	err := store.Write(ctx, d.founding(owner)...)
 	if err != nil && !errors.Is(err, kv.ErrConflict) {
 		return nil, fmt.Errorf("make the owner: %w", err)
 	}
 	return d, nil
 }
 
+// In is the directory of another workspace; "" means the one that is there from
+// the start. That there is such a workspace is not checked: one that does not
+// exist has no members, and nobody can do anything in it.
+func (d *Directory) In(workspace string) *Directory {
+	other := *d
+	if other.workspace = workspace; workspace == "" {
+		other.workspace = d.home
+	}
+	return &other
+}
+
 // Workspace is the id of the workspace that this directory is of.
 func (d *Directory) Workspace() string { return d.workspace }
 
-// Member looks a member up; ErrUnknown when there is none.
-func (d *Directory) Member(ctx context.Context, id string) (Member, error) {
-	return get[Member](ctx, d.store, memberKey(id))
-}
-
-// Members lists everybody.
-func (d *Directory) Members(ctx context.Context) ([]Member, error) {
-	return list[Member](ctx, d.store, "member/")
-}
-
-// Links lists who is known as whom.
-func (d *Directory) Links(ctx context.Context) ([]Link, error) {
-	return list[Link](ctx, d.store, "link/")
-}
-
-// Unlink makes a sender unknown again, from its next event on.
-func (d *Directory) Unlink(ctx context.Context, by scope.Scope, l Link) error {
-	if !d.administers(by) {
-		return ErrForbidden
-	}
-	return d.store.Write(ctx, kv.Write{Space: space, Key: linkKey(l.Channel, l.Account, l.Sender)})
-}
+// Home is the id of the workspace that is there from the start. Its owners and
+// admins look after the installation: channels, models, dead letters.
+func (d *Directory) Home() string { return d.home }
 
 // Operator mints the scope of a member who acts outside any channel: on the
 // console or on the command line of the machine.
@@ -105,38 +87,100 @@ func (d *Directory) Operator(ctx context.Context, member string) (scope.Scope, e
 	return scope.New(scope.Principal{Workspace: d.workspace, Member: m.ID, Role: m.Role}), nil
 }
 
+// Anywhere is Operator for a member of whichever workspace: no two have a member
+// of the same id.
+func (d *Directory) Anywhere(ctx context.Context, member string) (scope.Scope, error) {
+	s, err := d.Operator(ctx, member)
+	if !errors.Is(err, ErrUnknown) {
+		return s, err
+	}
+	all, err := d.Workspaces(ctx)
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	for _, w := range all {
+		if w.Ending {
+			continue
+		}
+		if s, err := d.In(w.ID).Operator(ctx, member); !errors.Is(err, ErrUnknown) {
+			return s, err
+		}
+	}
+	return scope.Scope{}, ErrUnknown
+}
+
+// Machine mints the scope of whoever controls the machine that the gateway runs
+// on. They act as the owner who has been one for longest.
+func (d *Directory) Machine(ctx context.Context) (scope.Scope, error) {
+	o, _, err := d.owners(ctx)
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	for _, id := range o.IDs {
+		if s, err := d.Operator(ctx, id); err == nil && s.Role() == scope.Owner {
+			return s, nil
+		}
+	}
+	return scope.Scope{}, fmt.Errorf("workspace %q: %w", d.workspace, ErrUnknown)
+}
+
+// Stands reports whether a scope that was minted earlier would be minted again:
+// its member is still one, with the same role. Whoever is let in without being a
+// member is asked anew with each event, and stands until then.
+func (d *Directory) Stands(ctx context.Context, s scope.Scope) (bool, error) {
+	if strings.HasPrefix(s.Member(), strangerPrefix) {
+		return true, nil
+	}
+	m, err := d.In(s.Workspace()).Member(ctx, s.Member())
+	if errors.Is(err, ErrUnknown) {
+		return false, nil
+	}
+	return err == nil && m.Role == s.Role(), err
+}
+
+// Confirm checks that a scope still has a right, as the member stands now, and
+// fails with ErrForbidden when it has not.
+func (d *Directory) Confirm(ctx context.Context, by scope.Scope, right scope.Right) error {
+	if !by.Valid() || !by.Role().May(right) {
+		return ErrForbidden
+	}
+	m, err := d.In(by.Workspace()).Member(ctx, by.Member())
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return ErrForbidden
+	case err != nil:
+		return err
+	case !m.Role.May(right):
+		return ErrForbidden
+	}
+	return nil
+}
+
 // Gateway mints the scope in which the gateway itself uses what the operator's
 // configuration names: a channel's token, a model's key.
 func (d *Directory) Gateway() scope.Scope {
 	return scope.New(scope.Principal{Workspace: d.workspace, Member: "gateway", Role: scope.Service})
 }
 
-// AllowRoom admits a room that is not on the allow-list.
-func (d *Directory) AllowRoom(ctx context.Context, by scope.Scope, at channels.Address) error {
-	if !d.administers(by) {
-		return ErrForbidden
-	}
-	return d.store.Write(ctx, kv.Write{Space: space, Key: roomKey(at), Value: []byte("{}")})
-}
-
-// moveRoom carries an admission over to a room's new id, also that of a list
-// that still names the old one.
-func (d *Directory) moveRoom(ctx context.Context, at channels.Address, to channels.ConversationID, p Policy) ([]kv.Write, error) {
-	if p.Groups != GroupsAllowlist || to == "" {
-		return nil, nil
-	}
-	ok, err := d.admitted(ctx, at, p)
-	if err != nil || !ok {
-		return nil, err
-	}
-	next := at
-	next.Conversation = to
-	return []kv.Write{{Space: space, Key: roomKey(next), Value: []byte("{}")}}, nil
+// may reports whether a scope has a right in this workspace.
+func (d *Directory) may(by scope.Scope, right scope.Right) bool {
+	return by.Valid() && by.Workspace() == d.workspace && by.Role().May(right)
 }
 
 // administers reports whether a scope may change this workspace.
-func (d *Directory) administers(by scope.Scope) bool {
-	return by.Workspace() == d.workspace && by.Role().Administers()
+func (d *Directory) administers(by scope.Scope) bool { return d.may(by, scope.Administer) }
+
+// key puts a row into this workspace.
+func (d *Directory) key(of string) string { return url.PathEscape(d.workspace) + "/" + of }
+
+// set makes the write of a row of this workspace.
+func (d *Directory) set(key string, cond int64, v any) kv.Write {
+	return kv.Write{Space: space, Key: d.key(key), If: cond, Value: encode(v)}
+}
+
+// unset makes the write that deletes a row of this workspace.
+func (d *Directory) unset(key string, cond int64) kv.Write {
+	return kv.Write{Space: space, Key: d.key(key), If: cond}
 }
 
 func memberKey(id string) string { return "member/" + url.PathEscape(id) }
@@ -145,8 +189,10 @@ func linkKey(c channels.ID, a channels.AccountID, sender string) string {
 	return "link/" + url.PathEscape(string(c)) + "/" + url.PathEscape(string(a)) + "/" + url.PathEscape(sender)
 }
 
+func roomsOf(c channels.ID) string { return "room/" + url.PathEscape(string(c)) + "/" }
+
 func roomKey(at channels.Address) string {
-	return "room/" + url.PathEscape(string(at.Channel)) + "/" + url.PathEscape(string(at.Account)) + "/" + url.PathEscape(string(at.Conversation))
+	return roomsOf(at.Channel) + url.PathEscape(string(at.Account)) + "/" + url.PathEscape(string(at.Conversation))
 }
 
 func encode(v any) []byte {
@@ -157,14 +203,23 @@ func encode(v any) []byte {
 	return b
 }
 
-func get[T any](ctx context.Context, r kv.Reader, key string) (T, error) {
-	v, _, err := getVersion[T](ctx, r, key)
+func decodeWorkspace(e kv.Entry) (Workspace, error) {
+	var w Workspace
+	if err := json.Unmarshal(e.Value, &w); err != nil {
+		return w, fmt.Errorf("identity: workspace %s: %w", e.Key, err)
+	}
+	return w, nil
+}
+
+// get reads a row of this workspace; ErrUnknown when there is none.
+func get[T any](ctx context.Context, d *Directory, key string) (T, error) {
+	v, _, err := getVersion[T](ctx, d, key)
 	return v, err
 }
 
-func getVersion[T any](ctx context.Context, r kv.Reader, key string) (T, int64, error) {
+func getVersion[T any](ctx context.Context, d *Directory, key string) (T, int64, error) {
 	var v T
-	e, err := r.Get(ctx, space, key)
+	e, err := d.store.Get(ctx, space, d.key(key))
 	switch {
 	case err != nil:
 		return v, 0, err
@@ -172,25 +227,33 @@ func getVersion[T any](ctx context.Context, r kv.Reader, key string) (T, int64, 
 		return v, 0, ErrUnknown
 	}
 	if err := json.Unmarshal(e.Value, &v); err != nil {
-		return v, 0, fmt.Errorf("identity: %s: %w", key, err)
+		return v, 0, fmt.Errorf("identity: %s: %w", e.Key, err)
 	}
 	return v, e.Version, nil
 }
 
-func list[T any](ctx context.Context, r kv.Reader, prefix string) ([]T, error) {
-	var all []T
+// row is a value with the key it was found under, workspace included.
+type row[T any] struct {
+	key     string
+	version int64
+	value   T
+}
+
+// rows reads everything of this workspace under a prefix, in order of the keys.
+func rows[T any](ctx context.Context, d *Directory, prefix string) ([]row[T], error) {
+	var all []row[T]
 	after := ""
 	for {
-		page, err := r.List(ctx, space, prefix, after, 0)
+		page, err := d.store.List(ctx, space, d.key(prefix), after, 0)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range page {
-			var v T
-			if err := json.Unmarshal(e.Value, &v); err != nil {
+			r := row[T]{key: e.Key, version: e.Version}
+			if err := json.Unmarshal(e.Value, &r.value); err != nil {
 				return nil, fmt.Errorf("identity: %s: %w", e.Key, err)
 			}
-			all = append(all, v)
+			all = append(all, r)
 			after = e.Key
 		}
 		if len(page) == 0 {
@@ -198,6 +261,18 @@ func list[T any](ctx context.Context, r kv.Reader, prefix string) ([]T, error) {
 		}
 	}
 }
+
+func list[T any](ctx context.Context, d *Directory, prefix string) ([]T, error) {
+	all, err := rows[T](ctx, d, prefix)
+	var values []T
+	for _, r := range all {
+		values = append(values, r.value)
+	}
+	return values, err
+}
+
+// forget makes the write that deletes a row, unless it has changed since.
+func (r row[T]) forget() kv.Write { return kv.Write{Space: space, Key: r.key, If: r.version} }
 
 // alphabet has no 0, O, 1 and I, which people confuse.
 const alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"

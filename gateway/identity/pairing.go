@@ -2,9 +2,12 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,25 +27,40 @@ const (
 	statusPassed = "approved" // the link stands; parked events are being released
 )
 
-// Pairing is a stranger's request to be let in.
+// Pairing is a stranger's request to be let in. The code that the stranger was
+// told is not in it, only its hash.
 type Pairing struct {
-	Code    string             `json:"code"`
-	Where   channels.Address   `json:"where"`
-	Account channels.AccountID `json:"account,omitempty"`
-	Who     channels.Sender    `json:"who"`
-	Created time.Time          `json:"created"`
-	Expires time.Time          `json:"expires"`
-	Status  string             `json:"status"`
-	Waiting int                `json:"waiting"` // events that are parked
+	ID        string             `json:"id"` // for show and for deciding; it is no secret
+	Workspace string             `json:"workspace"`
+	Hash      []byte             `json:"hash,omitempty"` // nil in what is handed out
+	Where     channels.Address   `json:"where"`
+	Account   channels.AccountID `json:"account,omitempty"`
+	Who       channels.Sender    `json:"who"`
+	Created   time.Time          `json:"created"`
+	Expires   time.Time          `json:"expires"`
+	Status    string             `json:"status"`
+	Waiting   int                `json:"waiting"` // events that are parked
 }
 
 // Tag is the tag under which the stranger's events are parked.
-func (p Pairing) Tag() string { return "pairing/" + p.Code }
+func (p Pairing) Tag() string { return "pairing/" + p.ID }
 
-// asked remembers when a sender was last told something, and the open code.
+// has reports whether a code, as a person typed it, is this request's. It takes
+// as long for a wrong code as for a right one.
+func (p Pairing) has(typed string) bool {
+	h := pairHash(p.Where.Channel, p.ID, typed)
+	return len(typed) == CodeLength && subtle.ConstantTimeCompare(h, p.Hash) == 1
+}
+
+func pairHash(c channels.ID, id, code string) []byte {
+	h := sha256.Sum256([]byte("pair\x00" + url.PathEscape(string(c)) + "\x00" + id + "\x00" + code))
+	return h[:]
+}
+
+// asked remembers when a sender was last told something, and the open request.
 type asked struct {
-	At   time.Time `json:"at"`
-	Code string    `json:"code,omitempty"`
+	At time.Time `json:"at"`
+	ID string    `json:"id,omitempty"`
 }
 
 func askKey(c channels.ID, a channels.AccountID, sender string) string {
@@ -57,11 +75,11 @@ func (d *Directory) ask(ctx context.Context, e channels.Event) (Judgement, error
 	default:
 		return ignore("stranger"), nil
 	}
-	last, version, err := getVersion[asked](ctx, d.store, askKey(e.Where.Channel, e.Account, e.Who.ID))
+	last, version, err := getVersion[asked](ctx, d, askKey(e.Where.Channel, e.Account, e.Who.ID))
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return Judgement{}, err
 	}
-	if p, v, err := d.open(ctx, e.Where.Channel, last.Code); err != nil || v > 0 {
+	if p, v, err := d.open(ctx, e.Where.Channel, last.ID); err != nil || v > 0 {
 		return d.park(p, v), err
 	}
 	if d.now().Sub(last.At) < AskAgain {
@@ -70,13 +88,12 @@ func (d *Directory) ask(ctx context.Context, e channels.Event) (Judgement, error
 	return d.newPairing(ctx, e, condition(version))
 }
 
-// open returns the request of a code, if it can still be approved; else
-// version 0.
-func (d *Directory) open(ctx context.Context, c channels.ID, code string) (Pairing, int64, error) {
-	if code == "" {
+// open returns a request, if it can still be approved; else version 0.
+func (d *Directory) open(ctx context.Context, c channels.ID, id string) (Pairing, int64, error) {
+	if id == "" {
 		return Pairing{}, 0, nil
 	}
-	p, version, err := getVersion[Pairing](ctx, d.store, pairKey(c, code))
+	p, version, err := getVersion[Pairing](ctx, d, pairKey(c, id))
 	switch {
 	case errors.Is(err, ErrUnknown):
 		return Pairing{}, 0, nil
@@ -99,7 +116,7 @@ func (d *Directory) park(p Pairing, version int64) Judgement {
 	}
 	p.Waiting++
 	return Judgement{Do: Park, Tag: p.Tag(), Until: p.Expires, State: []kv.Write{
-		{Space: space, Key: pairKey(p.Where.Channel, p.Code), If: version, Value: encode(p)},
+		d.set(pairKey(p.Where.Channel, p.ID), version, p),
 	}}
 }
 
@@ -107,25 +124,27 @@ func (d *Directory) park(p Pairing, version int64) Judgement {
 func (d *Directory) newPairing(ctx context.Context, e channels.Event, asking int64) (Judgement, error) {
 	now := d.now()
 	key := askKey(e.Where.Channel, e.Account, e.Who.ID)
+	code := newCode(CodeLength)
 	p := Pairing{
-		Code: newCode(CodeLength), Where: e.Where, Account: e.Account, Who: e.Who,
+		ID: strings.ToLower(newCode(6)), Workspace: d.workspace, Where: e.Where, Account: e.Account, Who: e.Who,
 		Created: now, Expires: now.Add(CodeLife), Status: statusOpen, Waiting: 1,
 	}
+	p.Hash = pairHash(e.Where.Channel, p.ID, code)
 	place, free, err := d.freePlace(ctx, p)
 	if err != nil {
 		return Judgement{}, err
 	}
 	if !free {
 		return Judgement{Do: Answer, Reply: textBusy, State: []kv.Write{
-			{Space: space, Key: key, If: asking, Value: encode(asked{At: now})},
+			d.set(key, asking, asked{At: now}),
 		}}, nil
 	}
 	return Judgement{
-		Do: Park, Tag: p.Tag(), Until: p.Expires, Reply: fmt.Sprintf(textCode, p.Code, p.Code),
+		Do: Park, Tag: p.Tag(), Until: p.Expires, Reply: fmt.Sprintf(textCode, code, code, code),
 		State: []kv.Write{
 			place,
-			{Space: space, Key: pairKey(e.Where.Channel, p.Code), If: kv.Absent, Value: encode(p)},
-			{Space: space, Key: key, If: asking, Value: encode(asked{At: now, Code: p.Code})},
+			d.set(pairKey(e.Where.Channel, p.ID), kv.Absent, p),
+			d.set(key, asking, asked{At: now, ID: p.ID}),
 		},
 	}, nil
 }
@@ -133,7 +152,7 @@ func (d *Directory) newPairing(ctx context.Context, e channels.Event, asking int
 // place is one of the channel's places for open codes. Two strangers who ask at
 // the same moment cannot both take the last one.
 type place struct {
-	Code string `json:"code"`
+	ID string `json:"id"`
 }
 
 // freePlace makes the write that takes a place for a request.
@@ -141,16 +160,16 @@ func (d *Directory) freePlace(ctx context.Context, p Pairing) (w kv.Write, free 
 	c := p.Where.Channel
 	for i := range OpenCodes {
 		key := fmt.Sprintf("place/%s/%d", url.PathEscape(string(c)), i)
-		taken, version, err := getVersion[place](ctx, d.store, key)
+		taken, version, err := getVersion[place](ctx, d, key)
 		if err != nil && !errors.Is(err, ErrUnknown) {
 			return w, false, err
 		}
-		_, open, err := d.open(ctx, c, taken.Code)
+		_, open, err := d.open(ctx, c, taken.ID)
 		if err != nil {
 			return w, false, err
 		}
 		if open == 0 {
-			return kv.Write{Space: space, Key: key, If: condition(version), Value: encode(place{Code: p.Code})}, true, nil
+			return d.set(key, condition(version), place{ID: p.ID}), true, nil
 		}
 	}
 	return w, false, nil
@@ -166,18 +185,18 @@ func condition(version int64) int64 {
 
 const (
 	textCode = "Hello! I do not know you yet. Your code is `%s`. Pass it on to the person who runs this bot; " +
-		"they let you in with `gatehouse pair approve %s` or in the console. " +
+		"they let you in with `/approve %s` in their own chat with me, with `gatehouse pair approve %s`, or in the console. " +
 		"I keep your message and answer it as soon as they do. The code lasts one hour."
 	textBusy = "Hello! I do not know you yet, and several people are waiting to be let in already. Please try again in an hour."
 )
 
-func pairKey(c channels.ID, code string) string {
-	return "pair/" + url.PathEscape(string(c)) + "/" + code
+func pairKey(c channels.ID, id string) string {
+	return "pair/" + url.PathEscape(string(c)) + "/" + id
 }
 
-// Pairings lists the open requests, oldest first, and forgets expired ones.
+// Pairings lists the open requests, and forgets expired ones.
 func (d *Directory) Pairings(ctx context.Context) ([]Pairing, error) {
-	all, err := list[Pairing](ctx, d.store, "pair/")
+	all, err := list[Pairing](ctx, d, "pair/")
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +205,7 @@ func (d *Directory) Pairings(ctx context.Context) ([]Pairing, error) {
 		switch {
 		case p.Status != statusOpen:
 		case d.now().Before(p.Expires):
+			p.Hash = nil
 			open = append(open, p)
 		default:
 			if err := d.Forget(ctx, p); err != nil {
@@ -196,80 +216,78 @@ func (d *Directory) Pairings(ctx context.Context) ([]Pairing, error) {
 	return open, nil
 }
 
-// Passed lists the requests that were approved but whose events may not have
-// been released, because the process died in between.
+// Passed lists the requests, of all workspaces, that were approved but whose
+// events may not have been released, because the process died in between.
 func (d *Directory) Passed(ctx context.Context) ([]Pairing, error) {
-	all, err := list[Pairing](ctx, d.store, "pair/")
-	if err != nil {
-		return nil, err
-	}
-	var passed []Pairing
-	for _, p := range all {
-		if p.Status == statusPassed {
-			passed = append(passed, p)
-		}
-	}
-	return passed, nil
+	all, err := everywhere(ctx, d, func(d *Directory) ([]Pairing, error) { return list[Pairing](ctx, d, "pair/") })
+	return slices.DeleteFunc(all, func(p Pairing) bool { return p.Status != statusPassed }), err
 }
 
-// Approve links the sender behind a code to a new member, on the word of
-// somebody who administers. The caller then releases what is parked under the
-// request's tag and calls Forget; doing either twice is harmless.
-func (d *Directory) Approve(ctx context.Context, by scope.Scope, code string) (Pairing, error) {
-	p, version, err := d.pending(ctx, by, code)
+// Approve links the sender of a request to a new member, on the word of somebody
+// who approves. ref is the code that the sender was told, or the request's id.
+// The caller then releases what is parked under the request's tag and calls
+// Forget; doing either twice is harmless.
+func (d *Directory) Approve(ctx context.Context, by scope.Scope, ref string) (Pairing, error) {
+	p, version, err := d.pending(ctx, by, ref)
 	if err != nil {
 		return Pairing{}, err
 	}
-	p.Status = statusPassed
-	passed := kv.Write{Space: space, Key: pairKey(p.Where.Channel, p.Code), If: version, Value: encode(p)}
-	_, err = get[Link](ctx, d.store, linkKey(p.Where.Channel, p.Account, p.Who.ID))
+	p.Status, p.Hash = statusPassed, nil
+	passed := d.set(pairKey(p.Where.Channel, p.ID), version, p)
+	_, err = get[Link](ctx, d, linkKey(p.Where.Channel, p.Account, p.Who.ID))
 	switch {
 	case err == nil: // linked meanwhile, perhaps as somebody with more rights
 		return p, d.store.Write(ctx, passed)
 	case !errors.Is(err, ErrUnknown):
 		return Pairing{}, err
 	}
-	m := Member{ID: "m-" + strings.ToLower(newCode(12)), Name: p.Who.Name, Role: scope.Ordinary, Created: d.now()}
+	m := Member{ID: newMemberID(), Name: nameOf("", p.Who), Role: scope.Ordinary, Created: d.now()}
 	l := Link{Channel: p.Where.Channel, Account: p.Account, Sender: p.Who.ID, Name: p.Who.Name, Member: m.ID, At: d.now(), How: "pairing"}
 	err = d.store.Write(ctx, passed,
-		kv.Write{Space: space, Key: memberKey(m.ID), If: kv.Absent, Value: encode(m)},
-		kv.Write{Space: space, Key: linkKey(l.Channel, l.Account, l.Sender), If: kv.Absent, Value: encode(l)},
+		d.set(memberKey(m.ID), kv.Absent, m),
+		d.set(linkKey(l.Channel, l.Account, l.Sender), kv.Absent, l),
 	)
 	return p, err
 }
 
 // Deny refuses a request. The caller discards what is parked under its tag. The
 // sender is not asked again within the hour.
-func (d *Directory) Deny(ctx context.Context, by scope.Scope, code string) (Pairing, error) {
-	p, version, err := d.pending(ctx, by, code)
+func (d *Directory) Deny(ctx context.Context, by scope.Scope, ref string) (Pairing, error) {
+	p, version, err := d.pending(ctx, by, ref)
 	if err != nil {
 		return Pairing{}, err
 	}
-	return p, d.store.Write(ctx, kv.Write{Space: space, Key: pairKey(p.Where.Channel, p.Code), If: version})
+	p.Hash = nil
+	return p, d.store.Write(ctx, d.unset(pairKey(p.Where.Channel, p.ID), version))
 }
 
 // Forget removes a request that is done with.
 func (d *Directory) Forget(ctx context.Context, p Pairing) error {
-	return d.store.Write(ctx, kv.Write{Space: space, Key: pairKey(p.Where.Channel, p.Code)})
+	d = d.In(p.Workspace)
+	return d.store.Write(ctx, d.unset(pairKey(p.Where.Channel, p.ID), 0))
 }
 
-// ErrForbidden: the member's role does not allow it.
-var ErrForbidden = errors.New("identity: only the owner or an admin may do this")
-
-func (d *Directory) pending(ctx context.Context, by scope.Scope, code string) (Pairing, int64, error) {
-	if !d.administers(by) {
+// pending finds an open request. Every one is compared, whichever it is.
+func (d *Directory) pending(ctx context.Context, by scope.Scope, ref string) (Pairing, int64, error) {
+	if !d.may(by, scope.Approve) {
 		return Pairing{}, 0, ErrForbidden
 	}
-	code = strings.ToUpper(strings.TrimSpace(code))
-	all, err := list[Pairing](ctx, d.store, "pair/")
+	ref = strings.TrimSpace(ref)
+	typed := strings.ToUpper(strings.ReplaceAll(ref, "-", ""))
+	all, err := rows[Pairing](ctx, d, "pair/")
 	if err != nil {
 		return Pairing{}, 0, err
 	}
-	for _, p := range all {
-		if p.Code != code || p.Status != statusOpen || !d.now().Before(p.Expires) {
-			continue
+	found, version := Pairing{}, int64(0)
+	for _, r := range all {
+		p := r.value
+		meant := p.has(typed) || p.ID == strings.ToLower(ref)
+		if meant && p.Status == statusOpen && d.now().Before(p.Expires) {
+			found, version = p, r.version
 		}
-		return getVersion[Pairing](ctx, d.store, pairKey(p.Where.Channel, p.Code))
 	}
-	return Pairing{}, 0, fmt.Errorf("code %q: %w, or it has expired", code, ErrUnknown)
+	if version == 0 {
+		return Pairing{}, 0, fmt.Errorf("code %q: %w, or it has expired", ref, ErrUnknown)
+	}
+	return found, version, nil
 }

@@ -1,6 +1,10 @@
 package identity
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
 
 // DM says who may write to the bot in a direct chat. The zero DM admits nobody.
 type DM string
@@ -25,13 +29,47 @@ const (
 
 // Policy is what a channel's configuration says about who is let in.
 type Policy struct {
-	DM      DM
-	Groups  Groups
-	Mention bool     // in rooms, answer only when addressed
-	Allow   []string // immutable ids of senders and of conversations; empty allows nobody
+	Workspace string // that the channel belongs to; "": the home
+	DM        DM
+	Groups    Groups
+	Mention   bool     // in rooms, answer only when addressed
+	Allow     []string // immutable ids of senders and of conversations; empty allows nobody
+	// Rooms holds what is different in single rooms, by the id of the
+	// conversation. A room that is named here is admitted.
+	Rooms map[channels.ConversationID]RoomPolicy
 	// Authenticated is set for a channel whose sender ids are member ids that
 	// the gateway itself has verified: the console.
 	Authenticated bool
 }
 
+// RoomPolicy is what the configuration says about one room. The zero RoomPolicy
+// changes nothing.
+type RoomPolicy struct {
+	Mention      *bool    // nil: as in the channel
+	Allow        []string // ids of senders and members who may use the bot there; nil: everybody in the room; empty: nobody
+	Model        string   // the configured name that conversations there start with; "": as elsewhere
+	Instructions string   // added to those that hold everywhere
+	Tools        []string // the only ones that turns there may call; nil: as elsewhere; empty: none
+}
+
 func (p Policy) allows(id string) bool { return id != "" && slices.Contains(p.Allow, id) }
+
+// listsRoom reports whether the configuration admits a room.
+func (p Policy) listsRoom(id channels.ConversationID) bool {
+	_, named := p.Rooms[id]
+	return p.allows(string(id)) || id != "" && named
+}
+
+// In is what the configuration says about one conversation.
+func (p Policy) In(id channels.ConversationID) RoomPolicy {
+	r := p.Rooms[id]
+	if r.Mention == nil {
+		r.Mention = &p.Mention
+	}
+	return r
+}
+
+// lets reports whether somebody may use the bot in a room that is admitted.
+func (r RoomPolicy) lets(sender, member string) bool {
+	return r.Allow == nil || sender != "" && slices.Contains(r.Allow, sender) || member != "" && slices.Contains(r.Allow, member)
+}

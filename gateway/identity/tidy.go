@@ -2,42 +2,51 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 )
 
-// Tidy forgets what has run out: requests, start codes, and who asked in vain.
+// Tidy forgets, in every workspace, what has run out: requests, codes, wrong
+// codes, and who asked in vain.
 func (d *Directory) Tidy(ctx context.Context) error {
+	all, err := d.Workspaces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range all {
+		if err := d.In(w.ID).tidy(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Directory) tidy(ctx context.Context) error {
 	now := d.now()
 	if _, err := d.Pairings(ctx); err != nil { // forgets expired ones
 		return err
 	}
-	if err := tidy(ctx, d.store, "start/", func(s start) bool { return !now.Before(s.Expires) }); err != nil {
-		return err
-	}
-	return tidy(ctx, d.store, "asked/", func(a asked) bool { return now.Sub(a.At) >= max(AskAgain, CodeLife) })
+	return errors.Join(
+		tidy(ctx, d, "code/", func(c code) bool { return !now.Before(c.Expires) }),
+		tidy(ctx, d, "tries/", func(t tries) bool { return now.Sub(t.Since) >= triesReset }),
+		tidy(ctx, d, "asked/", func(a asked) bool { return now.Sub(a.At) >= max(AskAgain, CodeLife) }),
+	)
 }
 
 // tidy deletes the entries under prefix that are over, unless they change.
-func tidy[T any](ctx context.Context, store kv.Store, prefix string, over func(T) bool) error {
-	after := ""
-	for {
-		page, err := store.List(ctx, space, prefix, after, 0)
-		if err != nil || len(page) == 0 {
+func tidy[T any](ctx context.Context, d *Directory, prefix string, over func(T) bool) error {
+	all, err := rows[T](ctx, d, prefix)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if !over(r.value) {
+			continue
+		}
+		if err := d.store.Write(ctx, r.forget()); err != nil && !errors.Is(err, kv.ErrConflict) {
 			return err
 		}
-		for _, e := range page {
-			after = e.Key
-			var v T
-			if json.Unmarshal(e.Value, &v) != nil || !over(v) {
-				continue
-			}
-			err := store.Write(ctx, kv.Write{Space: space, Key: e.Key, If: e.Version})
-			if err != nil && !errors.Is(err, kv.ErrConflict) {
-				return err
-			}
-		}
 	}
+	return nil
 }

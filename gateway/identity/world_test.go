@@ -3,6 +3,7 @@ package identity_test
 import (
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func (w *world) put(key string, v any) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.Write(w.t.Context(), kv.Write{Space: "identity", Key: key, Value: b}); err != nil {
+	if err := w.store.Write(w.t.Context(), kv.Write{Space: "identity", Key: "main/" + key, Value: b}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -72,7 +73,7 @@ func (w *world) owner() scope.Scope {
 
 // as mints the scope of a new member with a role, or in another workspace.
 func (w *world) as(role scope.Role, workspace string) scope.Scope {
-	return scope.New(scope.Principal{Workspace: workspace, Member: "m-" + string(role), Role: role})
+	return scope.New(scope.Principal{Workspace: workspace, Member: "by-" + string(role), Role: role})
 }
 
 func (w *world) judge(e channels.Event, p identity.Policy) identity.Judgement {
@@ -105,13 +106,13 @@ func (w *world) expect(e channels.Event, p identity.Policy, want verdict) {
 // keys lists what the directory keeps under a prefix.
 func (w *world) keys(prefix string) []string {
 	w.t.Helper()
-	rows, err := w.store.List(w.t.Context(), "identity", prefix, "", 0)
+	rows, err := w.store.List(w.t.Context(), "identity", "main/"+prefix, "", 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var out []string
 	for _, r := range rows {
-		out = append(out, r.Key)
+		out = append(out, strings.TrimPrefix(r.Key, "main/"))
 	}
 	return out
 }

@@ -86,7 +86,11 @@ func (a *Admin) NewLink(ctx context.Context) (string, error) {
 	if err := a.o.Book.Sweep(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, kv.ErrConflict) {
 		a.o.Log.Warn("forget old logins", "err", err)
 	}
-	token, err := a.o.Book.Invite(ctx, identity.OwnerID)
+	by, err := a.o.Directory.Machine(ctx)
+	if err != nil {
+		return "", fmt.Errorf("make a login link: %w", err)
+	}
+	token, err := a.o.Book.Invite(ctx, by.Member())
 	if err != nil {
 		return "", fmt.Errorf("make a login link: %w", err)
 	}
@@ -124,8 +128,8 @@ func (a *Admin) who(r *http.Request) (scope.Scope, error) {
 		if err != nil {
 			return scope.Scope{}, err
 		}
-		by, err := a.o.Directory.Operator(r.Context(), member)
-		if errors.Is(err, identity.ErrUnknown) {
+		by, err := a.o.Directory.Anywhere(r.Context(), member)
+		if errors.Is(err, identity.ErrUnknown) || err == nil && !by.Role().May(scope.Console) {
 			return scope.Scope{}, login.ErrNobody
 		}
 		return by, err
@@ -177,7 +181,7 @@ func (a *Admin) chat(w http.ResponseWriter, r *http.Request, by scope.Scope) {
 		say(w, http.StatusServiceUnavailable, "The chat is not running yet. Try again in a moment.")
 		return
 	}
-	m, err := a.o.Directory.Member(r.Context(), by.Member())
+	m, err := a.o.Directory.In(by.Workspace()).Member(r.Context(), by.Member())
 	if err != nil {
 		a.fault(w, r, err)
 		return

@@ -370,7 +370,7 @@ func TestMetricsAreForThisMachine(t *testing.T) {
 func TestMembersWhoDoNotAdminister(t *testing.T) {
 	h := newHouse(t, echo)
 	b, _ := json.Marshal(identity.Member{ID: "m-1", Name: "Mia", Role: scope.Ordinary})
-	if err := h.bus.Write(t.Context(), kv.Write{Space: "identity", Key: "member/m-1", Value: b}); err != nil {
+	if err := h.bus.Write(t.Context(), kv.Write{Space: "identity", Key: "main/member/m-1", Value: b}); err != nil {
 		t.Fatal(err)
 	}
 	h.logins = []ingress.Authenticator{byHeader{}}
@@ -541,10 +541,10 @@ func TestDeadLettersHideReplyTokens(t *testing.T) {
 	c := h.loggedIn()
 	var asked []identity.Pairing
 	wait(t, "a request to be let in", func() bool {
-		asked, _ = h.gw.Pairings(t.Context())
+		asked, _ = h.dir.Pairings(t.Context())
 		return len(asked) == 1
 	})
-	h.post(c, "/people/"+asked[0].Code+"/approve", nil)
+	h.post(c, "/people/"+asked[0].ID+"/approve", nil)
 	var seq string
 	wait(t, "a dead letter", func() bool {
 		_, after, ok := strings.Cut(h.get(c, "/dead").Body, `href="/dead/`)

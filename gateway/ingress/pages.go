@@ -112,7 +112,7 @@ func boosted(children ...Node) Node {
 // frame is the navigation, with what waits for the member.
 func (a *Admin) frame(ctx context.Context, by scope.Scope, active string) web.Frame {
 	f := web.Frame{Active: active, Who: by.Member(), Version: a.o.Version, Nav: []web.Entry{{Href: "/chat", Label: "Chat", Icon: web.Chat}}}
-	if m, err := a.o.Directory.Member(ctx, by.Member()); err == nil {
+	if m, err := a.o.Directory.In(by.Workspace()).Member(ctx, by.Member()); err == nil {
 		f.Who = m.Name
 	}
 	if !by.Role().Administers() {

@@ -45,10 +45,10 @@ func (a *Admin) requests(asked []identity.Pairing) Node {
 		return web.Empty(web.People, "Nobody is waiting", "When somebody new writes to the bot, they get a code and appear here. What they wrote is answered as soon as you let them in.")
 	}
 	return Ul(Class("list"), Map(asked, func(p identity.Pairing) Node {
-		at := "/people/" + url.PathEscape(p.Code)
+		at := "/people/" + url.PathEscape(p.ID)
 		return Li(
 			Div(Class("what"),
-				Strong(Text(name(p)), Code(Text(p.Code))),
+				Strong(Text(name(p)), Code(Text(p.Who.ID))),
 				Small(Textf("on %s · asked ", p.Where.Channel), web.Ago(p.Created, a.o.Now())),
 			),
 			Div(Class("actions"),

@@ -88,17 +88,26 @@ type Options struct {
 }
 
 // Operator carries out what the person in charge asks for. Each method takes
-// the scope of who asks, and refuses those who do not administer.
+// the scope of who asks, and refuses those whose role does not allow it. What
+// concerns people and secrets happens in the workspace of the scope; what
+// concerns the installation is for those who administer its home.
 type Operator struct{ o Options }
 
 // New makes an operator.
 func New(o Options) *Operator { return &Operator{o: o} }
 
+// allow lets those through who administer the installation.
 func (p *Operator) allow(by scope.Scope) error {
-	if by.Workspace() != p.o.Directory.Workspace() || !by.Role().Administers() {
+	if by.Workspace() != p.o.Directory.Home() || !by.Role().Administers() {
 		return identity.ErrForbidden
 	}
 	return nil
+}
+
+// may lets those through who have a right in their own workspace, as they stand
+// now.
+func (p *Operator) may(ctx context.Context, by scope.Scope, right scope.Right) error {
+	return p.o.Directory.Confirm(ctx, by, right)
 }
 
 // Status is how everything is.
@@ -132,37 +141,6 @@ func (p *Operator) Status(ctx context.Context, by scope.Scope) (Status, error) {
 		}
 	}
 	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models()}, nil
-}
-
-// Pairings lists who asks to be let in.
-func (p *Operator) Pairings(ctx context.Context, by scope.Scope) ([]identity.Pairing, error) {
-	if err := p.allow(by); err != nil {
-		return nil, err
-	}
-	return p.o.Gateway.Pairings(ctx)
-}
-
-// Approve lets a stranger in; what they wrote is answered at once.
-func (p *Operator) Approve(ctx context.Context, by scope.Scope, code string) (identity.Pairing, error) {
-	return p.o.Gateway.ApprovePairing(ctx, by, code)
-}
-
-// Deny refuses a stranger.
-func (p *Operator) Deny(ctx context.Context, by scope.Scope, code string) (identity.Pairing, error) {
-	return p.o.Gateway.DenyPairing(ctx, by, code)
-}
-
-// People lists the members and who is known as whom.
-func (p *Operator) People(ctx context.Context, by scope.Scope) ([]identity.Member, []identity.Link, error) {
-	if err := p.allow(by); err != nil {
-		return nil, nil, err
-	}
-	members, err := p.o.Directory.Members(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	links, err := p.o.Directory.Links(ctx)
-	return members, links, err
 }
 
 // Letter is a dead record, for people.
@@ -408,7 +386,7 @@ func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adap
 		return Added{}, err
 	}
 	out := Added{ID: id, Identity: who, Live: p.o.Running}
-	if code, err := p.o.Directory.StartCode(ctx, by, by.Member()); err == nil {
+	if code, err := p.directory(by).StartCode(ctx, by, by.Member()); err == nil {
 		out.Link, _ = p.startLink(ctx, c, code)
 	}
 	return out, nil
@@ -441,24 +419,6 @@ func (p *Operator) ProbeChannel(ctx context.Context, by scope.Scope, id channels
 		}
 	}
 	return channels.Identity{}, fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
-}
-
-// StartLink makes a new link that makes whoever taps Start the asking member.
-func (p *Operator) StartLink(ctx context.Context, by scope.Scope, id channels.ID) (string, error) {
-	if err := p.allow(by); err != nil {
-		return "", err
-	}
-	for _, c := range p.o.Settings.Channels() {
-		if c.ID != id {
-			continue
-		}
-		code, err := p.o.Directory.StartCode(ctx, by, by.Member())
-		if err != nil {
-			return "", err
-		}
-		return p.startLink(ctx, c, code)
-	}
-	return "", fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
 }
 
 // MaxSecret bounds what is read as a secret's value.

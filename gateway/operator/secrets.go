@@ -12,9 +12,12 @@ import (
 
 // maySecret says whether somebody may look after a secret: who administers, and
 // every member after those that are the member's own.
-func (p *Operator) maySecret(by scope.Scope, name string) error {
-	own := p.member(by) && vault.Meta{Name: name}.Member() == by.Member()
-	if err := p.allow(by); err != nil && !own {
+func (p *Operator) maySecret(ctx context.Context, by scope.Scope, name string) error {
+	right := scope.Administer
+	if (vault.Meta{Name: name}).Member() == by.Member() {
+		right = scope.Console // every member has secrets of their own
+	}
+	if err := p.may(ctx, by, right); err != nil {
 		return err
 	}
 	if err := vault.CheckSecret(name); err != nil {
@@ -23,18 +26,9 @@ func (p *Operator) maySecret(by scope.Scope, name string) error {
 	return nil
 }
 
-// member reports whether somebody can have secrets of their own here.
-func (p *Operator) member(by scope.Scope) bool {
-	switch by.Role() {
-	case scope.Owner, scope.Admin, scope.Approver, scope.Ordinary:
-		return by.Workspace() == p.o.Directory.Workspace()
-	}
-	return false
-}
-
 // Secrets lists what the vault holds, without values.
 func (p *Operator) Secrets(ctx context.Context, by scope.Scope) ([]vault.Meta, error) {
-	if err := p.allow(by); err != nil {
+	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return nil, err
 	}
 	return p.o.Vault.List(ctx, by.Workspace())
@@ -42,8 +36,8 @@ func (p *Operator) Secrets(ctx context.Context, by scope.Scope) ([]vault.Meta, e
 
 // OwnSecrets lists the asking member's own, without values.
 func (p *Operator) OwnSecrets(ctx context.Context, by scope.Scope) ([]vault.Meta, error) {
-	if !p.member(by) {
-		return nil, identity.ErrForbidden
+	if err := p.may(ctx, by, scope.Console); err != nil {
+		return nil, err
 	}
 	all, err := p.o.Vault.List(ctx, by.Workspace())
 	return slices.DeleteFunc(all, func(m vault.Meta) bool { return m.Member() != by.Member() }), err
@@ -58,7 +52,7 @@ type SecretSetting struct {
 
 // SetSecret stores a value and returns a warning where it is unwisely short.
 func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, value []byte, to SecretSetting) (string, error) {
-	if err := p.maySecret(by, name); err != nil {
+	if err := p.maySecret(ctx, by, name); err != nil {
 		return "", err
 	}
 	if to.Format != nil {
@@ -73,7 +67,7 @@ func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, v
 // RotateSecret gives an existing secret a new value. What it is for stays, and
 // the leases on the old value end.
 func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string, value []byte) (string, error) {
-	if err := p.maySecret(by, name); err != nil {
+	if err := p.maySecret(ctx, by, name); err != nil {
 		return "", err
 	}
 	stored, err := p.o.Vault.Rotate(ctx, by.Workspace(), name, func([]byte) ([]byte, error) { return slices.Clone(value), nil })
@@ -82,7 +76,7 @@ func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string
 
 // DeleteSecret removes a secret for good.
 func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string) error {
-	if err := p.maySecret(by, name); err != nil {
+	if err := p.maySecret(ctx, by, name); err != nil {
 		return err
 	}
 	return p.o.Vault.Delete(ctx, by.Workspace(), name)
@@ -90,7 +84,7 @@ func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string
 
 // GrantSecret lets turns use a secret.
 func (p *Operator) GrantSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) error {
-	if err := p.maySecret(by, name); err != nil {
+	if err := p.maySecret(ctx, by, name); err != nil {
 		return err
 	}
 	if g.Kind != forTool || g.Name == "" {
@@ -104,7 +98,7 @@ const forTool = "tool"
 
 // RevokeSecret takes a grant back, or all of them when g is empty.
 func (p *Operator) RevokeSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) error {
-	if err := p.maySecret(by, name); err != nil {
+	if err := p.maySecret(ctx, by, name); err != nil {
 		return err
 	}
 	all, err := p.o.Vault.List(ctx, by.Workspace())

@@ -15,7 +15,7 @@ import (
 func TestInvariant01MembersSecretsAreTheirOwn(t *testing.T) {
 	r := newRig(t)
 	as := func(member string, role scope.Role) scope.Scope {
-		return scope.New(scope.Principal{Workspace: "main", Member: member, Role: role})
+		return r.join(t, "main", member, role)
 	}
 	anna, ben, guest := as("m-anna", scope.Ordinary), as("m-ben", scope.Approver), as("m-guest", scope.Guest)
 	set := func(by scope.Scope, name string) error {

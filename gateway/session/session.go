@@ -142,3 +142,22 @@ func Reset(id ID, m Meta, turn int64, now time.Time) (kv.Write, error) {
 	m.After, m.Since = entryKey(id, turn, 0xffff), now
 	return Save(id, m)
 }
+
+// Erase makes the writes that delete the next rows of a workspace's sessions;
+// none when there is nothing left.
+func (b *Book) Erase(ctx context.Context, workspace string) ([]kv.Write, error) {
+	for _, space := range []string{entries, metas} {
+		rows, err := b.store.List(ctx, space, string(roomID(workspace, "")), "", 0)
+		if err != nil {
+			return nil, err
+		}
+		writes := make([]kv.Write, len(rows))
+		for i, r := range rows {
+			writes[i] = kv.Write{Space: space, Key: r.Key}
+		}
+		if len(writes) > 0 {
+			return writes, nil
+		}
+	}
+	return nil, nil
+}

@@ -8,7 +8,10 @@
 // being able to grant anything.
 package scope
 
-import "log/slog"
+import (
+	"log/slog"
+	"slices"
+)
 
 // Role ranks a member within a workspace. The zero Role may do nothing.
 type Role string
@@ -24,12 +27,48 @@ const (
 	Service  Role = "service"
 )
 
-// Administers reports whether the role may change the workspace: pair
-// people, configure channels and models, read dead letters.
-func (r Role) Administers() bool { return r == Owner || r == Admin }
+// Roles lists every role, from the most to the least powerful.
+func Roles() []Role { return []Role{Owner, Admin, Approver, Ordinary, Guest, Service} }
+
+// Right is one thing that a role may or may not do. The set is closed.
+type Right string
+
+// The rights.
+const (
+	Speak      Right = "speak"      // start turns where the channel's policy admits them
+	Console    Right = "console"    // hold a session on the console
+	See        Right = "see"        // see who the members are and who asks to be let in
+	Approve    Right = "approve"    // let strangers in, and answer an approval of somebody else
+	Administer Right = "administer" // members, rooms, secrets, channels, models, dead letters
+	Own        Right = "own"        // make and unmake those who administer; make and delete workspaces
+)
+
+// rights is the one table of what each role may do.
+func rights(r Role) []Right {
+	switch r {
+	case Owner:
+		return []Right{Speak, Console, See, Approve, Administer, Own}
+	case Admin:
+		return []Right{Speak, Console, See, Approve, Administer}
+	case Approver:
+		return []Right{Speak, Console, See, Approve}
+	case Ordinary:
+		return []Right{Speak, Console}
+	case Guest, Service:
+		return []Right{Speak}
+	}
+	return nil
+}
+
+// May reports whether the role has a right. A role that is not known has none.
+func (r Role) May(right Right) bool { return slices.Contains(rights(r), right) }
+
+// Administers reports whether the role may change the workspace: members,
+// channels, models, secrets, dead letters.
+func (r Role) Administers() bool { return r.May(Administer) }
 
 // Approves reports whether the role may answer an approval of somebody else.
-func (r Role) Approves() bool { return r.Administers() || r == Approver }
+func (r Role) Approves() bool { return r.May(Approve) }
 
 // Principal is the storable description of who acts and where. It grants
 // nothing: identity checks the membership again each time it mints a scope.

@@ -45,12 +45,40 @@ func TestPartsMakeNoScope(t *testing.T) {
 	}
 }
 
+// TestRoles is the table of rights, written out a second time. A role that
+// nobody knows has none, and neither has anybody a right that nobody knows.
 func TestRoles(t *testing.T) {
-	may := map[scope.Role][2]bool{scope.Owner: {true, true}, scope.Admin: {true, true}, scope.Approver: {false, true}}
+	rights := []scope.Right{scope.Speak, scope.Console, scope.See, scope.Approve, scope.Administer, scope.Own, "", "root"}
+	table := map[scope.Role]string{
+		scope.Owner:    "xxxxxx..",
+		scope.Admin:    "xxxxx...",
+		scope.Approver: "xxxx....",
+		scope.Ordinary: "xx......",
+		scope.Guest:    "x.......",
+		scope.Service:  "x.......",
+	}
 	for _, r := range roles {
-		if got := [2]bool{r.Administers(), r.Approves()}; got != may[r] {
-			t.Errorf("%q administers and approves: %v, want %v", r, got, may[r])
+		want, ok := table[r]
+		if !ok {
+			want = "........"
 		}
+		got := ""
+		for _, right := range rights {
+			if r.May(right) {
+				got += "x"
+			} else {
+				got += "."
+			}
+		}
+		if got != want {
+			t.Errorf("%q may %s, want %s", r, got, want)
+		}
+		if r.Administers() != (want[4] == 'x') || r.Approves() != (want[3] == 'x') {
+			t.Errorf("%q administers %v and approves %v", r, r.Administers(), r.Approves())
+		}
+	}
+	if n := len(scope.Roles()); n != len(table) {
+		t.Errorf("%d roles are listed, want %d", n, len(table))
 	}
 }
 

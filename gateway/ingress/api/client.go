@@ -12,7 +12,6 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/vault"
@@ -21,8 +20,9 @@ import (
 // Client calls the API. Its errors match what the handler's did: errors.Is
 // finds operator.ErrInvalid, identity.ErrForbidden and the like.
 type Client struct {
-	HTTP *http.Client
-	Base string // "http://gatehouse"
+	HTTP      *http.Client
+	Base      string // "http://gatehouse"
+	Workspace string // in which whoever controls the machine acts; "": the home
 }
 
 // Error is a failure that the gateway reported.
@@ -51,6 +51,9 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, int
 	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, bytes.NewReader(body))
 	if err != nil {
 		return err
+	}
+	if c.Workspace != "" {
+		req.Header.Set(Workspace, c.Workspace)
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
@@ -100,21 +103,6 @@ func post[T any](ctx context.Context, c *Client, path string, body any) (T, erro
 // Status asks how everything is.
 func (c *Client) Status(ctx context.Context) (operator.Status, error) {
 	return get[operator.Status](ctx, c, "/api/status")
-}
-
-// Pairings lists who asks to be let in.
-func (c *Client) Pairings(ctx context.Context) ([]identity.Pairing, error) {
-	return get[[]identity.Pairing](ctx, c, "/api/pairings")
-}
-
-// Approve lets somebody in.
-func (c *Client) Approve(ctx context.Context, code string) (identity.Pairing, error) {
-	return post[identity.Pairing](ctx, c, "/api/pairings/"+url.PathEscape(code)+"/approve", nil)
-}
-
-// Deny refuses somebody.
-func (c *Client) Deny(ctx context.Context, code string) (identity.Pairing, error) {
-	return post[identity.Pairing](ctx, c, "/api/pairings/"+url.PathEscape(code)+"/deny", nil)
 }
 
 // Secrets lists secrets without their values.

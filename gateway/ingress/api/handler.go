@@ -25,6 +25,10 @@ type Who func(*http.Request) (scope.Scope, error)
 // Links makes login links for the console.
 type Links func(*http.Request) (string, error)
 
+// Workspace is the header in which whoever controls the machine says in which
+// workspace they act; empty for the home.
+const Workspace = "Gatehouse-Workspace"
+
 // maxBody bounds a request; the largest is a secret.
 const maxBody = vault.MaxValue + 4<<10
 
@@ -56,8 +60,10 @@ var errUnknownCaller = errors.New("log in first")
 func Handler(op *operator.Operator, who Who, links Links) http.Handler {
 	h := &handler{op: op, who: who, links: links}
 	mux := http.NewServeMux()
-	for pattern, f := range h.routes() {
-		mux.HandleFunc(pattern, h.serve(f))
+	for _, routes := range []map[string]route{h.routes(), h.peopleRoutes()} {
+		for pattern, f := range routes {
+			mux.HandleFunc(pattern, h.serve(f))
+		}
 	}
 	for pattern, f := range h.approvalRoutes() {
 		mux.HandleFunc(pattern, h.serve(f))
@@ -164,24 +170,11 @@ type (
 	Turn struct {
 		Failed string `json:"failed,omitempty"` // the kind of failure
 	}
-	// People are the members and who is known as whom.
-	People struct {
-		Members []identity.Member `json:"members"`
-		Links   []identity.Link   `json:"links"`
-	}
 )
 
 func (h *handler) routes() map[string]route {
 	return map[string]route{
-		"GET /api/status":   func(r *http.Request, by scope.Scope) (any, error) { return h.op.Status(r.Context(), by) },
-		"GET /api/pairings": func(r *http.Request, by scope.Scope) (any, error) { return h.op.Pairings(r.Context(), by) },
-		"POST /api/pairings/{code}/approve": func(r *http.Request, by scope.Scope) (any, error) {
-			return h.op.Approve(r.Context(), by, r.PathValue("code"))
-		},
-		"POST /api/pairings/{code}/deny": func(r *http.Request, by scope.Scope) (any, error) {
-			return h.op.Deny(r.Context(), by, r.PathValue("code"))
-		},
-		"GET /api/people":                 h.people,
+		"GET /api/status":                 func(r *http.Request, by scope.Scope) (any, error) { return h.op.Status(r.Context(), by) },
 		"GET /api/secrets":                func(r *http.Request, by scope.Scope) (any, error) { return h.op.Secrets(r.Context(), by) },
 		"GET /api/own/secrets":            func(r *http.Request, by scope.Scope) (any, error) { return h.op.OwnSecrets(r.Context(), by) },
 		"PUT /api/secrets/{name}":         h.setSecret,
@@ -219,11 +212,6 @@ func (h *handler) revokeLogin(r *http.Request, by scope.Scope) (any, error) {
 func (h *handler) revokeLogins(r *http.Request, by scope.Scope) (any, error) {
 	n, err := h.op.RevokeLogins(r.Context(), by, r.URL.Query().Get("member"))
 	return Count{N: n}, err
-}
-
-func (h *handler) people(r *http.Request, by scope.Scope) (any, error) {
-	members, links, err := h.op.People(r.Context(), by)
-	return People{Members: members, Links: links}, err
 }
 
 func (h *handler) deadLetters(r *http.Request, by scope.Scope) (any, error) {

@@ -1,0 +1,51 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// immutable refuses what is a name in the place of an id: names can be given up
+// and taken by somebody else. n may be nil when the path says where it stands.
+func (r *reader) immutable(n ast.Node, path, id string) {
+	switch {
+	case strings.TrimSpace(id) != id || id == "":
+		r.fault(n, path, "here belongs an id; an empty one allows nobody")
+	case id == "*":
+		r.fault(n, path, "here belong ids; to let everybody in, set 'dm: open' or 'groups: open'")
+	case strings.HasPrefix(id, "@"), strings.HasPrefix(id, "#"), strings.HasPrefix(id, "+"), strings.Contains(id, "t.me/"), strings.ContainsAny(id, " \t"):
+		r.fault(n, path, "%q is a name, and names can be taken over by others; write the id that never changes: "+
+			"/whoami shows a person's and a room's, and `gatehouse rooms list` shows the rooms that the bot has seen", id)
+	}
+}
+
+// people looks at who is let in, and where.
+func (r *reader) people(c *Config) {
+	for id, ch := range c.Channels {
+		at := "channels." + id
+		for i, who := range ch.Allow {
+			r.immutable(nil, fmt.Sprintf("%s.allow[%d]", at, i), who)
+		}
+		if ch.Workspace != "" && !validWorkspace(ch.Workspace) {
+			r.plain(at+".workspace", "a workspace's id has 1 to 40 of a-z, 0-9, - and _; `gatehouse workspaces list` shows them")
+		}
+		for room, set := range ch.Rooms {
+			at := at + ".rooms." + room
+			if set.Allow != nil {
+				for i, who := range *set.Allow {
+					r.immutable(nil, fmt.Sprintf("%s.allow[%d]", at, i), who)
+				}
+			}
+			if _, ok := c.Models[set.Model]; set.Model != "" && !ok && len(c.Models) > 0 {
+				r.plain(at+".model", fmt.Sprintf("%q is not under 'models'", set.Model))
+			}
+		}
+		if len(ch.Rooms) > 0 && ch.Groups == "disabled" {
+			r.plain(at+".rooms", "'groups: disabled' lets the bot into no room; remove the rooms, or set 'groups: allowlist'")
+		}
+	}
+}
+
+func validWorkspace(id string) bool { return validName(id) && strings.ToLower(id) == id }
