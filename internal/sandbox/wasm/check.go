@@ -22,10 +22,16 @@ func (m *Module) check(lim Limits) error {
 		}
 	}
 	declared := m.declared()
+	var work uint64
 	for i := range m.bodies {
-		if err := m.checkBody(i, declared, lim); err != nil {
+		blocks, err := m.checkBody(i, declared, lim)
+		if err != nil {
 			return fmt.Errorf("%s: %w", m.describe(uint32(len(m.imports)+i)), err) //nolint:gosec // bounded by Limits
 		}
+		work += blocks * blocks
+	}
+	if work > lim.Work {
+		return fmt.Errorf("too many large functions: the squares of their blocks and branches add up to %s, at most %s", thousands(work), thousands(lim.Work))
 	}
 	return nil
 }
@@ -133,6 +139,9 @@ func (m *Module) checkElements(Limits) error {
 		if e.flags&1 == 0 && e.offset.op != opI32Const {
 			return fmt.Errorf("element segment %d: the offset is not an i32.const", i)
 		}
+		if err := m.checkFits(e); err != nil {
+			return fmt.Errorf("element segment %d: %w", i, err)
+		}
 		for _, fn := range e.funcs {
 			if fn >= m.functions() {
 				return fmt.Errorf("element segment %d: function %d does not exist", i, fn)
@@ -143,6 +152,22 @@ func (m *Module) checkElements(Limits) error {
 				return fmt.Errorf("element segment %d: %w", i, err)
 			}
 		}
+	}
+	return nil
+}
+
+// checkFits refuses an active segment that does not fit into its table: the
+// runtime would leave it out without a word.
+func (m *Module) checkFits(e elem) error {
+	if e.flags&1 != 0 {
+		return nil
+	}
+	if int(e.table) >= len(m.tables) {
+		return fmt.Errorf("table %d does not exist", e.table)
+	}
+	end, size := uint64(e.offset.value)+size(e.funcs)+size(e.exprs), uint64(m.tables[e.table].size.min)
+	if end > size {
+		return fmt.Errorf("it ends at %s, its table at %s", thousands(end), thousands(size))
 	}
 	return nil
 }
@@ -207,17 +232,27 @@ type walk struct {
 	locals   uint64
 	depth    uint64 // of blocks, the function itself being one
 	blocks   uint64
+	targets  uint64
 }
 
-func (m *Module) checkBody(i int, declared map[uint32]bool, lim Limits) error {
+// The weights of what makes blocks, measured by what the compiler needs for them.
+// The compiler's work grows with the square of a function's blocks.
+const (
+	weighBranch = 1
+	weighLoop   = 3
+	weighRange  = 3 // an operator that moves a range becomes a loop
+)
+
+// checkBody checks one function and returns its blocks.
+func (m *Module) checkBody(i int, declared map[uint32]bool, lim Limits) (uint64, error) {
 	b := m.bodies[i]
 	if b.size > lim.Function {
-		return fmt.Errorf("%s bytes, at most %s", thousands(b.size), thousands(lim.Function))
+		return 0, fmt.Errorf("%s bytes, at most %s", thousands(b.size), thousands(lim.Function))
 	}
 	w := &walk{Module: m, lim: lim, declared: declared, depth: 1}
 	w.locals = b.n + size(m.types[m.funcs[i]].Params)
 	if w.locals > lim.Locals {
-		return fmt.Errorf("%s locals, at most %s", thousands(w.locals), thousands(lim.Locals))
+		return 0, fmt.Errorf("%s locals, at most %s", thousands(w.locals), thousands(lim.Locals))
 	}
 	r := &reader{b: b.code}
 	for r.more() && w.depth > 0 {
@@ -228,25 +263,30 @@ func (m *Module) checkBody(i int, declared map[uint32]bool, lim Limits) error {
 	}
 	switch {
 	case r.err != nil:
-		return r.err
+		return 0, r.err
 	case w.depth != 0:
-		return errors.New("the code does not end")
+		return 0, errors.New("the code does not end")
 	case r.at != len(b.code):
-		return errors.New("code after the end")
+		return 0, errors.New("code after the end")
 	case w.blocks > lim.Blocks:
-		return fmt.Errorf("%s blocks and branches, at most %s", thousands(w.blocks), thousands(lim.Blocks))
-	case w.blocks*w.locals > lim.LocalsXBlocks:
-		return fmt.Errorf("%s locals times %s blocks and branches is more than %s: split the function",
-			thousands(w.locals), thousands(w.blocks), thousands(lim.LocalsXBlocks))
+		return 0, fmt.Errorf("%s blocks and branches, at most %s", thousands(w.blocks), thousands(lim.Blocks))
+	case w.targets > lim.Targets:
+		return 0, fmt.Errorf("%s targets of br_table, at most %s", thousands(w.targets), thousands(lim.Targets))
+	case (w.blocks+w.targets)*w.locals > lim.LocalsXBlocks:
+		return 0, fmt.Errorf("%s locals times %s blocks and branches is more than %s: split the function",
+			thousands(w.locals), thousands(w.blocks+w.targets), thousands(lim.LocalsXBlocks))
 	}
-	return nil
+	return w.blocks, nil
 }
 
 // step checks one instruction.
 func (w *walk) step(in instruction) error {
 	switch in.op {
 	case opBlock, opLoop, opIf:
-		w.blocks++
+		w.blocks += weighBranch
+		if in.op == opLoop {
+			w.blocks += weighLoop - weighBranch
+		}
 		if w.depth++; w.depth-1 > w.lim.Nesting {
 			return fmt.Errorf("blocks are nested deeper than %d", w.lim.Nesting)
 		}
@@ -254,13 +294,17 @@ func (w *walk) step(in instruction) error {
 	case opEnd:
 		w.depth--
 	case opElse, opBrIf:
-		w.blocks++
+		w.blocks += weighBranch
 	case opBrTable:
-		w.blocks++
+		w.blocks += weighBranch
+		w.targets += uint64(in.exits) //nolint:gosec // not negative
 		if in.size > w.lim.BranchTable {
 			return fmt.Errorf("a br_table of %s bytes, at most %s", thousands(in.size), thousands(w.lim.BranchTable))
 		}
 	case opMisc:
+		if moves(in) {
+			w.blocks += weighRange
+		}
 		return w.bulk(in)
 	case opTableSet:
 		return errTableState

@@ -82,7 +82,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a large function", code(repeat(300_000, Op(0x01, 0x01))), "function 0: 600,002 bytes, at most 524,288"},
 		{"many functions", append([]byte("\x00asm\x01\x00\x00\x00"), Section(3, U32(30_001))...), "30,001 functions, at most 30,000"},
 		{"deep nesting", code(repeat(601, Block()), repeat(601, End())), "blocks are nested deeper than 600"},
-		{"many blocks", code(repeat(60_001, Block(), End())), "60,001 blocks and branches, at most 60,000"},
+		{"many blocks", code(repeat(8_001, Block(), End())), "8,001 blocks and branches, at most 8,000"},
 		{
 			"locals times blocks",
 			with(func(m *Module) { m.RawFunc(nil, nil, locals(1_000), repeat(600, Block(), End())) }),
@@ -93,6 +93,31 @@ func TestParseRefuses(t *testing.T) {
 			code(Block(), I32Const(0), Op(0x0e), U32(20_000), make([]byte, 20_001), End()),
 			"a br_table of 20,005 bytes, at most 20,000",
 		},
+		{"many loops", code(repeat(2_667, Loop(), End())), "8,001 blocks and branches, at most 8,000"},
+		{"many moved ranges", code(repeat(2_667, I32Const(0), I32Const(0), I32Const(0), MemoryFill)), "8,001 blocks and branches, at most 8,000"},
+		{
+			"many targets",
+			code(repeat(4, Block(), I32Const(0), Op(0x0e), U32(15_000), make([]byte, 15_001), End())),
+			"60,004 targets of br_table, at most 60,000",
+		},
+		{
+			"locals times targets",
+			with(func(m *Module) {
+				m.RawFunc(nil, nil, locals(1_000), Block(), I32Const(0), Op(0x0e), U32(600), make([]byte, 601), End())
+			}),
+			"1,000 locals times 603 blocks and branches is more than 524,288",
+		},
+		{
+			"many large functions",
+			with(func(m *Module) {
+				for range 5 {
+					m.Func(nil, nil, nil, repeat(7_000, Block(), End()))
+				}
+			}),
+			"the squares of their blocks and branches add up to 245,000,000, at most 200,000,000",
+		},
+		{"elements that do not fit", with(func(m *Module) { m.Tables = []Table{{Min: 1}}; f := m.Func(nil, nil, nil); m.Elem(f, f) }), "element segment 0: it ends at 2, its table at 1"},
+		{"elements of no table", with(func(m *Module) { m.Elem(m.Func(nil, nil, nil)) }), "element segment 0: table 0 does not exist"},
 		{"an operator of a later time", code(Op(0xfe, 0x00)), "operator 0xfe is not in WebAssembly 2.0"},
 		{"a tail call", code(Op(0x12, 0x00)), "operator 0x12 is not in WebAssembly 2.0"},
 		{"a relaxed vector operator", code(Op(0xfd, 0x80, 0x02)), "operator 0xfd 256 is not in WebAssembly 2.0"},

@@ -12,8 +12,10 @@ type Limits struct {
 	Signature     uint64 // parameters and results of one function
 	Locals        uint64 // of one function, parameters included
 	Nesting       uint64 // blocks within blocks
-	Blocks        uint64 // places in one function to which or from which control can jump
-	LocalsXBlocks uint64 // their product, which the compiler's work grows with
+	Blocks        uint64 // of one function: places to which or from which control can jump, by their weight
+	Work          uint64 // the squares of all functions' blocks together, which the compiler's work grows with
+	Targets       uint64 // of all br_table of one function together
+	LocalsXBlocks uint64 // locals times blocks and targets, which the compiler's work grows with as well
 	BranchTable   uint64 // bytes of one br_table
 	Imports       uint64
 	Exports       uint64
@@ -36,7 +38,9 @@ func DefaultLimits() Limits {
 		Signature:     1_000,
 		Locals:        2_000,
 		Nesting:       600,
-		Blocks:        60_000,
+		Blocks:        8_000,
+		Work:          200_000_000,
+		Targets:       60_000,
 		LocalsXBlocks: 512 << 10,
 		BranchTable:   20_000,
 		Imports:       200,

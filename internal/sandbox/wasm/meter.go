@@ -3,7 +3,9 @@ package wasm
 // Fuel is taken at the entry of a function and at the head of each loop, for
 // all instructions that can run before the next such place: an upper bound,
 // and cheap. Operators that move a range of memory pay for its length besides.
-// Around each call the caller's frame is added to the depth.
+// Around each call the caller's frame is added to the depth, which the entry of
+// the called function looks at: a check at each call would multiply the branches
+// of a function, and with them what the compiler needs for it.
 
 // bulkUnit is the number of bytes, as a power of two, that cost one unit.
 const bulkUnit = 4
@@ -25,7 +27,7 @@ func (e *encoder) function(i int) {
 			e.u32(g.n)
 			e.byte(g.of)
 		}
-		f.take(cost[0])
+		f.atEntry(cost[0])
 		r := &reader{b: b.code}
 		for r.more() {
 			from := r.at
@@ -109,14 +111,31 @@ func (f *meter) instruction(in instruction, raw []byte) {
 	}
 }
 
-// take pays n units.
+// atEntry pays for the function, and asks the host if that was too much or the
+// calls are too deep.
+func (f *meter) atEntry(n int64) {
+	f.pay(n)
+	f.isSpent()
+	f.global(opGlobalGet, f.depthGlobal())
+	f.byte(opI32Const)
+	f.signed(int64(f.o.Stack))
+	f.byte(opI32GtS, opI32Or)
+	f.askIf()
+}
+
+// take pays n units, and asks the host if that was too much.
 func (f *meter) take(n int64) {
+	f.pay(n)
+	f.isSpent()
+	f.askIf()
+}
+
+func (f *meter) pay(n int64) {
 	f.global(opGlobalGet, f.fuelGlobal())
 	f.byte(opI64Const)
 	f.signed(n)
 	f.byte(opI64Sub)
 	f.global(opGlobalSet, f.fuelGlobal())
-	f.askIfSpent()
 }
 
 // takeRange pays for the number that is on top of the stack, and leaves it.
@@ -128,13 +147,14 @@ func (f *meter) takeRange() {
 	f.u32(f.scratch)
 	f.byte(opI64ExtendU, opI64Const, bulkUnit, opI64ShrU, opI64Sub)
 	f.global(opGlobalSet, f.fuelGlobal())
-	f.askIfSpent()
+	f.isSpent()
+	f.askIf()
 }
 
-func (f *meter) askIfSpent() {
+// isSpent pushes whether the fuel is used up.
+func (f *meter) isSpent() {
 	f.global(opGlobalGet, f.fuelGlobal())
 	f.byte(opI64Const, 0, opI64LtS)
-	f.askIf()
 }
 
 // askIf calls the host if the number on top of the stack is not zero.
@@ -144,14 +164,7 @@ func (f *meter) askIf() {
 	f.byte(opEnd)
 }
 
-func (f *meter) enter() {
-	f.weigh(opI32Add)
-	f.global(opGlobalGet, f.depthGlobal())
-	f.byte(opI32Const)
-	f.signed(int64(f.o.Stack))
-	f.byte(opI32GtS)
-	f.askIf()
-}
+func (f *meter) enter() { f.weigh(opI32Add) }
 
 func (f *meter) leave() { f.weigh(opI32Sub) }
 

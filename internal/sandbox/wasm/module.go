@@ -136,16 +136,6 @@ func (m *Module) ExportedFunc(name string) (FuncType, bool) {
 	return FuncType{}, false
 }
 
-// Imports tells whether the module imports anything of a host module.
-func (m *Module) Imports(module string) bool {
-	for _, i := range m.imports {
-		if i.name.Module == module {
-			return true
-		}
-	}
-	return false
-}
-
 // functions is how many there are, imported ones included.
 func (m *Module) functions() uint32 { return uint32(len(m.imports) + len(m.funcs)) } //nolint:gosec // both are bounded by Limits
 

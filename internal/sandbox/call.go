@@ -1,0 +1,187 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox/image"
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox/wasm"
+)
+
+// Host answers what a guest asks for during one call. Its methods are called
+// from one goroutine, that of the call.
+type Host interface {
+	// Do does what the guest asks, or returns a Refusal; any other error
+	// is Unavailable to the guest, or Timeout once ctx has ended. It may
+	// block; the call's slot is free meanwhile. ctx ends at the call's deadline.
+	Do(ctx context.Context, op HostOp, in Payload) (Payload, error)
+	// Log takes what the guest writes for its author: valid UTF-8, bounded
+	// by Limits.Log, and untrusted. It must not block.
+	Log(ctx context.Context, level slog.Level, text string)
+}
+
+// call is the state of one call, and the context that the guest runs under: the
+// runtime hands it to the host's functions.
+type call struct {
+	context.Context // the caller's
+	box             *Sandbox
+	module          string
+	op              Op
+	lim             Limits
+	host            Host // nil: everything is denied
+
+	deadline time.Time
+	fuel     int64 // beyond what the meter shows
+	slotted  bool
+	meter    api.MutableGlobal
+	depth    api.Global
+	memory   image.Memory
+
+	in, out, result []byte
+	calls, requests int
+	logged          int
+	effects         effects
+}
+
+type callKey struct{}
+
+// Value makes the call known to the host's functions.
+func (c *call) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// left is what the guest's meter shows; below zero it is overdrawn.
+func (c *call) left() int64 { return int64(c.meter.Get()) } //nolint:gosec // it holds an i64
+
+// charge takes fuel for work that the host does for the guest.
+func (c *call) charge(n int) {
+	c.meter.Set(uint64(c.left() - int64(n))) //nolint:gosec // it holds an i64
+	if c.left() < 0 {
+		c.refill()
+	}
+}
+
+// refill hands the guest its next slice.
+func (c *call) refill() {
+	c.fuel += c.left()
+	if c.fuel <= 0 {
+		c.meter.Set(0)
+		panic(stopf(KindFuel, "used up its %d units", c.lim.Fuel))
+	}
+	next := min(slice, c.fuel)
+	c.fuel -= next
+	c.meter.Set(uint64(next))
+}
+
+// used is the fuel that the guest has burnt.
+func (c *call) used() int64 { return c.lim.Fuel - c.fuel - c.left() }
+
+// spent is called by the guest when its slice is used up or its calls are too
+// deep. The goroutine passes through Go code here, so that the garbage collector
+// never waits for a guest longer than a slice takes.
+func (c *call) spent() {
+	if depth := int32(c.depth.Get()); depth > maxStack { //nolint:gosec // it holds an i32
+		panic(stopf(KindDepth, "calls are nested deeper than %d KiB", maxStack>>10))
+	}
+	c.refill()
+	c.lookAtClock()
+}
+
+// lookAtClock ends the guest when its time is over, or nobody waits for it.
+func (c *call) lookAtClock() {
+	if c.Err() != nil {
+		panic(errGivenUp)
+	}
+	if !time.Now().Before(c.deadline) {
+		panic(stopf(KindWall, "took longer than %s", c.lim.Wall))
+	}
+}
+
+func offerMeter(ctx context.Context, r wazero.Runtime) error {
+	b := r.NewHostModuleBuilder(wasm.Meter)
+	b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, _ []uint64) {
+		callOf(ctx).spent()
+	}), nil, nil).Export(wasm.Spent)
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
+// attach connects the call with the meters of its instance.
+func (c *call) attach(m api.Module) error {
+	meter, ok := m.ExportedGlobal(wasm.FuelGlobal).(api.MutableGlobal)
+	if !ok {
+		return errors.New("the module has no meter")
+	}
+	c.meter, c.depth = meter, m.ExportedGlobal(wasm.DepthGlobal)
+	c.meter.Set(0)
+	c.refill()
+	return nil
+}
+
+// ask lets the host do something while the guest waits, without its slot.
+func (c *call) ask(op HostOp, in Payload) (Payload, error) {
+	if c.host == nil {
+		return Payload{}, Denied
+	}
+	size := int64(c.memory.Size())
+	if !c.box.waiting.take(size) {
+		return Payload{}, Quota
+	}
+	defer c.box.waiting.giveBack(size)
+	ctx, cancel := context.WithDeadline(c.Context, c.deadline)
+	defer cancel()
+	out, err := c.outside(ctx, op, in)
+	if err == nil {
+		return out, nil
+	}
+	var refusal Refusal
+	switch {
+	case c.Err() != nil:
+		panic(errGivenUp)
+	case errors.As(err, &refusal):
+		return Payload{}, refusal
+	case ctx.Err() != nil:
+		return Payload{}, Timeout
+	default:
+		return Payload{}, Unavailable
+	}
+}
+
+// outside calls the host without a slot, and returns with one.
+func (c *call) outside(ctx context.Context, op HostOp, in Payload) (out Payload, err error) {
+	c.free()
+	defer func() {
+		if p := recover(); p != nil {
+			err, _ = p.(runtime.Error)
+			panic(stopf(KindHost, "the host panicked (%T): %v", p, err))
+		}
+		if c.box.enter(ctx) != nil {
+			c.lookAtClock()
+			panic(stopf(KindWall, "found no slot within %s", c.lim.Wall))
+		}
+		c.slotted = true
+	}()
+	return c.host.Do(ctx, op, in)
+}
+
+// free leaves the call's slot, if it has one.
+func (c *call) free() {
+	if c.slotted {
+		c.slotted = false
+		c.box.leave()
+	}
+}

@@ -1,0 +1,146 @@
+package image_test
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox/image"
+)
+
+const (
+	page  = 64 << 10
+	limit = 64 * page
+)
+
+// contents are one that is copied and one that is mapped, where that works.
+func contents() map[string][]byte {
+	small, large := make([]byte, page), make([]byte, 16*page)
+	for _, b := range [][]byte{small, large} {
+		copy(b[100:], "hello")
+		b[len(b)-1] = 7
+	}
+	return map[string][]byte{"small": small, "large": large}
+}
+
+func newImage(t *testing.T, content []byte) image.Image {
+	t.Helper()
+	im, err := image.New(bytes.Clone(content), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(im.Close)
+	return im
+}
+
+func memory(t *testing.T, im image.Image) image.Memory {
+	t.Helper()
+	m, err := im.Memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestEveryMemoryBeginsAsTheImage(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			im := newImage(t, content)
+			for round := range 5 {
+				m := memory(t, im)
+				b := m.Reallocate(uint64(len(content)))
+				if !bytes.Equal(b, content) {
+					t.Fatalf("round %d: an earlier instance left something behind", round)
+				}
+				for i := range b {
+					b[i] = 0xee
+				}
+				m.Free()
+			}
+		})
+	}
+}
+
+func TestMemoriesAreApart(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			im := newImage(t, content)
+			a, b := memory(t, im), memory(t, im)
+			a.Reallocate(page)[100] = 'X'
+			if got := b.Reallocate(page)[100]; got != 'h' {
+				t.Errorf("one memory shows %q, written into the other", got)
+			}
+			a.Free()
+			b.Free()
+		})
+	}
+}
+
+func TestGrowth(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			im := newImage(t, content)
+			for range 3 {
+				m := memory(t, im)
+				b := m.Reallocate(32 * page)
+				if len(b) != 32*page || !bytes.Equal(b[:len(content)], content) {
+					t.Fatalf("%d bytes after growth, or another content", len(b))
+				}
+				if rest := b[len(content):]; !bytes.Equal(rest, make([]byte, len(rest))) {
+					t.Fatal("what is beyond the image is not zero")
+				}
+				for i := range b {
+					b[i] = 0xee
+				}
+				if m.Reallocate(limit+1) != nil {
+					t.Error("a memory grew past its limit")
+				}
+				if m.Size() < 32*page {
+					t.Errorf("Size is %d after growth to %d", m.Size(), 32*page)
+				}
+				m.Free()
+			}
+		})
+	}
+}
+
+func TestCloseLeavesMemoriesInUse(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			im := newImage(t, content)
+			m := memory(t, im)
+			im.Close()
+			if !bytes.Equal(m.Reallocate(uint64(len(content))), content) {
+				t.Error("the memory in use lost its content")
+			}
+			m.Free()
+		})
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			im := newImage(t, content)
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					for range 50 {
+						m, err := im.Memory()
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						b := m.Reallocate(page)
+						if string(b[100:105]) != "hello" {
+							t.Error("not the image")
+						}
+						copy(b[100:], "other")
+						m.Free()
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package image
+
+func newMapped(content []byte, limit int) (Image, error) { return newCopied(content, limit), nil }

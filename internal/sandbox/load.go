@@ -1,0 +1,168 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox/image"
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox/wasm"
+)
+
+// Config says how a module is run.
+type Config struct {
+	Name        string // in errors
+	Interpreted bool   // slower by ten to fifty times, without machine code: for modules that nobody vouches for
+	Limits      Limits
+	// Warm are calls that are made before the snapshot, with a host that
+	// denies everything: what they compute and cache, every later call finds.
+	Warm []Warm
+}
+
+// Warm is one call before the snapshot. That it fails does not matter.
+type Warm struct {
+	Op Op
+	In Payload
+}
+
+// The functions that a guest exports.
+const (
+	initialize  = "_initialize" // by the convention of WASI
+	initExport  = "gw1_init"
+	entryExport = "gw1_handle"
+)
+
+// loadWall is how long the initialisation of a module may take.
+const loadWall = 30 * time.Second
+
+// Load makes a module ready to be called. It runs the module's initialisation,
+// once, and does not return before; a large module takes seconds to compile
+// unless the cache has it, and the compiler cannot be interrupted. The error says in
+// words what is wrong with the module; a *Fault is the failure of its code.
+func (s *Sandbox) Load(ctx context.Context, binary []byte, cfg Config) (*Module, error) {
+	m, err := s.load(ctx, binary, cfg)
+	var f *Fault
+	switch {
+	case err == nil:
+		return m, nil
+	case errors.As(err, &f):
+		return nil, err
+	default:
+		return nil, fmt.Errorf("guest %s: %w", cfg.Name, err)
+	}
+}
+
+func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module, error) {
+	lim, err := cfg.Limits.complete()
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := wasm.Parse(binary, lim.static(s.known))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkExports(parsed); err != nil {
+		return nil, err
+	}
+	rewritten := parsed.Rewrite(wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: maxStack})
+	m := &Module{box: s, name: cfg.Name, lim: lim, runtime: s.compiled}
+	if cfg.Interpreted {
+		m.runtime = s.interpreted
+	}
+	if m.code, err = compile(ctx, m.runtime, rewritten.Binary); err != nil {
+		return nil, err
+	}
+	if err := m.freeze(ctx, rewritten, cfg.Warm); err != nil {
+		return nil, errors.Join(err, m.code.Close(ctx))
+	}
+	return m, nil
+}
+
+// checkExports holds what the host will call to its signatures.
+func checkExports(m *wasm.Module) error {
+	handle := wasm.FuncType{Params: types("ii"), Results: types("i")}
+	got, ok := m.ExportedFunc(entryExport)
+	if !ok {
+		return fmt.Errorf("it does not export %s%s", entryExport, handle)
+	}
+	if !got.Equal(handle) {
+		return fmt.Errorf("its %s is %s, want %s", entryExport, got, handle)
+	}
+	for _, name := range []string{initialize, initExport} {
+		if got, ok := m.ExportedFunc(name); ok && !got.Equal(wasm.FuncType{}) {
+			return fmt.Errorf("its %s is %s, want ()", name, got)
+		}
+	}
+	return nil
+}
+
+// compile turns a fault of the compiler into an error: a module must not be
+// able to end the process.
+func compile(ctx context.Context, r wazero.Runtime, binary []byte) (code wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the compiler failed: %v", p)
+		}
+	}()
+	const workers = 2
+	return r.CompileModule(experimental.WithCompilationWorkers(ctx, workers), binary)
+}
+
+// freeze runs the module's initialisation in an instance of its own and keeps
+// what that left in memory and variables.
+func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) error {
+	lim := m.lim
+	lim.Fuel, lim.Wall = maxFuel, loadWall
+	if err := m.box.enter(ctx); err != nil {
+		return err
+	}
+	c := m.newCall(ctx, 0, lim, nil)
+	defer c.free()
+	empty, err := image.New(nil, int(lim.MemoryPages)*wasm.PageSize)
+	if err != nil {
+		return err
+	}
+	defer empty.Close()
+	inst, err := m.instantiate(c, empty)
+	if err != nil {
+		return err
+	}
+	defer func() { m.dismiss(c, inst) }()
+	for _, d := range r.Data {
+		if !inst.Memory().Write(d.Offset, d.Bytes) {
+			return errors.New("a data segment lies outside of the memory")
+		}
+	}
+	for _, name := range []string{wasm.StartExport, initialize, initExport} {
+		if f := inst.ExportedFunction(name); f != nil {
+			if _, err := f.Call(c); err != nil {
+				return c.fault(err)
+			}
+		}
+	}
+	for _, w := range warm {
+		c.reset(w.Op, w.In)
+		if _, err := m.run(c, inst); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	return m.snapshot(inst, r.State, lim)
+}
+
+// snapshot keeps what an instance remembers.
+func (m *Module) snapshot(inst api.Module, state []string, lim Limits) error {
+	content, _ := inst.Memory().Read(0, inst.Memory().Size())
+	m.pages = uint32(len(content) / wasm.PageSize) //nolint:gosec // at most 512
+	for _, name := range state {
+		m.state = append(m.state, variable{name, inst.ExportedGlobal(name).Get()})
+	}
+	var err error
+	m.image, err = image.New(bytes.Clone(content), int(lim.MemoryPages)*wasm.PageSize)
+	return err
+}

@@ -1,0 +1,161 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox/wasm"
+)
+
+// Options configure a sandbox.
+type Options struct {
+	// CacheDir keeps compiled modules. It is created with mode 0700, and
+	// refused if others may enter it: it holds machine code that is run
+	// without further checks. "": nothing is kept.
+	CacheDir string
+	// Slots is how many calls may run guest code at once; 0: two for each
+	// core. A call that waits for its host holds none.
+	Slots int
+	// Waiting is how many bytes of memory instances may hold together while
+	// they wait for their hosts; 0: 256 MiB. Beyond that a guest's request is
+	// refused with Quota.
+	Waiting int64
+}
+
+// Sandbox loads modules. Its methods may be called concurrently.
+type Sandbox struct {
+	compiled, interpreted wazero.Runtime
+	cache                 wazero.CompilationCache // nil: none
+	known                 map[wasm.Name]wasm.FuncType
+	slots                 chan struct{}
+	waiting               room
+}
+
+// New makes a sandbox. Close gives back what it holds.
+func New(ctx context.Context, o Options) (*Sandbox, error) {
+	s := &Sandbox{known: map[wasm.Name]wasm.FuncType{}}
+	if o.Slots <= 0 {
+		o.Slots = 2 * runtime.GOMAXPROCS(0)
+	}
+	s.slots = make(chan struct{}, o.Slots)
+	if s.waiting.left = o.Waiting; o.Waiting <= 0 {
+		s.waiting.left = 256 << 20
+	}
+	compiled := wazero.NewRuntimeConfig() // interprets where there is no compiler for the processor
+	if o.CacheDir != "" {
+		if err := secure(o.CacheDir); err != nil {
+			return nil, err
+		}
+		var err error
+		if s.cache, err = wazero.NewCompilationCacheWithDir(o.CacheDir); err != nil {
+			return nil, fmt.Errorf("open the cache of compiled modules: %w", err)
+		}
+		compiled = compiled.WithCompilationCache(s.cache)
+	}
+	s.compiled = wazero.NewRuntimeWithConfig(ctx, restrict(compiled))
+	s.interpreted = wazero.NewRuntimeWithConfig(ctx, restrict(wazero.NewRuntimeConfigInterpreter()))
+	for _, r := range []wazero.Runtime{s.compiled, s.interpreted} {
+		if err := s.offer(ctx, r); err != nil {
+			return nil, errors.Join(err, s.Close(ctx))
+		}
+	}
+	return s, nil
+}
+
+func restrict(c wazero.RuntimeConfig) wazero.RuntimeConfig {
+	return c.WithCoreFeatures(api.CoreFeaturesV2).
+		WithMemoryLimitPages(maxPages).
+		WithDebugInfoEnabled(false).
+		WithCloseOnContextDone(false) // the meters do it, at a fraction of the price
+}
+
+// secure makes a folder that is the process's own.
+func secure(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the cache of compiled modules: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("look at the cache of compiled modules: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return fmt.Errorf("the cache of compiled modules, %s, is open to others (mode %04o): chmod 700 it, or remove it", dir, mode)
+	}
+	return nil
+}
+
+// offer gives a runtime the host's functions.
+func (s *Sandbox) offer(ctx context.Context, r wazero.Runtime) error {
+	for name, funcs := range hostModules() {
+		b := r.NewHostModuleBuilder(name)
+		for _, f := range funcs {
+			s.known[wasm.Name{Module: name, Field: f.name}] = wasm.FuncType{Params: f.params, Results: f.results}
+			b.NewFunctionBuilder().WithGoModuleFunction(f.native(), f.params, f.results).Export(f.name)
+		}
+		if _, err := b.Instantiate(ctx); err != nil {
+			return fmt.Errorf("offer the host's functions in %s: %w", name, err)
+		}
+	}
+	return offerMeter(ctx, r)
+}
+
+// Close releases the compiled code. No call may be running, and no module of
+// this sandbox can be used afterwards.
+func (s *Sandbox) Close(ctx context.Context) error {
+	var errs []error
+	for _, r := range []wazero.Runtime{s.compiled, s.interpreted} {
+		if r != nil {
+			errs = append(errs, r.Close(ctx))
+		}
+	}
+	if s.cache != nil {
+		errs = append(errs, s.cache.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// enter waits for a slot.
+func (s *Sandbox) enter(ctx context.Context) error {
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Sandbox) leave() { <-s.slots }
+
+// room is what waiting instances share.
+type room struct {
+	mu   sync.Mutex
+	left int64
+}
+
+func (r *room) take(n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n > r.left {
+		return false
+	}
+	r.left -= n
+	return true
+}
+
+func (r *room) giveBack(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left += n
+}

@@ -1,0 +1,415 @@
+package sandbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
+	. "github.com/gatehouse-chat/gatehouse/internal/sandbox/wasmtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newSandbox(tb testing.TB, o sandbox.Options) *sandbox.Sandbox {
+	tb.Helper()
+	s, err := sandbox.New(tb.Context(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(context.WithoutCancel(tb.Context())); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+func load(tb testing.TB, s *sandbox.Sandbox, module []byte, cfg sandbox.Config) *sandbox.Module {
+	tb.Helper()
+	if cfg.Name == "" {
+		cfg.Name = "test"
+	}
+	m, err := s.Load(tb.Context(), module, cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { m.Close(context.WithoutCancel(tb.Context())) })
+	return m
+}
+
+// guest is a module with the functions of "gw".
+type guest struct {
+	*Module
+	input, result, output, call uint32
+}
+
+func newGuest(pages uint32) guest {
+	m := New(pages)
+	return guest{
+		m,
+		m.Import("gw", "input", Types{I32, I32}, Types{I32}),
+		m.Import("gw", "result", Types{I32, I32}, Types{I32}),
+		m.Import("gw", "output", Types{I32, I32}, nil),
+		m.Import("gw", "call", Types{I32, I32, I32}, Types{I64}),
+	}
+}
+
+// text puts bytes into the guest's memory and pushes address and length.
+func (g guest) text(at int32, s []byte) []byte {
+	g.Data(at, s)
+	return append(I32Const(at), I32Const(int32(len(s)))...)
+}
+
+// frame is an encoded payload.
+func frame(header, body string) []byte {
+	p := sandbox.Payload{Body: []byte(body)}
+	if header != "" {
+		p.Header = json.RawMessage(header)
+	}
+	return p.Encode()
+}
+
+// echo answers with its input, word for word.
+func echo() []byte {
+	g := newGuest(2)
+	g.Handle(nil, I32Const(1024), LocalGet(1), Call(g.input), Drop, I32Const(1024), LocalGet(1), Call(g.output), I32Const(0))
+	return g.Bytes()
+}
+
+// asks makes a guest that asks its host one thing and answers with what it got,
+// or with the refusal as an error of its own.
+func asks(op sandbox.HostOp, header, body string) []byte {
+	g := newGuest(2)
+	request := g.text(0, frame(header, body))
+	refusal := g.text(4096, frame(`{"code":"refused"}`, ""))
+	g.Handle(Types{I64},
+		I32Const(int32(op)), request, Call(g.call), LocalSet(2),
+		LocalGet(2), I64Const(0), Op(0x53), If(), refusal, Call(g.output),
+		I32Const(1), Op(0x0f), End(),
+		I32Const(8192), LocalGet(2), I32Wrap, Call(g.result), Drop,
+		I32Const(8192), LocalGet(2), I32Wrap, Call(g.output), I32Const(0))
+	return g.Bytes()
+}
+
+// host is a Host made of functions.
+type host struct {
+	do   func(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (sandbox.Payload, error)
+	mu   sync.Mutex
+	logs []string
+}
+
+var _ sandbox.Host = (*host)(nil)
+
+func (h *host) Do(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (sandbox.Payload, error) {
+	return h.do(ctx, op, in)
+}
+
+func (h *host) Log(_ context.Context, level slog.Level, text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.logs = append(h.logs, level.String()+" "+text)
+}
+
+// engines runs a test on both engines.
+func engines(t *testing.T, f func(t *testing.T, cfg sandbox.Config)) {
+	for name, interpreted := range map[string]bool{"compiled": false, "interpreted": true} {
+		t.Run(name, func(t *testing.T) { f(t, sandbox.Config{Interpreted: interpreted}) })
+	}
+}
+
+func TestCall(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	engines(t, func(t *testing.T, cfg sandbox.Config) {
+		m := load(t, s, echo(), cfg)
+		in := sandbox.Payload{Header: json.RawMessage(`{"a":1}`), Body: []byte("body \xff")}
+		r, err := m.Call(t.Context(), sandbox.OpSend, in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(in, r.Out); diff != "" {
+			t.Error(diff)
+		}
+		if r.Fuel <= 0 || r.Fuel > 1000 {
+			t.Errorf("burnt %d units", r.Fuel)
+		}
+	})
+}
+
+// TestNothingIsRemembered: memory, variables and growth of one call are gone in
+// the next; what the initialisation left is there.
+func TestNothingIsRemembered(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	for name, pages := range map[string]uint32{"copied": 1, "mapped": 16} {
+		t.Run(name, func(t *testing.T) {
+			engines(t, func(t *testing.T, cfg sandbox.Config) {
+				m := load(t, s, counter(pages), cfg)
+				for round := range 40 {
+					r, err := m.Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := string(r.Out.Body); got != "+++" {
+						t.Fatalf("round %d: %q, want +++: an earlier call shows", round, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// counter has a variable, a byte of memory and its memory's size start at
+// '*', '*' and pages+1, adds one to each and answers with them as characters.
+func counter(pages uint32) []byte {
+	g := newGuest(pages)
+	v := g.Global(I32, 0)
+	init := g.Func(nil, nil, nil, I32Const('*'), GlobalSet(v), I32Const(500), I32Const('*'), Store(), I32Const(1), MemoryGrow, Drop)
+	g.Export("gw1_init", 0, init)
+	g.Handle(nil,
+		GlobalGet(v), I32Const(1), I32Add, GlobalSet(v),
+		I32Const(500), I32Const(500), Load(), I32Const(1), I32Add, Store(),
+		I32Const(4), GlobalGet(v), Store(),
+		I32Const(5), I32Const(500), Load(), Store(),
+		I32Const(1), MemoryGrow, Drop,
+		I32Const(6), Op(0x3f, 0), I32Const(int32('+')-int32(pages)-2), I32Add, Store(), // memory.size
+		I32Const(0), I32Const(0), Store(), // the header's length
+		I32Const(0), I32Const(7), Call(g.output), I32Const(0))
+	return g.Bytes()
+}
+
+func TestInitialisation(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	g := newGuest(1)
+	v := g.Global(I32, 0)
+	add := func(digit int32) []byte {
+		code := append(GlobalGet(v), I32Const(10)...)
+		code = append(append(code, Op(0x6c)...), I32Const(digit)...)
+		return append(append(code, I32Add...), GlobalSet(v)...)
+	}
+	g.Start = int(g.Func(nil, nil, nil, add(1))) + 1
+	g.Export("_initialize", 0, g.Func(nil, nil, nil, add(2)))
+	g.Export("gw1_init", 0, g.Func(nil, nil, nil, add(3)))
+	g.Handle(nil, add(4), I32Const(4), GlobalGet(v), Store(), I32Const(0), I32Const(6), Call(g.output), I32Const(0))
+	m := load(t, s, g.Bytes(), sandbox.Config{Warm: []sandbox.Warm{{Op: sandbox.OpProbe}}})
+	r, err := m.Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Start, _initialize, gw1_init, the warm-up and the call, in this order.
+	if got := int(r.Out.Body[0]) | int(r.Out.Body[1])<<8; got != 12344 {
+		t.Errorf("got %d, want 12344", got)
+	}
+}
+
+func TestHostOperations(t *testing.T) {
+	ok := func(_ context.Context, _ sandbox.HostOp, in sandbox.Payload) (sandbox.Payload, error) {
+		return sandbox.Payload{Header: in.Header, Body: []byte("host: " + string(in.Body))}, nil
+	}
+	refuse := func(err error) func(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payload, error) {
+		return func(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payload, error) {
+			return sandbox.Payload{}, err
+		}
+	}
+	tests := []struct {
+		name         string
+		op           sandbox.HostOp
+		header, body string
+		do           func(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payload, error)
+		want         string // the body; "refused" for a refusal
+	}{
+		{"http", sandbox.HostHTTP, `{}`, "x", ok, "host: x"},
+		{"kv get", sandbox.HostKVGet, `{"key":"k"}`, "", ok, "host: "},
+		{"kv get without a key", sandbox.HostKVGet, `{}`, "", ok, "refused"},
+		{"denied", sandbox.HostHTTP, `{}`, "", refuse(sandbox.Denied), "refused"},
+		{"a failure", sandbox.HostHTTP, `{}`, "", refuse(errors.New("broken")), "refused"},
+		{"an unknown operation", 99, `{}`, "", ok, "refused"},
+		{"a header that is no JSON", sandbox.HostHTTP, `{`, "", ok, "refused"},
+		{"a header that is no UTF-8", sandbox.HostHTTP, "\"\xff\"", "", ok, "refused"},
+		{"too much random", sandbox.HostRandom, `{"bytes":5000}`, "", ok, "refused"},
+		{"a response that is too large", sandbox.HostHTTP, `{}`, "", func(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payload, error) {
+			return sandbox.Payload{Body: make([]byte, 4<<20)}, nil
+		}, "refused"},
+	}
+	s := newSandbox(t, sandbox.Options{})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := load(t, s, asks(test.op, test.header, test.body), sandbox.Config{})
+			r, err := m.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, &host{do: test.do})
+			got := string(r.Out.Body)
+			var own *sandbox.GuestError
+			if errors.As(err, &own) {
+				got = own.Code
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAnsweredBySandbox(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	call := func(op sandbox.HostOp, header, body string, h sandbox.Host) (sandbox.Result, error) {
+		m := load(t, s, asks(op, header, body), sandbox.Config{})
+		return m.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, h)
+	}
+	t.Run("now", func(t *testing.T) {
+		r, err := call(sandbox.HostNow, "", "", nil)
+		var got struct {
+			UnixMS int64 `json:"unix_ms"`
+		}
+		if err := errors.Join(err, json.Unmarshal(r.Out.Header, &got)); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(time.UnixMilli(got.UnixMS)); d < 0 || d > time.Minute {
+			t.Errorf("it is %s off", d)
+		}
+	})
+	t.Run("random", func(t *testing.T) {
+		a, err := call(sandbox.HostRandom, `{"bytes":32}`, "", nil)
+		b, err2 := call(sandbox.HostRandom, `{"bytes":32}`, "", nil)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		if len(a.Out.Body) != 32 || string(a.Out.Body) == string(b.Out.Body) {
+			t.Errorf("%x and %x", a.Out.Body, b.Out.Body)
+		}
+	})
+	t.Run("log", func(t *testing.T) {
+		h := &host{}
+		if _, err := call(sandbox.HostLog, `{"level":"WARN"}`, "one\ntwo \xff\n", h); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"WARN one", "WARN two \uFFFD"}, h.logs); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("emit", func(t *testing.T) {
+		r, err := call(sandbox.HostEmit, `{"e":1}`, "raw", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []sandbox.Effect{{Op: sandbox.HostEmit, In: sandbox.Payload{Header: json.RawMessage(`{"e":1}`), Body: []byte("raw")}}}
+		if diff := cmp.Diff(want, r.Effects); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("a frame after the commit", func(t *testing.T) {
+		r, err := call(sandbox.HostSocketSend, `{"after":"commit"}`, "frame", nil)
+		if err != nil || len(r.Effects) != 1 {
+			t.Errorf("%v, effects %v", err, r.Effects)
+		}
+	})
+	t.Run("a frame at once", func(t *testing.T) {
+		if _, err := call(sandbox.HostSocketSend, `{}`, "frame", nil); err == nil {
+			t.Error("a host that denies everything sent a frame")
+		}
+	})
+}
+
+// TestOwnWrites: a call sees what it put itself, and the host is not asked.
+func TestOwnWrites(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	g := newGuest(2)
+	put := g.text(0, frame(`{"key":"k"}`, "mine"))
+	get := g.text(100, frame(`{"key":"k"}`, ""))
+	g.Handle(nil,
+		I32Const(int32(sandbox.HostKVPut)), put, Call(g.call), Drop,
+		I32Const(int32(sandbox.HostKVGet)), get, Call(g.call), Drop,
+		I32Const(200), I32Const(8), Call(g.result), Drop,
+		I32Const(200), I32Const(8), Call(g.output), I32Const(0))
+	m := load(t, s, g.Bytes(), sandbox.Config{})
+	r, err := m.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, nil)
+	if err != nil || string(r.Out.Body) != "mine" || len(r.Effects) != 1 {
+		t.Errorf("%v, %q, %d effects", err, r.Out.Body, len(r.Effects))
+	}
+}
+
+// TestFailureHasNoEffects: what a guest emitted before it failed does not count.
+func TestFailureHasNoEffects(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	for name, end := range map[string][]byte{"an error": I32Const(1), "a trap": Unreachable} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(1)
+			g.Handle(nil, I32Const(int32(sandbox.HostEmit)), g.text(0, frame(`{}`, "")), Call(g.call), Drop, end)
+			m := load(t, s, g.Bytes(), sandbox.Config{})
+			r, err := m.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, nil)
+			if err == nil || len(r.Effects) != 0 {
+				t.Errorf("%v, effects %v", err, r.Effects)
+			}
+		})
+	}
+}
+
+func TestGuestError(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	g := newGuest(1)
+	g.Handle(nil, g.text(0, frame(`{"code":"rate_limited","message":"slow down","retryable":true,"retry_after_ms":1500}`, "")), Call(g.output), I32Const(1))
+	_, err := load(t, s, g.Bytes(), sandbox.Config{}).Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil)
+	var got *sandbox.GuestError
+	if !errors.As(err, &got) {
+		t.Fatal(err)
+	}
+	want := &sandbox.GuestError{Code: "rate_limited", Message: "slow down", Retryable: true, RetryAfter: 1500}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCache(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "compiled")
+	for range 2 { // the second finds what the first left
+		s := newSandbox(t, sandbox.Options{CacheDir: dir})
+		if _, err := load(t, s, echo(), sandbox.Config{}).Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, mode %v, want 0700", err, info.Mode())
+	}
+	found := 0
+	_ = filepath.WalkDir(dir, func(_ string, e os.DirEntry, _ error) error {
+		if !e.IsDir() {
+			found++
+		}
+		return nil
+	})
+	if found != 1 {
+		t.Errorf("%d compiled modules in the cache, want 1", found)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // too open, on purpose
+		t.Fatal(err)
+	}
+	if _, err := sandbox.New(t.Context(), sandbox.Options{CacheDir: dir}); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Errorf("a cache that others may enter: %v", err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	m := load(t, s, asks(sandbox.HostHTTP, `{}`, ""), sandbox.Config{})
+	h := &host{do: func(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payload, error) {
+		m.Close(t.Context()) // while a call runs
+		return sandbox.Payload{Body: []byte("done")}, nil
+	}}
+	r, err := m.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, h)
+	if err != nil || string(r.Out.Body) != "done" {
+		t.Errorf("the call that ran: %v, %q", err, r.Out.Body)
+	}
+	if _, err := m.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, h); !errors.Is(err, sandbox.ErrClosed) {
+		t.Errorf("a call after Close: %v", err)
+	}
+}

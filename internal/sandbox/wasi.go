@@ -1,0 +1,172 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// The part of WASI preview 1 that compilers link in: clocks, randomness, output
+// as a log, an end. There are no files, arguments or variables, and nothing
+// waits.
+
+// errno is a result of WASI.
+type errno = uint64
+
+const (
+	wasiOK    errno = 0
+	wasiBadF  errno = 8
+	wasiInval errno = 28
+	wasiNoSys errno = 52
+)
+
+// tick is the resolution of the clocks that a guest sees. Finer ones tell
+// more about the machine than a guest has to know.
+const tick = time.Millisecond
+
+func wasiFuncs() []hostFunc {
+	always := func(e errno) func(*call, memory, []uint64) {
+		return func(_ *call, _ memory, s []uint64) { s[0] = e }
+	}
+	i := types("i")
+	return []hostFunc{
+		{"args_sizes_get", types("ii"), i, noStrings},
+		{"args_get", types("ii"), i, always(wasiOK)},
+		{"environ_sizes_get", types("ii"), i, noStrings},
+		{"environ_get", types("ii"), i, always(wasiOK)},
+		{"clock_res_get", types("ii"), i, clockResolution},
+		{"clock_time_get", types("ili"), i, clockTime},
+		{"random_get", types("ii"), i, randomGet},
+		{"sched_yield", nil, i, always(wasiOK)},
+		{"poll_oneoff", types("iiii"), i, pollAtOnce},
+		{"proc_exit", i, nil, func(_ *call, _ memory, s []uint64) { panic(sys.NewExitError(uint32(s[0]))) }}, //nolint:gosec // the low half
+		{"fd_write", types("iiii"), i, fdWrite},
+		{"fd_fdstat_get", types("ii"), i, fdStat},
+		{"fd_fdstat_set_flags", types("ii"), i, always(wasiOK)},
+		{"fd_close", i, i, always(wasiBadF)},
+		{"fd_filestat_get", types("ii"), i, always(wasiBadF)},
+		{"fd_prestat_get", types("ii"), i, always(wasiBadF)},
+		{"fd_prestat_dir_name", types("iii"), i, always(wasiBadF)},
+		{"fd_read", types("iiii"), i, always(wasiBadF)},
+		{"fd_seek", types("ilii"), i, always(wasiBadF)},
+		{"path_open", types("iiiiillii"), i, always(wasiNoSys)},
+	}
+}
+
+func noStrings(_ *call, m memory, s []uint64) {
+	clear(m.bytes(s[0], 4))
+	clear(m.bytes(s[1], 4))
+	s[0] = wasiOK
+}
+
+func clockResolution(_ *call, m memory, s []uint64) {
+	binary.LittleEndian.PutUint64(m.bytes(s[1], 8), uint64(tick))
+	s[0] = wasiOK
+}
+
+// clockTime gives the wall clock for all clocks: a monotonic one that began
+// with an instance would tell nothing.
+func clockTime(_ *call, m memory, s []uint64) {
+	const clocks = 4
+	if clock := uint32(s[0]); clock >= clocks { //nolint:gosec // the low half
+		s[0] = wasiInval
+		return
+	}
+	now := time.Now().Truncate(tick).UnixNano()
+	binary.LittleEndian.PutUint64(m.bytes(s[2], 8), uint64(now))
+	s[0] = wasiOK
+}
+
+func randomGet(c *call, m memory, s []uint64) {
+	b := m.bytes(s[0], s[1])
+	c.charge(4 * len(b))
+	_, _ = rand.Read(b) // it never fails
+	s[0] = wasiOK
+}
+
+// fdWrite takes what a guest writes to its standard streams as its log.
+func fdWrite(c *call, m memory, s []uint64) {
+	const stdout, stderr, most = 1, 2, 64
+	level := slog.LevelInfo
+	switch uint32(s[0]) { //nolint:gosec // the low half
+	case stdout:
+	case stderr:
+		level = slog.LevelWarn
+	default:
+		s[0] = wasiBadF
+		return
+	}
+	n := uint32(s[2]) //nolint:gosec // the low half
+	if n > most {
+		s[0] = wasiInval
+		return
+	}
+	var text []byte
+	for list := m.bytes(s[1], 8*uint64(n)); len(list) > 0; list = list[8:] {
+		part := m.bytes(uint64(binary.LittleEndian.Uint32(list)), uint64(binary.LittleEndian.Uint32(list[4:])))
+		c.charge(len(part))
+		if len(text)+len(part) > c.lim.Log {
+			panic(stopf(KindLog, "logged more than %d bytes", c.lim.Log))
+		}
+		text = append(text, part...)
+	}
+	c.log(level, text)
+	binary.LittleEndian.PutUint32(m.bytes(s[3], 4), uint32(len(text))) //nolint:gosec // at most the limit
+	s[0] = wasiOK
+}
+
+// fdStat says that the standard streams are terminals that can be written to.
+func fdStat(_ *call, m memory, s []uint64) {
+	if uint32(s[0]) > 2 { //nolint:gosec // the low half
+		s[0] = wasiBadF
+		return
+	}
+	const terminal, write = 2, 1 << 6
+	stat := m.bytes(s[1], 24)
+	clear(stat)
+	stat[0] = terminal
+	binary.LittleEndian.PutUint64(stat[8:], write)
+	s[0] = wasiOK
+}
+
+// pollAtOnce says of each clock that its time has come: a guest cannot wait.
+func pollAtOnce(_ *call, m memory, s []uint64) {
+	const subscription, event, most = 48, 32, 16
+	n := uint64(uint32(s[2])) //nolint:gosec // the low half
+	if n == 0 || n > most {
+		s[0] = wasiInval
+		return
+	}
+	in, out := m.bytes(s[0], n*subscription), m.bytes(s[1], n*event)
+	events := make([]byte, n*event) // the two may overlap
+	for k := range n {
+		sub, ev := in[k*subscription:], events[k*event:]
+		copy(ev, sub[:8]) // what the guest knows it by
+		const kind = 8
+		ev[10] = sub[kind]
+		if sub[kind] != 0 { // not a clock
+			ev[8] = byte(wasiBadF)
+		}
+	}
+	copy(out, events)
+	binary.LittleEndian.PutUint32(m.bytes(s[3], 4), uint32(n))
+	s[0] = wasiOK
+}
+
+// scriptFuncs are what AssemblyScript's compiler links in from "env".
+func scriptFuncs() []hostFunc {
+	return []hostFunc{
+		{"abort", types("iiii"), nil, func(_ *call, _ memory, s []uint64) {
+			panic(stopf(KindTrap, "abort at line %d, column %d", uint32(s[2]), uint32(s[3]))) //nolint:gosec // the low halves
+		}},
+		{"seed", nil, types("d"), func(_ *call, _ memory, s []uint64) {
+			var b [8]byte
+			_, _ = rand.Read(b[:]) // it never fails
+			s[0] = api.EncodeF64(float64(binary.LittleEndian.Uint64(b[:]) >> 11))
+		}},
+	}
+}
