@@ -40,7 +40,7 @@ type Turn struct {
 	Tools        []string // the only ones that this turn may call; nil: all; empty: none
 	Note         string   // what the model should know about the circumstances, such as a gathered backlog
 	Journal      []Step   // steps of an earlier run of this turn, to be replayed
-	Allowance    float64  // USD that may still be spent today; negative means no limit
+	Budget       Budget   // nil: no limit
 	Attempt      int      // from 1; above 1 after a crash
 	Seen         Label    // the least trusted content so far; the agent keeps it, for tools to read
 	Gate         Gate     // rules on tools and calls; nil: every tool is on offer, and [NeedsPerson] decides

@@ -132,9 +132,12 @@ func (r *run) steer(ctx context.Context) error {
 // call asks one model once and streams what it says to the draft.
 func (r *run) call(ctx context.Context, m Model, req ModelRequest) (answer, error) {
 	estimate := tokensOf(&req)
-	if err := r.affordable(m, estimate); err != nil {
+	spent, err := r.reserve(ctx, m, &req, estimate)
+	if err != nil {
 		return answer{}, err
 	}
+	cost := 0.0
+	defer func() { spent(cost) }()
 	var (
 		said  answer
 		text  strings.Builder
@@ -148,7 +151,7 @@ func (r *run) call(ctx context.Context, m Model, req ModelRequest) (answer, erro
 		if err != nil {
 			r.keepPartial(text.String())
 			if text.Len() > 0 || usage != nil {
-				r.account(m, usage, estimate, text.Len())
+				cost = r.account(m, usage, estimate, text.Len())
 			}
 			return answer{}, err
 		}
@@ -168,7 +171,7 @@ func (r *run) call(ctx context.Context, m Model, req ModelRequest) (answer, erro
 		}
 	}
 	said.text = text.String()
-	r.account(m, usage, estimate, text.Len())
+	cost = r.account(m, usage, estimate, text.Len())
 	if said.finish == "" {
 		r.keepPartial(said.text)
 		return answer{}, &Error{Kind: Interrupted, Provider: m.Kind, Model: m.Name, Err: errNoFinish}
@@ -192,21 +195,9 @@ func (r *run) draft(prefix, text string) {
 	r.port.Draft(prefix + text)
 }
 
-// affordable refuses a call when the allowance is used up, or would be by the
-// question alone.
-func (r *run) affordable(m Model, estimate int) error {
-	if r.turn.Allowance < 0 || m.Price.Free() {
-		return nil
-	}
-	left := r.turn.Allowance - r.spent
-	if left > 0 && m.Price.Of(Usage{Input: estimate}) <= left {
-		return nil
-	}
-	return &Error{Kind: OverBudget, Provider: m.Kind, Model: m.Name}
-}
-
-// account books a call. Where the provider gave no figures they are estimated.
-func (r *run) account(m Model, u *Usage, input, output int) {
+// account books a call and returns what it cost. Where the provider gave no
+// figures they are estimated.
+func (r *run) account(m Model, u *Usage, input, output int) float64 {
 	booked := Usage{Input: input, Output: output/4 + 1, Guessed: true}
 	if u != nil {
 		booked = *u
@@ -215,7 +206,7 @@ func (r *run) account(m Model, u *Usage, input, output int) {
 	booked.USD = m.Price.Of(booked)
 	booked.Guessed = booked.Guessed || m.Price.Guessed
 	r.usage = append(r.usage, booked)
-	r.spent += booked.USD
+	return booked.USD
 }
 
 func (r *run) logFailure(e *Error, try int) {

@@ -164,9 +164,12 @@ func (r *run) summarise(ctx context.Context, m Model, older []Entry) (string, er
 		Messages: []Entry{{Role: User, Text: transcript(older, budget(m)/2)}},
 	}
 	estimate := tokensOf(&req)
-	if err := r.affordable(m, estimate); err != nil {
+	spent, err := r.reserve(ctx, m, &req, estimate)
+	if err != nil {
 		return "", err
 	}
+	cost := 0.0
+	defer func() { spent(cost) }()
 	var (
 		text   strings.Builder
 		usage  *Usage
@@ -175,7 +178,7 @@ func (r *run) summarise(ctx context.Context, m Model, older []Entry) (string, er
 	for d, err := range m.Provider.Stream(ctx, req) {
 		if err != nil {
 			if text.Len() > 0 {
-				r.account(m, usage, estimate, text.Len())
+				cost = r.account(m, usage, estimate, text.Len())
 			}
 			return "", err
 		}
@@ -187,7 +190,7 @@ func (r *run) summarise(ctx context.Context, m Model, older []Entry) (string, er
 			break
 		}
 	}
-	r.account(m, usage, estimate, text.Len())
+	cost = r.account(m, usage, estimate, text.Len())
 	s := strings.TrimSpace(text.String())
 	if s == "" || finish == Refused || finish == "" {
 		return "", &Error{Kind: Garbled, Provider: m.Kind, Model: m.Name, Err: errNoSummary}

@@ -124,7 +124,6 @@ type run struct {
 	nonce     string   // marks the boundaries of untrusted content; "": none yet
 	offered   []Spec   // the tools that the gate lets the model know of
 	usage     []Usage
-	spent     float64
 	steps     int // journalled so far
 }
 

@@ -73,8 +73,9 @@ type AgentSettings struct {
 	Describe     func(model string) string // "gpt-5-mini (OpenAI)", or what is missing
 	Instructions string
 	Queue        QueueMode
-	MaxTurns     int     // at a time; read once, at the start
-	DailySpend   float64 // USD; negative: no cap
+	MaxTurns     int      // at a time; read once, at the start
+	DailySpend   float64  // USD; negative: no cap
+	Unpriced     []string // configured models whose price is a guess
 }
 
 // Retention says how long things are kept. A zero field keeps for ever.

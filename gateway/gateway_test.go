@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -549,29 +550,51 @@ func TestLoopGuard(t *testing.T) {
 	})
 }
 
-// TestTurnsAtOnceShareTheCap: what runs already counts before it is recorded.
-func TestTurnsAtOnceShareTheCap(t *testing.T) {
-	var allowed []float64
-	costly := runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
-		allowed = append(allowed, t.Allowance)
+// TestTurnsAtOnceKeepTheCap: what calls have set aside counts as spent, and a
+// call that must wait for another's remainder is made with it.
+func TestTurnsAtOnceKeepTheCap(t *testing.T) {
+	var mu sync.Mutex
+	var granted []float64
+	var refused int
+	costly := runner(func(ctx context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+		usd, spent, err := t.Budget.Reserve(ctx, 1, 1.5)
+		mu.Lock()
+		if err != nil {
+			refused++
+		} else {
+			granted = append(granted, usd)
+		}
+		mu.Unlock()
+		if err != nil {
+			return reply("the cap"), nil
+		}
 		<-time.After(time.Second)
+		spent(1)
 		res := reply("done")
 		res.Usage = []agent.Usage{{USD: 1}}
 		return res, nil
 	})
 	bubble(t, func() rigOptions {
-		allowed = nil
+		granted, refused = nil, 0
 		return rigOptions{agent: gateway.AgentSettings{Runner: costly, DailySpend: 4}}
 	}, func(r *rig) {
-		r.accept(said("first", "0", "x"))
-		r.after(2 * time.Second)
-		for _, who := range []string{"anna", "ben", "carl", "dora"} {
+		for _, who := range []string{"anna", "ben", "carl", "dora", "emil", "fritz"} {
 			r.accept(said(who, who, "x"))
 			r.settle()
 		}
-		r.after(2 * time.Second)
-		if d := cmp.Diff([]float64{4, 3, 2, 1, 0}, allowed); d != "" {
-			t.Error(d)
+		r.after(10 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		// 1.5, 1.5 and the last 1; then what those gave back, for one more.
+		if d := cmp.Diff([]float64{1.5, 1.5, 1, 1}, granted); d != "" || refused != 2 {
+			t.Errorf("%d refused; granted:\n%s", refused, d)
+		}
+		if n := len(r.chat.sent()); n != 6 {
+			t.Errorf("%d answers, want 6", n)
+		}
+		s, err := r.gw.Status(t.Context())
+		if err != nil || s.Spent.USD != 4 {
+			t.Errorf("%v spent, %v", s.Spent.USD, err)
 		}
 	})
 }

@@ -28,6 +28,11 @@ func (g *Gateway) housekeep(ctx context.Context) error {
 		if err := g.answerForPeople(ctx); err != nil && ctx.Err() == nil {
 			g.log.Error("answer questions whose time is up", "err", err)
 		}
+		if g.replicas { // the others spend, too
+			if err := g.spend.load(ctx); err != nil && ctx.Err() == nil {
+				g.log.Warn("read today's spending", "err", err)
+			}
+		}
 		if g.now().Sub(swept) >= sweepEvery {
 			g.sweep(ctx)
 			swept = g.now()

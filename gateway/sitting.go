@@ -58,6 +58,7 @@ type sitting struct {
 	heard    []session.Heard    // what was not meant for the bot, and is not kept yet
 	passed   []identity.Pairing // requests that are settled with this
 	current  string             // key of the event that is being worked on
+	tab      *tab               // of the turn that runs
 	decided  bool               // something was judged that decides about later events
 }
 

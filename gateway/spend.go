@@ -25,7 +25,9 @@ type ledger struct {
 	mu      sync.Mutex
 	day     string
 	totals  map[string]Spent // by member; "" holds the sum
-	running int              // turns that have an allowance and have not been recorded
+	pending float64          // USD that turns have spent and not recorded yet, or set aside
+	aside   float64          // the part of pending that is set aside
+	freed   chan struct{}    // closed when something is given back
 }
 
 // Spent is what model calls took.
@@ -44,12 +46,13 @@ type spendRow struct {
 }
 
 func newLedger(store bus.Store, now func() time.Time) *ledger {
-	return &ledger{store: store, now: now, totals: map[string]Spent{}}
+	return &ledger{store: store, now: now, totals: map[string]Spent{}, freed: make(chan struct{})}
 }
 
 func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// load reads today's rows.
+// load reads today's rows. What is recorded in memory and not committed yet, or
+// never will be, is no longer counted.
 func (l *ledger) load(ctx context.Context) error {
 	day := dayOf(l.now())
 	totals := map[string]Spent{}
@@ -91,10 +94,10 @@ func add(totals map[string]Spent, member string, usage []agent.Usage) {
 	}
 }
 
-// record notes a turn's usage and makes the write to commit with it. A turn
-// that fails to commit after this is counted until the next start: the cap errs
-// on the careful side.
-func (l *ledger) record(turn string, s scope.Scope, usage []agent.Usage) []bus.Write {
+// record notes a turn's usage, which its tab no longer has to, and makes the
+// write to commit with it. A turn that fails to commit after this is counted
+// until the next start: the cap errs on the careful side.
+func (l *ledger) record(turn string, s scope.Scope, usage []agent.Usage, t *tab) []bus.Write {
 	if len(usage) == 0 {
 		return nil
 	}
@@ -106,6 +109,10 @@ func (l *ledger) record(turn string, s scope.Scope, usage []agent.Usage) []bus.W
 	defer l.mu.Unlock()
 	l.turnDayLocked()
 	add(l.totals, s.Member(), usage)
+	if t != nil {
+		l.pending -= t.held
+		t.held = 0
+	}
 	return []bus.Write{{Space: spendSpace, Key: l.day + "/" + turn, Value: v}}
 }
 
@@ -123,23 +130,83 @@ func (l *ledger) today(member string) Spent {
 	return l.totals[member]
 }
 
-// allow gives a turn what it may spend under a cap: what is left, less what the
-// turns that run already will probably take, which is a usual call's price for
-// each. So turns at the same time cannot each spend the whole remainder. give
-// ends it.
-func (l *ledger) allow(limit float64) (usd float64, give func()) {
-	left := l.left(limit)
+// tab is what one turn spends until it is recorded. It is the turn's budget.
+type tab struct {
+	l     *ledger
+	limit float64
+	held  float64 // spent and not recorded; under the ledger's mutex
+}
+
+var _ agent.Budget = (*tab)(nil)
+
+// open begins a tab under a cap.
+func (l *ledger) open(limit float64) *tab { return &tab{l: l, limit: limit} }
+
+// budget is the tab as the agent gets it: nil where there is no cap.
+func (t *tab) budget() agent.Budget {
+	if t.limit < 0 {
+		return nil
+	}
+	return t
+}
+
+// Reserve implements agent.Budget. What calls have set aside counts as spent, so
+// that calls at the same time cannot pass the cap together.
+func (t *tab) Reserve(ctx context.Context, least, most float64) (float64, func(float64), error) {
+	for {
+		usd, freed, err := t.l.take(t.limit, least, most)
+		if err != nil {
+			return 0, nil, err
+		}
+		if freed == nil {
+			return usd, t.spender(usd), nil
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return 0, nil, context.Cause(ctx)
+		}
+	}
+}
+
+// take sets something aside. A channel says to try again when it is closed.
+func (l *ledger) take(limit, least, most float64) (usd float64, freed <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if all := l.totals[""]; left > 0 && all.Calls > 0 {
-		left = max(0, left-all.USD/float64(all.Calls)*float64(l.running))
+	l.turnDayLocked()
+	left := limit - l.totals[""].USD - l.pending
+	switch {
+	case left > 0 && left >= least:
+		usd = min(most, left)
+		l.pending, l.aside = l.pending+usd, l.aside+usd
+		return usd, nil, nil
+	case l.aside > 0 && left+l.aside >= least:
+		return 0, l.freed, nil
 	}
-	l.running++
-	return left, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.running--
+	return 0, nil, agent.ErrOverBudget
+}
+
+// spender gives back what a call did not cost.
+func (t *tab) spender(usd float64) func(float64) {
+	return func(cost float64) {
+		t.l.mu.Lock()
+		defer t.l.mu.Unlock()
+		t.held += cost
+		t.l.pending, t.l.aside = t.l.pending+cost-usd, t.l.aside-usd
+		close(t.l.freed)
+		t.l.freed = make(chan struct{})
 	}
+}
+
+// close ends a tab. What was spent and could not be recorded, because the turn
+// failed, counts until the next start.
+func (t *tab) close() {
+	t.l.mu.Lock()
+	defer t.l.mu.Unlock()
+	t.l.pending -= t.held
+	all := t.l.totals[""]
+	all.USD += t.held
+	t.l.totals[""], t.held = all, 0
 }
 
 // left is what may still be spent today under a cap; negative without one.

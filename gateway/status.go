@@ -33,7 +33,8 @@ type Status struct {
 	Turns    int             `json:"turns"`
 	Model    string          `json:"model"`
 	Spent    Spent           `json:"spent"`
-	Cap      float64         `json:"cap"` // USD a day; negative: none
+	Cap      float64         `json:"cap"`                // USD a day; negative: none
+	Unpriced []string        `json:"unpriced,omitempty"` // models whose price is not known and guessed on the high side
 }
 
 // Status looks at everything that runs.
@@ -45,7 +46,7 @@ func (g *Gateway) Status(ctx context.Context) (Status, error) {
 	}
 	return Status{
 		Version: g.version, Started: g.started, Channels: g.Channels(), Depths: depths, Turns: g.running.count(),
-		Model: describe(settings, settings.Model), Spent: g.spend.today(""), Cap: settings.DailySpend,
+		Model: describe(settings, settings.Model), Spent: g.spend.today(""), Cap: settings.DailySpend, Unpriced: settings.Unpriced,
 	}, err
 }
 

@@ -61,6 +61,8 @@ func (s *sitting) turn(ctx context.Context) error {
 	defer cancel(nil)
 	leave := s.g.running.add(head.event.Where.Order(), &run{scope: head.scope.Scope, head: head.rec.Seq, began: s.g.now(), cancel: cancel})
 	defer leave()
+	s.tab = s.g.spend.open(settings.DailySpend)
+	defer s.tab.close()
 	taken, t, result, err := s.passes(running, settings, head)
 	leave()
 	if err != nil && errors.Is(context.Cause(running), agent.ErrStopped) && !errors.Is(err, bus.ErrLeaseLost) {
@@ -123,9 +125,7 @@ func (s *sitting) once(ctx context.Context, settings AgentSettings, taken []item
 	if err != nil {
 		return agent.Result{}, t, err
 	}
-	usd, give := s.g.spend.allow(settings.DailySpend)
-	t.Allowance = usd
-	defer give()
+	t.Budget = s.tab.budget()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t.port = s.newPort(ctx, cancel, t, settings, taken)
@@ -263,7 +263,7 @@ func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result age
 	if t.forget != nil {
 		s.heard = s.heard[len(s.heardBefore(taken[0])):]
 	}
-	s.state = append(s.state, s.g.spend.record(t.ID, t.Scope, result.Usage)...)
+	s.state = append(s.state, s.g.spend.record(t.ID, t.Scope, result.Usage, s.tab)...)
 	for _, i := range t.port.steps {
 		t.steps = append(t.steps, stepKey(t.ID, i))
 	}

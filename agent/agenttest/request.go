@@ -33,6 +33,22 @@ type Message struct {
 	CallID string
 }
 
+// MaxOutput is how many tokens the answer may have; 0 when the request does not
+// say.
+func (r *Request) MaxOutput() int {
+	if r.req != nil {
+		return r.req.MaxOutput
+	}
+	var limit struct {
+		Old int `json:"max_tokens"`
+		New int `json:"max_completion_tokens"`
+	}
+	if json.Unmarshal(r.Body, &limit) != nil {
+		return 0
+	}
+	return max(limit.Old, limit.New)
+}
+
 // Messages decodes the conversation, without the instructions.
 func (r *Request) Messages() []Message {
 	all := r.everything()

@@ -156,6 +156,7 @@ func modelBindings(models map[string]config.Model) []vault.Binding {
 // agentSettings builds the agent that turns run on.
 func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gateway.AgentSettings, error) {
 	models := map[string]agent.Model{}
+	var unpriced []string
 	for name, m := range f.models {
 		k, _ := provider.Find(m.Provider)
 		if m.Model == "" {
@@ -174,6 +175,9 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 				return gateway.AgentSettings{}, err
 			}
 			am.Provider = p
+			if am.Price.Guessed {
+				unpriced = append(unpriced, name)
+			}
 		}
 		models[name] = am
 	}
@@ -181,6 +185,7 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 		Runner: agent.New(agent.Options{Models: models, Tools: b.tools(c.Agent.Tools), Log: log, Leaks: b.leaks}), Model: c.Agent.Model,
 		Models: slices.Sorted(maps.Keys(models)), Instructions: c.Agent.Instructions,
 		Queue: gateway.QueueMode(c.Agent.Queue), MaxTurns: c.Agent.MaxTurns, DailySpend: c.Agent.DailySpend,
+		Unpriced: slices.Sorted(slices.Values(unpriced)),
 		Describe: func(name string) string { return describe(models, name) },
 	}, nil
 }

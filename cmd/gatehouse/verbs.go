@@ -107,6 +107,9 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 	} else {
 		fmt.Fprintf(out, "today    about $%.2f, without a cap\n", s.Spent.USD)
 	}
+	for _, name := range s.Unpriced {
+		fmt.Fprintf(out, "         the price of model %s is not known and taken to be high; price_in and price_out correct it\n", name)
+	}
 	w := table(out)
 	fmt.Fprintln(w, "\nCHANNEL\tADAPTER\tSTATE\tAS\tLAST RECEIVED\tLAST SENT")
 	for _, c := range s.Channels {

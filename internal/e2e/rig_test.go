@@ -31,6 +31,8 @@ type settings struct {
 	extra   string   // further sections
 	store   string   // URL of a Postgres database; "": a file in the data folder
 	model   string   // in place of the model's section
+	priced  string   // further keys of the model: ", price_in: 1"
+	spend   string   // the daily cap; "": none
 	policy  string   // of direct chats; "": open
 	level   string   // of the log; "": info
 	listen  string   // address of the webhooks; "": a free port
@@ -83,13 +85,13 @@ func (r *rig) configure() {
 	}
 	model := r.set.model
 	if model == "" {
-		model = fmt.Sprintf(`{provider: compatible, model: scripted, base_url: %q, api_key: "sk-test-123456789"}`, r.model.OpenAI())
+		model = fmt.Sprintf(`{provider: compatible, model: scripted, base_url: %q, api_key: "sk-test-123456789"%s}`, r.model.OpenAI(), r.set.priced)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\n",
 		cmp.Or(r.set.listen, "127.0.0.1:0"), r.data(), filepath.Join(r.dir, "key"))
 	fmt.Fprintf(&b, "log: {level: %s, format: text}\nmodels:\n  default: %s\n", cmp.Or(r.set.level, "info"), model)
-	fmt.Fprintf(&b, "agent:\n  daily_spend: -1\n")
+	fmt.Fprintf(&b, "agent:\n  daily_spend: %s\n", cmp.Or(r.set.spend, "-1"))
 	for _, l := range r.set.agent {
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
