@@ -24,6 +24,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // Errors on which a caller branches. All refusals match ErrDenied; nothing was
@@ -44,6 +46,10 @@ type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error
 type Options struct {
 	Roots *x509.CertPool // who is trusted to sign certificates; nil: the system's
 	Log   *slog.Logger   // nil: nothing is logged
+	// Leaks finds secrets in the requests and responses of policies that are
+	// screened; nil: nothing is searched.
+	Leaks *leak.Guard
+	Now   func() time.Time // nil: time.Now; for signatures
 	// Report is told of each refusal, for the audit log; nil: nobody is. It
 	// must not block.
 	Report func(ctx context.Context, d Decision)
@@ -82,6 +88,10 @@ type Policy struct {
 	// authorised anew and without headers once it leaves the origin. 0: none,
 	// the caller gets the redirecting response. Other methods never follow.
 	Redirects int
+	// Screen searches requests for secrets, and refuses those that hold one, and
+	// hides secrets in the responses. It is for whatever a model or a guest
+	// steers. What is injected is put in afterwards.
+	Screen bool
 	// Upgrade admits requests that turn the connection into a WebSocket.
 	Upgrade bool
 }
@@ -128,6 +138,9 @@ type Gate struct{ o Options }
 func New(o Options) *Gate {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Dialer == nil {
 		o.Dialer = network

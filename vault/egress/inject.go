@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
 // Lease lends a value for as long as f runs. vault.Lease is one.
@@ -35,11 +37,13 @@ const (
 
 // Injection puts a secret in the place of its placeholder.
 type Injection struct {
-	Placeholder string // as NewPlaceholder makes it; "" never matches
+	// Placeholder is as NewPlaceholder makes it. "": the lease says how its value
+	// is put into every request (see Formatted).
+	Placeholder string
 	In          Places // 0: Anywhere
 	// Lease lends the value for one request to host:port. It is called only
-	// once the destination is authorised, and only when the placeholder
-	// stands in the request. An error refuses the request.
+	// once the destination is authorised, and only when the placeholder, if
+	// there is one, stands in the request. An error refuses the request.
 	Lease func(ctx context.Context, host string) (Lease, error)
 }
 
@@ -55,6 +59,9 @@ var (
 
 // usable reports whether an injection can be searched for.
 func (i Injection) usable() bool { return len(i.Placeholder) >= minPlaceholder && i.Lease != nil }
+
+// formatted reports whether the secret itself says where it belongs.
+func (i Injection) formatted() bool { return i.Placeholder == "" && i.Lease != nil }
 
 // places is where the placeholder is replaced.
 func (i Injection) places() Places {
@@ -77,6 +84,14 @@ func (r *rules) inject(req *http.Request, to Destination) (*http.Request, []used
 	var all []used
 	out := req
 	for _, i := range r.Inject {
+		if i.formatted() {
+			u, next, err := r.format(out, i, to)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w: %w", errInjection, err)
+			}
+			out, all = next, append(all, u)
+			continue
+		}
 		if !i.usable() {
 			continue
 		}
@@ -101,6 +116,25 @@ func (r *rules) inject(req *http.Request, to Destination) (*http.Request, []used
 		all = append(all, u)
 	}
 	return out, all, nil
+}
+
+// format puts a secret in where it says itself.
+func (r *rules) format(req *http.Request, i Injection, to Destination) (used, *http.Request, error) {
+	lease, err := i.Lease(req.Context(), to.addr())
+	if err != nil {
+		return used{}, nil, err
+	}
+	how, ok := lease.(Formatted)
+	if !ok {
+		return used{}, nil, errNoPlace
+	}
+	u, out := used{placeholder: leak.Hidden}, shallow(req)
+	err = lease.Use(func(plain []byte) error {
+		u.value = string(plain)
+		out, err = putFormatted(out, how.How(), plain, r.gate.o.Now())
+		return err
+	})
+	return u, out, err
 }
 
 // find says in which places the placeholder stands. body is not nil when it

@@ -33,7 +33,12 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, t.refuse(req.Context(), req.Method, hostOf(to), err)
 	}
-	out, secrets, err := t.inject(req, to)
+	out, err := t.screen(req)
+	if err != nil {
+		closeBody(req)
+		return nil, t.refuse(req.Context(), req.Method, hostOf(to), err)
+	}
+	out, secrets, err := t.inject(out, to)
 	if err != nil {
 		closeBody(req)
 		return nil, t.refuse(req.Context(), req.Method, hostOf(to), err)
@@ -88,6 +93,12 @@ func (untraced) Value(any) any { return nil }
 func (t *roundTripper) receive(req *http.Request, res *http.Response, to Destination, secrets []used, cancel context.CancelCauseFunc) (*http.Response, error) {
 	res.Request = req // the transport's own holds the values
 	hideHeader(res, secrets)
+	res, err := t.clean(res)
+	if err != nil {
+		_ = res.Body.Close()
+		cancel(nil)
+		return nil, t.failed(to, err, nil)
+	}
 	if t.MaxResponse > 0 && res.ContentLength > t.MaxResponse {
 		_ = res.Body.Close()
 		cancel(nil)

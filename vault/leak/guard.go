@@ -76,6 +76,10 @@ func (g *Guard) Redact(sink, text string) string {
 	return string(replace(nil, joined, found, len(past), len(joined)))
 }
 
+// Crosses reports whether a secret stands in text, or in the end of what crossed
+// to the same sink before and text together.
+func (g *Guard) Crosses(sink, text string) bool { return g.Redact(sink, text) != text }
+
 // RedactKnown is Redact for what a person writes: it hides what the guard was
 // taught, and leaves alone what only looks like a key. It has no sink.
 func (g *Guard) RedactKnown(text string) string {
