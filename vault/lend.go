@@ -62,7 +62,7 @@ func (s *Store) Lease(ctx context.Context, sc scope.Scope, r Ref, p Purpose) (*L
 	if !until.After(now) || !allows(rec.meta.Hosts, p.Host) {
 		return s.refuse(ctx, sc.Workspace(), sc.Principal(), r, p, ErrDenied)
 	}
-	return s.lend(ctx, sh, rec, sc.Principal(), p, until), nil
+	return s.lend(ctx, sh, rec, sc.Principal(), r, p, until)
 }
 
 // LeaseConfigured lends a secret to the gateway itself, on behalf of a channel,
@@ -81,7 +81,7 @@ func (s *Store) LeaseConfigured(ctx context.Context, workspace string, r Ref, p 
 	if !p.configured() || !own || !slices.ContainsFunc((*s.bindings.Load())[workspace], named) {
 		return s.refuse(ctx, workspace, scope.Principal{}, r, p, ErrDenied)
 	}
-	return s.lend(ctx, sh, rec, scope.Principal{}, p, s.o.Now().Add(LeaseFor)), nil
+	return s.lend(ctx, sh, rec, scope.Principal{}, r, p, s.o.Now().Add(LeaseFor))
 }
 
 // allows reports whether a value may go to host. One that does not leave may be
@@ -114,12 +114,9 @@ func (s *Store) refuse(ctx context.Context, workspace string, by scope.Principal
 }
 
 // lend makes the lease. It ends with its time, or when the record is replaced.
-func (s *Store) lend(ctx context.Context, sh *shelf, rec *record, by scope.Principal, p Purpose, until time.Time) *Lease {
-	s.o.Audit(ctx, Use{
-		At: s.o.Now(), Workspace: sh.workspace, By: by,
-		Secret: rec.meta.Name, Version: rec.meta.Version, Purpose: p,
-	})
-	return &Lease{
+// Of a secret that is exchanged it lends the access token.
+func (s *Store) lend(ctx context.Context, sh *shelf, rec *record, by scope.Principal, r Ref, p Purpose, until time.Time) (*Lease, error) {
+	l := &Lease{
 		purpose: p,
 		version: rec.meta.Version,
 		format:  rec.meta.Format,
@@ -136,4 +133,38 @@ func (s *Store) lend(ctx context.Context, sh *shelf, rec *record, by scope.Princ
 		},
 		open: func() ([]byte, error) { return rec.open(sh.keys, sh.workspace) },
 	}
+	if rec.meta.Format.Kind.exchanged() {
+		if err := s.lendAccess(ctx, l, sh, rec); err != nil {
+			return s.refuse(ctx, sh.workspace, by, r, p, err)
+		}
+	}
+	s.o.Audit(ctx, Use{
+		At: s.o.Now(), Workspace: sh.workspace, By: by,
+		Secret: rec.meta.Name, Version: rec.meta.Version, Purpose: p,
+	})
+	return l, nil
+}
+
+// lendAccess lets a lease lend the access token of its secret.
+func (s *Store) lendAccess(ctx context.Context, l *Lease, sh *shelf, rec *record) error {
+	sealed, until, err := s.access(ctx, sh, rec)
+	if err != nil {
+		return err
+	}
+	if until.Before(l.expires) {
+		l.expires = until
+	}
+	l.format = Format{Kind: Bearer}
+	l.open = func() ([]byte, error) {
+		at := s.shelf(sh.workspace) // a newer data key may have sealed it
+		if at == nil {
+			return nil, ErrExpired
+		}
+		t, ok := openToken(at, rec, sealed)
+		if !ok {
+			return nil, ErrCorrupt
+		}
+		return []byte(t.Access), nil
+	}
+	return nil
 }

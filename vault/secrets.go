@@ -199,6 +199,9 @@ func (s *Store) swap(ctx context.Context, sh *shelf, changes map[string]*record)
 			after.records[name] = next
 		}
 		writes = append(writes, w)
+		if next == nil { // what it was exchanged for goes with it
+			writes = append(writes, kv.Write{Space: space, Key: tokenPrefix + sh.workspace + "/" + name})
+		}
 	}
 	row := after.row
 	err := s.commit(ctx, &after, writes...)

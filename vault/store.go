@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,10 @@ type Options struct {
 	Now   func() time.Time                 // nil: time.Now
 	Log   *slog.Logger                     // nil: nothing is logged
 	Audit func(ctx context.Context, u Use) // called for every lease given or refused, before Lease returns; nil: none
+	// Exchange returns the client that asks for access tokens at an address. It
+	// follows no redirects and reaches nothing else. nil: secrets that are
+	// exchanged for tokens cannot be lent.
+	Exchange func(tokenURL string) *http.Client
 	// AcceptOlder opens a database that is older than the version kept with
 	// the key, as after restoring a backup. What was changed or revoked since
 	// stands again as it was. Without it such a database is ErrRolledBack.
@@ -51,6 +56,7 @@ type Options struct {
 type Store struct {
 	o        Options
 	bindings atomic.Pointer[map[string][]Binding] // by workspace
+	tokens   sync.Map                             // workspace/name -> *tokenCell
 
 	mu      sync.Mutex                        // held by whoever changes shelves
 	shelves atomic.Pointer[map[string]*shelf] // by workspace; replaced, never changed
