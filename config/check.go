@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -56,15 +55,12 @@ func (r *reader) address(path, addr string) {
 }
 
 func (r *reader) folders(c *Config) {
-	for _, f := range []struct{ path, value string }{{"data", c.Data}, {"key", c.Key}} {
+	for _, f := range []struct{ path, value string }{{"data", c.Data}, {"key", c.Key.Path}} {
 		if f.value == "" {
 			r.plain(f.path, "must not be empty")
 		}
 	}
-	rel, err := filepath.Rel(c.Data, c.Key)
-	if err == nil && c.Data != "" && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-		r.plain("key", "must not be inside 'data': who copies the data folder must not get the key with it")
-	}
+	r.keys(c)
 }
 
 func redactURL(s string) string {

@@ -25,7 +25,9 @@ type Config struct {
 	TrustedProxies []string           `yaml:"trusted_proxies" doc:"Networks of reverse proxies in front of 'admin', such as 10.0.0.7/32. What they say of a request's origin is believed, and theirs alone."`
 	ProxyLogin     ProxyLogin         `yaml:"proxy_login" doc:"A proxy that logs people in to the console and signs who they are, such as Cloudflare Access."`
 	Data           string             `yaml:"data" doc:"Folder of the embedded database and everything else that must survive."`
-	Key            string             `yaml:"key" doc:"File with the key that unlocks the vault. Never inside 'data', never in the same backup."`
+	Key            Key                `yaml:"key" doc:"What unlocks the vault: a file, or {source: ...}. Never inside 'data', never in the same backup."`
+	KeyFrom        Key                `yaml:"key_from" doc:"The key that 'key' takes the place of. What it locks is locked with 'key' at the next start; then this can be removed."`
+	Vault          Vault              `yaml:"vault"`
 	Store          string             `yaml:"store" doc:"sqlite, or a postgres:// URL."`
 	Log            Log                `yaml:"log"`
 	Models         map[string]Model   `yaml:"models" doc:"Models by the name that 'agent.model' and /model use."`
@@ -108,7 +110,7 @@ func Default() Config {
 		Listen:     "127.0.0.1:8484",
 		Admin:      "127.0.0.1:8485",
 		Data:       filepath.Join(dataHome(), "gatehouse"),
-		Key:        filepath.Join(configHome(), "gatehouse", "key"),
+		Key:        Key{Source: KeyFile, Path: filepath.Join(configHome(), "gatehouse", "key")},
 		Store:      "sqlite",
 		ProxyLogin: ProxyLogin{Header: "Cf-Access-Jwt-Assertion"},
 		Log:        Log{Level: "info", Format: "auto"},

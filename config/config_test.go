@@ -105,6 +105,11 @@ channels:
     stream: off
 `
 
+// usual is a key in a file.
+func usual(path string) config.Key {
+	return config.Key{Source: config.KeyFile, Path: path, Name: "gatehouse-key", State: path + ".version"}
+}
+
 func TestParse(t *testing.T) {
 	c, faults := config.Parse([]byte(whole), options())
 	if len(faults) > 0 {
@@ -112,7 +117,7 @@ func TestParse(t *testing.T) {
 	}
 	half := 0.5
 	want := config.Default()
-	want.Listen, want.Admin, want.Data, want.Key = "127.0.0.1:9000", "127.0.0.1:9001", "/srv/data", "/srv/key"
+	want.Listen, want.Admin, want.Data, want.Key = "127.0.0.1:9000", "127.0.0.1:9001", "/srv/data", usual("/srv/key")
 	want.Store = "postgres://user@host/db"
 	want.Models = map[string]config.Model{
 		"default": {Provider: "openai", Model: "gpt-5-mini", BaseURL: "https://api.openai.com/v1", APIKey: "secret://openai"},

@@ -52,7 +52,10 @@ func Parse(text []byte, o Options) (Config, Faults) {
 	if o.Override != nil {
 		o.Override(&c)
 	}
-	c.Data, c.Key = home(c.Data), home(c.Key)
+	c.Data, c.Key = home(c.Data), c.Key.filled(Default().Key.Path)
+	if c.KeyFrom.Set() {
+		c.KeyFrom = c.KeyFrom.filled(Default().Key.Path)
+	}
 	c.TLS.Cert, c.TLS.Key = home(c.TLS.Cert), home(c.TLS.Key)
 	r.check(&c)
 	return c, r.faults.sorted()
@@ -232,6 +235,17 @@ func (r *reader) value(v reflect.Value, n ast.Node, path, enum string) {
 	n = plain(n)
 	if _, null := n.(*ast.NullNode); null || n == nil {
 		return // an empty value leaves the default
+	}
+	if k, ok := v.Addr().Interface().(*Key); ok {
+		*k = Key{}
+		if _, single := scalarText(n); single { // a path alone
+			v.Set(reflect.ValueOf(Key{Source: KeyFile}))
+			r.scalar(v.FieldByName("Path"), n, path, "")
+			if k.Path == "" {
+				r.fault(n, path, "must not be empty")
+			}
+			return
+		}
 	}
 	switch v.Kind() {
 	case reflect.Struct:

@@ -101,6 +101,9 @@ func structSchema(t reflect.Type, def reflect.Value) map[string]any {
 }
 
 func typeSchema(t reflect.Type, def reflect.Value) map[string]any {
+	if t == reflect.TypeFor[Key]() {
+		return map[string]any{"oneOf": []any{map[string]any{"type": "string"}, structSchema(t, reflect.Value{})}}
+	}
 	switch t.Kind() {
 	case reflect.Struct:
 		return structSchema(t, def)

@@ -159,6 +159,10 @@ func (s *Store) attempt(ctx context.Context, workspace, name string, f decide) (
 	if len(plain) == 0 || len(plain) > MaxValue {
 		return Stored{}, fmt.Errorf("a value has 1 to %d bytes", MaxValue)
 	}
+	short := len(plain) < MinMatch
+	if short && s.o.Strict && meta.Version == versionOf(old) {
+		return Stored{}, fmt.Errorf("the vault is strict: a value has at least %d characters, so that it can be recognised where it leaks", MinMatch)
+	}
 	s.o.Leaks.Learn(plain)
 	meta.Name, meta.Changed = name, s.o.Now().UTC()
 	meta.Version++
@@ -172,7 +176,16 @@ func (s *Store) attempt(ctx context.Context, workspace, name string, f decide) (
 	if err := s.swap(ctx, sh, map[string]*record{name: next}); err != nil {
 		return Stored{}, err
 	}
-	return Stored{Meta: meta, Short: len(plain) < MinMatch}, nil
+	return Stored{Meta: meta, Short: short}, nil
+}
+
+// versionOf is a record's version; a change that keeps the value comes with the
+// one before.
+func versionOf(r *record) int {
+	if r == nil {
+		return 0
+	}
+	return r.meta.Version
 }
 
 // swap commits the next records of some secrets, nil to delete one, and makes

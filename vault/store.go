@@ -41,6 +41,8 @@ type Options struct {
 	// follows no redirects and reaches nothing else. nil: secrets that are
 	// exchanged for tokens cannot be lent.
 	Exchange func(tokenURL string) *http.Client
+	// Strict refuses new values of fewer than MinMatch characters.
+	Strict bool
 	// AcceptOlder opens a database that is older than the version kept with
 	// the key, as after restoring a backup. What was changed or revoked since
 	// stands again as it was. Without it such a database is ErrRolledBack.

@@ -119,8 +119,8 @@ func openToken(sh *shelf, r *record, sealed []byte) (t token, ok bool) {
 
 // keep makes a token durable.
 func (s *Store) keep(ctx context.Context, sh *shelf, r *record, c *tokenCell, t token) error {
-	s.o.Scrub.Learn([]byte(t.Access))
-	s.o.Scrub.Learn([]byte(t.Refresh))
+	s.o.Leaks.Learn([]byte(t.Access))
+	s.o.Leaks.Learn([]byte(t.Refresh))
 	text, err := json.Marshal(t)
 	if err != nil {
 		return err

@@ -179,7 +179,9 @@ func TestARefreshTokenIsExchanged(t *testing.T) {
 
 func TestALeaseEndsWithItsAccessToken(t *testing.T) {
 	i := newIssuer(t)
-	i.answer = func(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"access_token":"short-lived","expires_in":30}`) }
+	i.answer = func(w http.ResponseWriter, _ int) {
+		_, _ = io.WriteString(w, `{"access_token":"short-lived","expires_in":30}`)
+	}
 	b := newBank(t, "the-client-secret", vault.Format{Kind: vault.OAuth2Client, TokenURL: i.URL, ClientID: "me"})
 	l, err := vaulttest.Lease(t, b.Store, "home", "mail")
 	if err != nil {

@@ -37,6 +37,7 @@ type app struct {
 	log       *slog.Logger
 	engine    bus.Engine
 	vault     *vault.Store
+	keepKey   func(context.Context) error // keeps the source of the vault's key alive; nil: nothing to do
 	directory *identity.Directory
 	logins    *login.Book
 	gateway   *gateway.Gateway
@@ -69,14 +70,15 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if err := a.openFolder(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.openVault(ctx); err != nil {
+	gate := egress.New(egress.Options{Log: a.log, Leaks: a.leaks})
+	if err := a.openVault(ctx, gate); err != nil {
 		return nil, err
 	}
 	if a.directory, err = identity.Open(ctx, a.engine, workspace, time.Now, a.log); err != nil {
 		return nil, err
 	}
 	a.logins = login.NewBook(a.engine, time.Now)
-	b := &border{gate: egress.New(egress.Options{Log: a.log, Leaks: a.leaks}), vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
+	b := &border{gate: gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
 		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: []gateway.Shredder{a.vault},
@@ -121,9 +123,18 @@ func (a *app) openFolder(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) openVault(ctx context.Context) error {
+func (a *app) openVault(ctx context.Context, gate *egress.Gate) error {
+	o := vault.Options{State: a.engine, Log: a.log, Leaks: a.leaks, Exchange: exchanges(gate), Strict: a.cfg.Vault.Strict}
 	var err error
-	a.vault, err = vault.Open(ctx, vault.Options{State: a.engine, Key: vault.NewKeyFile(a.cfg.Key, a.cfg.Data), Log: a.log, Leaks: a.leaks})
+	if o.Key, a.keepKey, err = keySource(a.cfg.Key, a.cfg.Data, gate, a.log); err != nil {
+		return err
+	}
+	if a.cfg.KeyFrom.Set() {
+		if o.From, _, err = keySource(a.cfg.KeyFrom, a.cfg.Data, gate, a.log); err != nil {
+			return err
+		}
+	}
+	a.vault, err = vault.Open(ctx, o)
 	if err == nil {
 		// The first use of the workspace's key makes it, and the file that
 		// unlocks it: a person should find both after the first start.
@@ -131,6 +142,9 @@ func (a *app) openVault(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("open the vault: %w", err)
+	}
+	if a.cfg.KeyFrom.Set() {
+		a.log.WarnContext(ctx, "the vault is locked with 'key' now; take 'key_from' out of the configuration, and keep a copy of the new key")
 	}
 	return nil
 }

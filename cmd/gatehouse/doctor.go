@@ -141,17 +141,21 @@ func examineFolder(dir string) finding {
 }
 
 func examineKey(c config.Config) finding {
-	x := finding{what: "vault key", note: c.Key}
-	if _, err := os.Stat(c.Key); errors.Is(err, os.ErrNotExist) {
-		x.note = "will be made at " + c.Key
+	if c.Key.Source != config.KeyFile {
+		return finding{what: "vault key", note: c.Key.Source + " (tried when the vault opens)"}
+	}
+	path := c.Key.Path
+	x := finding{what: "vault key", note: path}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		x.note = "will be made at " + path
 		if _, err := os.Stat(filepath.Join(c.Data, "gatehouse.db")); err == nil {
-			x.bad = "there is a database but no key at " + c.Key
+			x.bad = "there is a database but no key at " + path
 			x.fix = "put the key back from where you keep it; without it the stored secrets cannot be read"
 		}
 		return x
 	}
-	if err := vault.NewKeyFile(c.Key, c.Data).Check(); err != nil {
-		x.bad, x.fix = err.Error(), "chmod 600 "+c.Key
+	if err := vault.NewKeyFile(path, c.Data).Check(); err != nil {
+		x.bad, x.fix = err.Error(), "chmod 600 "+path
 	}
 	return x
 }

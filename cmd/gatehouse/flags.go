@@ -33,7 +33,7 @@ func (f flags) override(getenv func(string) (string, bool)) func(*config.Config)
 			flag, env string
 		}{
 			{&c.Data, f.data, "GATEHOUSE_DATA"},
-			{&c.Key, f.key, "GATEHOUSE_KEY"},
+			{&c.Key.Path, f.key, "GATEHOUSE_KEY"},
 			{&c.Store, f.store, "GATEHOUSE_STORE"},
 			{&c.Listen, f.listen, "GATEHOUSE_LISTEN"},
 			{&c.Admin, f.admin, "GATEHOUSE_ADMIN"},

@@ -21,9 +21,9 @@ func TestOverride(t *testing.T) {
 		"GATEHOUSE_DATA": "/env/data", "GATEHOUSE_KEY": "/env/key", "GATEHOUSE_STORE": "", "GATEHOUSE_LISTEN": "127.0.0.1:1",
 	})
 	f := flags{data: "/flag/data", admin: "127.0.0.1:2"}
-	got := config.Config{Data: "/file/data", Key: "/file/key", Store: "sqlite", Listen: "127.0.0.1:3", Admin: "127.0.0.1:4"}
+	got := config.Config{Data: "/file/data", Key: config.Key{Path: "/file/key"}, Store: "sqlite", Listen: "127.0.0.1:3", Admin: "127.0.0.1:4"}
 	f.override(env)(&got)
-	want := config.Config{Data: "/flag/data", Key: "/env/key", Store: "sqlite", Listen: "127.0.0.1:1", Admin: "127.0.0.1:2"}
+	want := config.Config{Data: "/flag/data", Key: config.Key{Path: "/env/key"}, Store: "sqlite", Listen: "127.0.0.1:1", Admin: "127.0.0.1:2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-chat/gatehouse/vault"
 )
 
 func keyCommand(f *flags) *cobra.Command {
-	return group("key", "Look after the key that locks the vault", rotateKeyCommand(f))
+	return group("key", "Look after the key that locks the vault", rotateKeyCommand(f), makeKeyCommand())
 }
 
 func rotateKeyCommand(f *flags) *cobra.Command {
@@ -31,4 +34,20 @@ func rotateKeyCommand(f *flags) *cobra.Command {
 	}
 	c.Flags().BoolVar(&data, "data", false, "encrypt every secret anew, under a new data key")
 	return c
+}
+
+func makeKeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "make", Short: "Print a new key, for a place that the gateway cannot write to", Args: args(cobra.NoArgs),
+		Example: "  gatehouse key make | systemd-creds encrypt --name=gatehouse-key - /etc/gatehouse/key.cred",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if isTerminal(c.OutOrStdout()) {
+				return errors.New("this would show a key on the terminal: send it to a file or another program")
+			}
+			text := vault.NewKeyText()
+			defer clear(text)
+			_, err := c.OutOrStdout().Write(text)
+			return err
+		},
+	}
 }

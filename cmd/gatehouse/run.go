@@ -139,6 +139,9 @@ func (a *app) serve(ctx context.Context) error {
 	group.Go(func() error { return a.serveHTTP(ctx, l.admin, admin) })
 	group.Go(func() error { return a.serveHTTP(ctx, l.socket, admin.Socket(a.asOwner)) })
 	group.Go(func() error { return a.reloads(ctx) })
+	if a.keepKey != nil {
+		group.Go(func() error { return a.keepKey(ctx) })
+	}
 	if err := a.greet(ctx, admin, l); err != nil && ctx.Err() == nil {
 		a.log.Error("greet", "err", err)
 	}

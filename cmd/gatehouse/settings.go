@@ -337,7 +337,7 @@ func fixed(old, next config.Config) []string {
 		{"proxy_login (except 'people')", proxyOf(old), proxyOf(next)},
 		{"trusted_proxies", fmt.Sprint(old.TrustedProxies), fmt.Sprint(next.TrustedProxies)},
 		{"data", old.Data, next.Data},
-		{"key", old.Key, next.Key},
+		{"key", fmt.Sprint(old.Key, old.KeyFrom), fmt.Sprint(next.Key, next.KeyFrom)},
 		{"store", old.Store, next.Store},
 	} {
 		if k.a != k.b {

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/term"
+
+	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/vault"
+	"github.com/gatehouse-chat/gatehouse/vault/egress"
+	"github.com/gatehouse-chat/gatehouse/vault/kek"
+)
+
+// keySource makes the source of the vault's key that a configuration names. run
+// keeps it alive while the gateway runs; nil when there is nothing to do.
+func keySource(k config.Key, data string, gate *egress.Gate, log *slog.Logger) (source vault.KeySource, run func(context.Context) error, err error) {
+	marks := vault.NewMarks(k.State, data)
+	ring := func(text vault.KeyText) vault.KeySource {
+		return vault.Source{Wrapper: vault.NewRing(text), Watermark: marks}
+	}
+	switch k.Source {
+	case config.KeyFile:
+		return ring(vault.NewFile(k.Path, data)), nil, nil
+	case config.KeyPassphrase:
+		return ring(vault.NewLocked(vault.NewFile(k.Path, data), askPassphrase)), nil, nil
+	case config.KeyCredential:
+		folder, _ := getenv("CREDENTIALS_DIRECTORY")
+		return ring(vault.Credential{Folder: folder, Name: k.Name}), nil, nil
+	case config.KeyKeyring:
+		return ring(kek.Keyring{Name: k.Name}), nil, nil
+	case config.KeyTransit:
+		client, err := transitClient(k, gate)
+		if err != nil {
+			return nil, nil, err
+		}
+		t := &kek.Transit{
+			Address: k.Address, Mount: k.Mount, Name: k.Name, Log: log, Client: client,
+			Token: func(context.Context) (string, error) { return readToken(k.TokenFile) },
+		}
+		return vault.Source{Wrapper: t, Watermark: marks}, t.Run, nil
+	}
+	return nil, nil, fmt.Errorf("there is no source %q of a key", k.Source)
+}
+
+// transitClient reaches the server that the configuration names, and no other.
+func transitClient(k config.Key, gate *egress.Gate) (*http.Client, error) {
+	to, err := egress.ParseDestination(k.Address)
+	if err != nil {
+		return nil, fmt.Errorf("the address of the key's server: %w", err)
+	}
+	return gate.Client(egress.Policy{
+		Name: "the vault's key", Allow: []egress.Destination{to}, Operator: []string{hostPort(k.Address)}, MaxResponse: 1 << 20,
+	}), nil
+}
+
+// exchanges makes the clients that ask for access tokens: each reaches the
+// address that its secret names and no other, and none within private networks.
+func exchanges(gate *egress.Gate) func(string) *http.Client {
+	return func(tokenURL string) *http.Client {
+		p := egress.Policy{Name: "access tokens", MaxResponse: 64 << 10}
+		if to, err := egress.ParseDestination(tokenURL); err == nil {
+			p.Allow = []egress.Destination{to}
+		}
+		return gate.Client(p)
+	}
+}
+
+// readToken reads a token from a file that others cannot read.
+func readToken(path string) (string, error) {
+	text, err := vault.NewFile(path, "").Load(context.Background())
+	if err != nil {
+		return "", err
+	}
+	return string(bytes.TrimSpace(text)), nil
+}
+
+// passphraseName is the credential of systemd that holds the passphrase, and
+// passphraseFD the environment's variable that names an open file with it.
+const (
+	passphraseName = "gatehouse-passphrase"
+	passphraseFD   = "GATEHOUSE_PASSPHRASE_FD"
+)
+
+var errNoPassphrase = errors.New("nobody can be asked here: start it on a terminal, pass the credential " + passphraseName +
+	" from systemd, or an open file with " + passphraseFD)
+
+// askPassphrase gets the passphrase of the vault's key: from systemd, from an
+// open file, or from the person at the terminal. It is never taken from the
+// environment or the arguments, which others can see.
+func askPassphrase(_ context.Context, fresh bool) ([]byte, error) {
+	if folder, ok := getenv("CREDENTIALS_DIRECTORY"); ok {
+		text, err := vault.Credential{Folder: folder, Name: passphraseName}.Load(context.Background())
+		if !errors.Is(err, vault.ErrNoKey) {
+			return bytes.TrimRight(text, "\r\n"), err
+		}
+	}
+	if fd, ok := getenv(passphraseFD); ok && fd != "" {
+		return passphraseFrom(fd)
+	}
+	in := int(os.Stdin.Fd())
+	if !term.IsTerminal(in) {
+		return nil, errNoPassphrase
+	}
+	first, err := promptPassphrase(in, "Passphrase of the vault's key (it is not shown): ")
+	if err != nil || !fresh {
+		return first, err
+	}
+	again, err := promptPassphrase(in, "Once more: ")
+	if err != nil {
+		return nil, err
+	}
+	defer clear(again)
+	if !bytes.Equal(first, again) {
+		clear(first)
+		return nil, errors.New("the two are not the same")
+	}
+	return first, nil
+}
+
+func promptPassphrase(fd int, prompt string) ([]byte, error) {
+	fmt.Fprint(os.Stderr, prompt)
+	defer fmt.Fprintln(os.Stderr)
+	return term.ReadPassword(fd)
+}
+
+// maxPassphrase bounds what is read from an open file, in bytes.
+const maxPassphrase = 4 << 10
+
+// passphraseFrom reads an open file of this process.
+func passphraseFrom(fd string) ([]byte, error) {
+	n, err := strconv.ParseUint(fd, 10, 16)
+	if err != nil || n < 3 {
+		return nil, fmt.Errorf("%s is not the number of an open file from 3 on", passphraseFD)
+	}
+	f := os.NewFile(uintptr(n), filepath.Join("fd", fd))
+	if f == nil {
+		return nil, fmt.Errorf("%s names no open file", passphraseFD)
+	}
+	defer f.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase))
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase from %s: %w", passphraseFD, err)
+	}
+	return bytes.TrimRight(text, "\r\n"), nil
+}
