@@ -31,6 +31,7 @@ func (r *reader) check(c *Config) {
 	for name, n := range map[string]int{
 		"bodies": c.Retention.Bodies, "dead": c.Retention.Dead, "keys": c.Retention.Keys, "turns": c.Retention.Turns,
 		"sessions": c.Retention.Sessions, "replaced": c.Retention.Replaced, "spending": c.Retention.Spending,
+		"audit": c.Retention.Audit,
 	} {
 		if n < 0 {
 			r.plain("retention."+name, "must not be negative; 0 keeps for ever")

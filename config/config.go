@@ -33,6 +33,7 @@ type Config struct {
 	Models         map[string]Model   `yaml:"models" doc:"Models by the name that 'agent.model' and /model use."`
 	Agent          Agent              `yaml:"agent"`
 	Retention      Retention          `yaml:"retention"`
+	Audit          Audit              `yaml:"audit"`
 	Channels       map[string]Channel `yaml:"channels" doc:"Channels by id."`
 }
 
@@ -74,6 +75,27 @@ type Retention struct {
 	Sessions int `yaml:"sessions" doc:"Days after its last message that a conversation's history is forgotten."`
 	Replaced int `yaml:"replaced" doc:"Days that history is kept which no longer counts: from before /new, or before a summary."`
 	Spending int `yaml:"spending" doc:"Days that the figures of each turn's spending are kept."`
+	Audit    int `yaml:"audit" doc:"Days that entries of the audit log are kept."`
+}
+
+// Audit says where the audit log's checkpoints go.
+type Audit struct {
+	Checkpoints string `yaml:"checkpoints" doc:"File to which signed checkpoints of the audit log are appended, outside of 'data'; off for none. Empty: audit.checkpoints beside the key."`
+}
+
+// AuditFile is where the checkpoints go, or "" when there are none.
+func (c Config) AuditFile() string {
+	switch c.Audit.Checkpoints {
+	case "off":
+		return ""
+	case "":
+		beside := c.Key.Path
+		if beside == "" {
+			beside = filepath.Join(configHome(), "gatehouse", "key")
+		}
+		return filepath.Join(filepath.Dir(beside), "audit.checkpoints")
+	}
+	return home(c.Audit.Checkpoints)
 }
 
 // Channel is one configured account on a platform. Section holds the keys that
@@ -118,7 +140,7 @@ func Default() Config {
 			Model: "default", Queue: "steer", MaxTurns: 64, DailySpend: 5,
 			Instructions: "You are a helpful assistant in a chat. Answer in the language of the person. Be brief unless they ask for more.",
 		},
-		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400, Turns: 30, Sessions: 365, Replaced: 30, Spending: 400},
+		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400, Turns: 30, Sessions: 365, Replaced: 30, Spending: 400, Audit: 400},
 	}
 }
 

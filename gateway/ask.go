@@ -101,6 +101,7 @@ func (s *sitting) suspend(taken []item, t *sat, result agent.Result) error {
 		}
 		s.verdicts[it.rec.Key] = bus.Verdict{Fate: bus.Park, Tag: q.Tag(), At: s.g.now().Add(parkedFor), Progress: note}
 	}
+	s.g.recordCalls(t.ID, t.Scope, result.Usage)
 	s.state = append(s.state, s.g.spend.record(t.ID+"/"+q.ID, t.Scope, result.Usage, s.tab)...)
 	if t.port.standing {
 		return nil

@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -94,9 +95,10 @@ type Options struct {
 	Seals     delivery.Seals // nil: reply paths that come with events are not kept
 	Agent     AgentSettings
 	Retention Retention
-	Replicas  bool         // other processes may work on the same bus
-	Offboard  []Offboarder // in this order, for each member who is removed
-	Shred     []Shredder   // in this order, for each workspace that is deleted
+	Replicas  bool           // other processes may work on the same bus
+	Offboard  []Offboarder   // in this order, for each member who is removed
+	Shred     []Shredder     // in this order, for each workspace that is deleted
+	Audit     audit.Recorder // nil: nothing is recorded
 	Version   string
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
@@ -120,6 +122,7 @@ type Gateway struct {
 	log       *slog.Logger
 	metrics   *Metrics
 	leaks     *leak.Guard
+	audit     audit.Recorder // nil: none
 	spend     *ledger
 	running   *running
 	settled   *bell
@@ -148,7 +151,7 @@ func New(o Options) *Gateway {
 	return &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
 		leave: o.Offboard, shred: o.Shred, leaks: o.Leaks,
-		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, spend: newLedger(o.Bus, o.Now),
+		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, audit: o.Audit, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
 		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{},
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
@@ -114,6 +116,21 @@ func (l *ledger) record(turn string, s scope.Scope, usage []agent.Usage, t *tab)
 		t.held = 0
 	}
 	return []bus.Write{{Space: spendSpace, Key: l.day + "/" + turn, Value: v}}
+}
+
+// recordCalls puts the model calls of a turn into the audit log.
+func (g *Gateway) recordCalls(turn string, s scope.Scope, usage []agent.Usage) {
+	if g.audit == nil {
+		return
+	}
+	for _, u := range usage {
+		g.audit.Record(audit.Entry{
+			At: u.At, Kind: audit.Model, Do: "called", By: s.Principal(), On: u.Model, To: u.Provider, Turn: turn,
+			Facts: audit.Facts{
+				"input": strconv.Itoa(u.Input), "output": strconv.Itoa(u.Output), "usd": strconv.FormatFloat(u.USD, 'f', 6, 64),
+			},
+		})
+	}
 }
 
 func (l *ledger) turnDayLocked() {

@@ -263,6 +263,7 @@ func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result age
 	if t.forget != nil {
 		s.heard = s.heard[len(s.heardBefore(taken[0])):]
 	}
+	s.g.recordCalls(t.ID, t.Scope, result.Usage)
 	s.state = append(s.state, s.g.spend.record(t.ID, t.Scope, result.Usage, s.tab)...)
 	for _, i := range t.port.steps {
 		t.steps = append(t.steps, stepKey(t.ID, i))

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -40,6 +41,7 @@ type app struct {
 	keepKey   func(context.Context) error // keeps the source of the vault's key alive; nil: nothing to do
 	directory *identity.Directory
 	logins    *login.Book
+	audit     *audit.Log
 	gateway   *gateway.Gateway
 	settings  *settings
 	registry  *prometheus.Registry
@@ -70,7 +72,8 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if err := a.openFolder(ctx); err != nil {
 		return nil, err
 	}
-	gate := egress.New(egress.Options{Log: a.log, Leaks: a.leaks})
+	a.openAudit()
+	gate := egress.New(egress.Options{Log: a.log, Leaks: a.leaks, Report: a.reportEgress})
 	if err := a.openVault(ctx, gate); err != nil {
 		return nil, err
 	}
@@ -83,7 +86,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
 		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: []gateway.Shredder{a.vault},
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
-		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks,
+		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks, Audit: a.audit,
 	})
 	a.settings.border, a.settings.gateway, a.settings.directory = b, a.gateway, a.directory
 	return a, a.settings.start(ctx, a.cfg)
@@ -124,7 +127,7 @@ func (a *app) openFolder(ctx context.Context) error {
 }
 
 func (a *app) openVault(ctx context.Context, gate *egress.Gate) error {
-	o := vault.Options{State: a.engine, Log: a.log, Leaks: a.leaks, Exchange: exchanges(gate), Strict: a.cfg.Vault.Strict}
+	o := vault.Options{Audit: a.reportLease, State: a.engine, Log: a.log, Leaks: a.leaks, Exchange: exchanges(gate), Strict: a.cfg.Vault.Strict}
 	var err error
 	if o.Key, a.keepKey, err = keySource(a.cfg.Key, a.cfg.Data, gate, a.log); err != nil {
 		return err
@@ -146,7 +149,7 @@ func (a *app) openVault(ctx context.Context, gate *egress.Gate) error {
 	if a.cfg.KeyFrom.Set() {
 		a.log.WarnContext(ctx, "the vault is locked with 'key' now; take 'key_from' out of the configuration, and keep a copy of the new key")
 	}
-	return nil
+	return a.signAudit(ctx)
 }
 
 // close releases everything, in the opposite order of opening.

@@ -93,7 +93,7 @@ func examine(ctx context.Context, f flags) []finding {
 		return append(all, finding{what: "status", bad: err.Error()})
 	}
 	all = append(all, examineModels(ctx, d, st)...)
-	all = append(all, examineSpending(st))
+	all = append(all, examineSpending(st), examineAudit(ctx, d))
 	all = append(all, examineChannels(ctx, d, st)...)
 	return append(all, examineDead(ctx, d))
 }

@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 //	proxy                      start a proxy that logs people in, its keys under $KEYS
 //	vouch EMAIL                have it sign that somebody owns an address, into $TOKEN
 //	enters                     open a new login link as a browser does
+//	tamper                     remove an entry of the audit log from the database
 //	vacant NAME                put the address of a free port into $NAME
 //	certify DAYS               issue cert.pem and key.pem for gate.example.org and 127.0.0.1
 //	visit STATUS URL [H=V]...  ask for a page with these headers, believing cert.pem
@@ -64,7 +65,7 @@ func TestScripts(t *testing.T) {
 			"ready": scriptReady, "exits": scriptExits, "mode": scriptMode, "grab": scriptGrab,
 			"eventually": scriptEventually, "says": scriptSays, "starts": scriptStarts, "hears": scriptHears,
 			"block": scriptBlock, "unblock": scriptUnblock, "occupy": scriptOccupy, "lock": scriptLock, "model": scriptModel,
-			"slow": scriptSlow, "called": scriptCalled,
+			"slow": scriptSlow, "tamper": scriptTamper, "called": scriptCalled,
 			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant, "enters": scriptEnters, "ollama": scriptOllama, "proxy": scriptProxy, "vouch": scriptVouch,
 		},
 	})

@@ -34,6 +34,7 @@ type Options struct {
 	// cannot. Without Outside there are none.
 	Sign    *Signer
 	Outside Outside
+	Keep    time.Duration    // entries older than this are removed; 0: none are
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: none
 }
@@ -63,6 +64,16 @@ func Open(o Options) *Log {
 	return &Log{o: o, rung: make(chan struct{}, 1)}
 }
 
+// Checkpoint lets the log make checkpoints from now on, as Options do; for a
+// key that comes out of a vault which records its own use here. It is called
+// before Run.
+func (l *Log) Checkpoint(sign *Signer, outside Outside) {
+	l.o.Sign, l.o.Outside = sign, outside
+}
+
+// Signer is what signs the checkpoints; nil when nothing does.
+func (l *Log) Signer() *Signer { return l.o.Sign }
+
 // Record implements [Recorder].
 func (l *Log) Record(e Entry) {
 	e, err := e.tidy(l.o.Now())
@@ -89,11 +100,11 @@ func (l *Log) Record(e Entry) {
 	}
 }
 
-// absorbs reports whether e is the same act once more, such as the next call of
+// absorbs reports whether other is the same act once more, such as the next call of
 // a poll: they are counted and not listed one by one.
-func (x Entry) absorbs(e Entry) bool {
-	return len(x.Facts)+len(e.Facts) == 0 && x.Kind == e.Kind && x.Do == e.Do && x.By == e.By &&
-		x.On == e.On && x.To == e.To && x.For == e.For && x.Turn == e.Turn && x.Err == e.Err
+func (e Entry) absorbs(other Entry) bool {
+	return len(e.Facts)+len(other.Facts) == 0 && e.Kind == other.Kind && e.Do == other.Do && e.By == other.By &&
+		e.On == other.On && e.To == other.To && e.For == other.For && e.Turn == other.Turn && e.Err == other.Err
 }
 
 // Keep implements [Recorder]. What was recorded before comes before it.
@@ -153,6 +164,7 @@ func (l *Log) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-marks.C:
+			l.retain(ctx)
 			l.checkpoint(ctx)
 		case <-l.rung:
 			l.flush(ctx)
@@ -164,6 +176,20 @@ func (l *Log) Run(ctx context.Context) error {
 	l.flush(ctx)
 	l.checkpoint(ctx)
 	return nil
+}
+
+// retain removes what is too old.
+func (l *Log) retain(ctx context.Context) {
+	if l.o.Keep <= 0 {
+		return
+	}
+	n, err := l.Forget(ctx, l.o.Now().Add(-l.o.Keep))
+	switch {
+	case err != nil && ctx.Err() == nil:
+		l.o.Log.Error("forget old audit entries", "err", err)
+	case n > 0:
+		l.Record(Entry{Kind: Record, Do: "forgotten", Facts: Facts{"entries": strconv.Itoa(n)}})
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) {

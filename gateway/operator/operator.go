@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
@@ -83,6 +84,8 @@ type Options struct {
 	Vault     *vault.Store
 	Settings  Settings
 	Logins    *login.Book
+	Audit     *audit.Log
+	AuditFile string // where its checkpoints are; "": nowhere
 	Console   string // base URL of the console
 	Now       func() time.Time
 }

@@ -68,6 +68,10 @@ func Handler(op *operator.Operator, who Who, links Links) http.Handler {
 	for pattern, f := range h.approvalRoutes() {
 		mux.HandleFunc(pattern, h.serve(f))
 	}
+	for pattern, f := range h.auditRoutes() {
+		mux.HandleFunc(pattern, h.serve(f))
+	}
+	mux.HandleFunc("GET /api/audit/export", h.exportAudit)
 	return mux
 }
 
