@@ -32,6 +32,7 @@ type call struct {
 	context.Context // the caller's
 	box             *Sandbox
 	module          string
+	abi             ABI
 	op              Op
 	lim             Limits
 	host            Host // nil: everything is denied
@@ -47,6 +48,7 @@ type call struct {
 	calls, requests int
 	logged          int
 	effects         effects
+	extism          arena
 }
 
 type callKey struct{}

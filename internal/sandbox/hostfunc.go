@@ -35,6 +35,7 @@ func hostModules() map[string][]hostFunc {
 		"gw":                     gatewayFuncs(),
 		"wasi_snapshot_preview1": wasiFuncs(),
 		"env":                    scriptFuncs(),
+		extismModule:             extismFuncs(),
 	}
 }
 

@@ -18,12 +18,22 @@ import (
 // Config says how a module is run.
 type Config struct {
 	Name        string // in errors
-	Interpreted bool   // slower by ten to fifty times, without machine code: for modules that nobody vouches for
+	ABI         ABI
+	Interpreted bool // slower by ten to fifty times, without machine code: for modules that nobody vouches for
 	Limits      Limits
 	// Warm are calls that are made before the snapshot, with a host that
 	// denies everything: what they compute and cache, every later call finds.
 	Warm []Warm
 }
+
+// ABI is the interface between a guest and its host.
+type ABI int
+
+// The interfaces.
+const (
+	GW1    ABI = iota
+	Extism     // functions of Extism's kits
+)
 
 // Warm is one call before the snapshot. That it fails does not matter.
 type Warm struct {
@@ -67,11 +77,11 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 	if err != nil {
 		return nil, err
 	}
-	if err := checkExports(parsed); err != nil {
+	if err := checkExports(parsed, cfg.ABI); err != nil {
 		return nil, err
 	}
 	rewritten := parsed.Rewrite(wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: maxStack})
-	m := &Module{box: s, name: cfg.Name, lim: lim, runtime: s.compiled}
+	m := &Module{box: s, name: cfg.Name, abi: cfg.ABI, lim: lim, runtime: s.compiled}
 	if cfg.Interpreted {
 		m.runtime = s.interpreted
 	}
@@ -85,14 +95,24 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 }
 
 // checkExports holds what the host will call to its signatures.
-func checkExports(m *wasm.Module) error {
-	handle := wasm.FuncType{Params: types("ii"), Results: types("i")}
-	got, ok := m.ExportedFunc(entryExport)
-	if !ok {
-		return fmt.Errorf("it does not export %s%s", entryExport, handle)
-	}
-	if !got.Equal(handle) {
-		return fmt.Errorf("its %s is %s, want %s", entryExport, got, handle)
+func checkExports(m *wasm.Module, abi ABI) error {
+	switch abi {
+	case Extism:
+		want := wasm.FuncType{Results: types("i")}
+		for op, name := range opNames {
+			if got, ok := m.ExportedFunc(name); ok && !got.Equal(want) {
+				return fmt.Errorf("its %s is %s, want %s", op, got, want)
+			}
+		}
+	default:
+		want := wasm.FuncType{Params: types("ii"), Results: types("i")}
+		got, ok := m.ExportedFunc(entryExport)
+		if !ok {
+			return fmt.Errorf("it does not export %s%s", entryExport, want)
+		}
+		if !got.Equal(want) {
+			return fmt.Errorf("its %s is %s, want %s", entryExport, got, want)
+		}
 	}
 	for _, name := range []string{initialize, initExport} {
 		if got, ok := m.ExportedFunc(name); ok && !got.Equal(wasm.FuncType{}) {
@@ -122,7 +142,7 @@ func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) erro
 	if err := m.box.enter(ctx); err != nil {
 		return err
 	}
-	c := m.newCall(ctx, 0, lim, nil)
+	c := m.newCall(ctx, lim, nil)
 	defer c.free()
 	empty, err := image.New(nil, int(lim.MemoryPages)*wasm.PageSize)
 	if err != nil {

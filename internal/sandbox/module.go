@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 type Module struct {
 	box     *Sandbox
 	name    string
+	abi     ABI
 	lim     Limits
 	runtime wazero.Runtime
 	code    wazero.CompiledModule
@@ -61,14 +63,14 @@ func (m *Module) Call(ctx context.Context, op Op, in Payload, host Host) (Result
 		return Result{}, err
 	}
 	began := time.Now()
-	c := m.newCall(ctx, op, m.lim, host)
+	c := m.newCall(ctx, m.lim, host)
 	defer c.free()
 	inst, err := m.instantiate(c, m.image)
 	if err != nil {
 		return Result{}, err
 	}
 	defer m.dismiss(c, inst)
-	c.in = in.Encode()
+	c.reset(op, in)
 	out, err := m.run(c, inst)
 	r := Result{Out: out, Fuel: c.used(), Elapsed: time.Since(began)}
 	if err == nil {
@@ -78,17 +80,20 @@ func (m *Module) Call(ctx context.Context, op Op, in Payload, host Host) (Result
 }
 
 // newCall begins a call; the caller has entered a slot.
-func (m *Module) newCall(ctx context.Context, op Op, lim Limits, host Host) *call {
+func (m *Module) newCall(ctx context.Context, lim Limits, host Host) *call {
 	return &call{
-		Context: ctx, box: m.box, module: m.name, op: op, lim: lim, host: host,
+		Context: ctx, box: m.box, module: m.name, abi: m.abi, lim: lim, host: host,
 		deadline: time.Now().Add(lim.Wall), fuel: lim.Fuel, slotted: true,
 	}
 }
 
-// reset makes a call begin anew in the same instance.
+// reset gives a call its operation. The template makes several with one instance.
 func (c *call) reset(op Op, in Payload) {
 	c.op, c.in, c.out, c.result = op, in.Encode(), nil, nil
 	c.calls, c.requests, c.logged, c.effects = 0, 0, 0, effects{}
+	if c.abi == Extism {
+		c.extism.begin(c.in)
+	}
 }
 
 // instantiate makes an instance that begins as the image.
@@ -139,8 +144,19 @@ func (lender) Free() {}
 // run calls the guest and reads what it answers.
 func (m *Module) run(c *call, inst api.Module) (Payload, error) {
 	stack := [2]uint64{uint64(c.op), uint64(len(c.in))}
-	if err := inst.ExportedFunction(entryExport).CallWithStack(c, stack[:]); err != nil {
+	entry := entryExport
+	if m.abi == Extism {
+		entry = c.op.String()
+	}
+	f := inst.ExportedFunction(entry)
+	if f == nil {
+		return Payload{}, &GuestError{Code: "unsupported", Message: "the guest does not export " + entry}
+	}
+	if err := f.CallWithStack(c, stack[:]); err != nil {
 		return Payload{}, c.fault(err)
+	}
+	if m.abi == Extism && uint32(stack[0]) != 0 { //nolint:gosec // the low half
+		return Payload{}, &GuestError{Code: "extism", Message: strings.ToValidUTF8(string(c.extism.failed), "\uFFFD")}
 	}
 	code := int32(stack[0]) //nolint:gosec // the low half
 	out, err := DecodePayload(c.out)

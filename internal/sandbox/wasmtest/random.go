@@ -23,10 +23,11 @@ func Random(r *rand.Rand) *Module {
 	}
 	m.Tables = []Table{{Min: 8}}
 	m.Elem(g.callable...)
-	code := [][]byte{I32Const(0), LocalGet(1), LocalGet(0), I64Extend, Call(g.callable[len(g.callable)-1]), {0x37, 3, 0}}
+	code := [][]byte{I32Const(56), LocalGet(1), LocalGet(0), I64Extend, Call(g.callable[len(g.callable)-1]), {0x37, 3, 0}}
 	for i := range uint32(3) {
 		code = append(code, I32Const(int32(8+16*i)), GlobalGet(2*i), Store(), I32Const(int32(16+16*i)), GlobalGet(2*i+1), Op(0x37, 3, 0))
 	}
+	code = append(code, I32Const(0), I32Const(0), Store()) // a payload without a header
 	m.Handle(nil, append(code, I32Const(0), I32Const(60_000), Call(output), I32Const(0))...)
 	return m
 }
@@ -84,7 +85,7 @@ func (g *generator) statement(depth int) [][]byte {
 		code = append(code, BrIf(0))
 		return append(append(code, g.statement(depth-1)...), End())
 	default: // fill or copy or init a range
-		code := append(g.address(depth), I32Const(int32(g.IntN(16))), I32Const(int32(g.IntN(40))))
+		code := append(g.address(depth), I32Const(int32(g.IntN(4))), I32Const(int32(g.IntN(15))))
 		return append(code, [][]byte{MemoryFill, {0xfc, 10, 0, 0}, MemoryInit0}[g.IntN(3)])
 	}
 }
@@ -129,8 +130,18 @@ func (g *generator) int(depth int) [][]byte {
 	case 4: // by way of a float
 		return append(g.int(depth-1), Op(0xb7), F64Const(1.5), Op(0xa2), Op(0xfc, 2))
 	default: // arithmetic; a division may trap
-		return append(append(g.int(depth-1), g.int(depth-1)...), Op(byte(0x6a+g.IntN(15))))
+		return append(append(g.int(depth-1), g.int(depth-1)...), g.arithmetic(0x6a))
 	}
+}
+
+// arithmetic is one of the fifteen operators of a type. Divisions are rare,
+// since most of them divide by zero.
+func (g *generator) arithmetic(first byte) []byte {
+	n := g.IntN(15)
+	if division := n >= 3 && n <= 6; division && g.IntN(30) > 0 {
+		n = 0
+	}
+	return Op(first + byte(n))
 }
 
 func (g *generator) long(depth int) [][]byte {
@@ -152,7 +163,7 @@ func (g *generator) long(depth int) [][]byte {
 	case 2, 3:
 		return g.call(depth)
 	default:
-		return append(append(g.long(depth-1), g.long(depth-1)...), Op(byte(0x7c+g.IntN(15))))
+		return append(append(g.long(depth-1), g.long(depth-1)...), g.arithmetic(0x7c))
 	}
 }
 
