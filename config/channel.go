@@ -34,6 +34,7 @@ func (r *reader) channel(c *Channel, p *ast.MappingValueNode, path string) {
 		}
 		section[key] = r.free(kv.Value, at, 0)
 		lines[key] = lineOf(kv.Key)
+		r.lines[at] = lines[key]
 	}
 	b, err := json.Marshal(section)
 	if err != nil {

@@ -87,7 +87,7 @@ func (r *reader) models(c *Config) {
 				r.plain(at+".base_url", "is not a URL such as https://api.openai.com/v1")
 			}
 		}
-		if m.APIKey != "" && !strings.HasPrefix(m.APIKey, "secret://") {
+		if plainSecret(m.APIKey) && !r.o.Strict && !c.Vault.Strict {
 			r.warn(at+".api_key", "a key in the configuration can be read by whoever reads it; better: gatehouse secrets set %s, and api_key: secret://%s", name, name)
 		}
 		for _, f := range m.Fallbacks {

@@ -28,6 +28,7 @@ type Options struct {
 	Providers []string                         // the kinds of model provider; empty: any
 	Tools     []string                         // the tools that there are; empty: any
 	Getenv    func(name string) (string, bool) // nil: nothing is set
+	Strict    bool                             // fault what is allowed but unwise, as well
 	Override  func(*Config)                    // the environment's and the flags' values, applied over the file's
 }
 
@@ -58,6 +59,12 @@ func Parse(text []byte, o Options) (Config, Faults) {
 	}
 	c.TLS.Cert, c.TLS.Key = home(c.TLS.Cert), home(c.TLS.Key)
 	r.check(&c)
+	if o.Strict || c.Vault.Strict {
+		r.secretsByReference(&c)
+	}
+	if o.Strict {
+		r.closed(&c)
+	}
 	return c, r.faults.sorted()
 }
 

@@ -13,6 +13,7 @@ import (
 var errMistakes = errors.New("the configuration has mistakes")
 
 func configCommand(f *flags) *cobra.Command {
+	strict := false
 	check := &cobra.Command{
 		Use: "check [FILE]", Short: "Check the configuration and list every mistake", Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -20,7 +21,7 @@ func configCommand(f *flags) *cobra.Command {
 			if len(a) == 1 {
 				f.config = a[0]
 			}
-			s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
+			s := &settings{flags: f, getenv: getenv, drivers: allDrivers(), strict: strict}
 			s.path, s.explicit = f.path(getenv)
 			_, faults, err := s.read()
 			for _, x := range faults {
@@ -36,6 +37,7 @@ func configCommand(f *flags) *cobra.Command {
 			return nil
 		},
 	}
+	check.Flags().BoolVar(&strict, "strict", false, "fault secrets in plain text, open policies and a key beside the data, as well")
 	schema := &cobra.Command{
 		Use: "schema", Short: "Print the JSON schema, for editors", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {

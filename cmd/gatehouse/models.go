@@ -41,7 +41,7 @@ func (b *border) findModel(ctx context.Context, c config.Config, getenv func(str
 	}
 	for _, k := range provider.Kinds() {
 		key, ok := getenv(k.Env)
-		if k.Env == "" || !ok || strings.TrimSpace(key) == "" {
+		if c.Vault.Strict || k.Env == "" || !ok || strings.TrimSpace(key) == "" {
 			continue
 		}
 		m := config.Model{Provider: k.Name, Model: k.Model, APIKey: strings.TrimSpace(key)}

@@ -29,6 +29,7 @@ type settings struct {
 	flags     flags
 	getenv    func(string) (string, bool)
 	drivers   drivers
+	strict    bool // fault what is allowed but unwise, as well
 	border    *border
 	gateway   *gateway.Gateway
 	directory *identity.Directory
@@ -58,7 +59,7 @@ func (s *settings) read() (config.Config, config.Faults, error) {
 
 func (s *settings) parse(text []byte) (config.Config, config.Faults, error) {
 	c, faults := config.Parse(text, config.Options{
-		Adapters: s.drivers, Providers: provider.Names(), Tools: toolNames(), Getenv: s.getenv, Override: s.flags.override(s.getenv),
+		Adapters: s.drivers, Providers: provider.Names(), Tools: toolNames(), Getenv: s.getenv, Override: s.flags.override(s.getenv), Strict: s.strict,
 	})
 	if bad := faults.Errors(); len(bad) > 0 {
 		return c, faults, fmt.Errorf("the configuration %s has mistakes:\n%w", s.path, bad)
