@@ -108,7 +108,11 @@ func typeSchema(t reflect.Type, def reflect.Value) map[string]any {
 	case reflect.Struct:
 		return structSchema(t, def)
 	case reflect.Map:
-		return mapOf(typeSchema(t.Elem(), reflect.Value{}), "")
+		m := mapOf(typeSchema(t.Elem(), reflect.Value{}), "")
+		if t.Elem() == reflect.TypeFor[Room]() { // ids of platforms
+			m["propertyNames"] = map[string]any{"pattern": "^[^@#+*\\s]+$"}
+		}
+		return m
 	case reflect.Slice:
 		return map[string]any{"type": "array", "items": typeSchema(t.Elem(), reflect.Value{})}
 	case reflect.Pointer:

@@ -41,6 +41,9 @@ type rigOptions struct {
 	keep   gateway.Retention
 	others bool // gateways on the same engine
 
+	leave []gateway.Offboarder
+	shred []gateway.Shredder
+
 	metrics *gateway.Metrics
 	leaks   *leak.Guard
 }
@@ -73,7 +76,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.wrap != nil {
 		ch = o.wrap(r.chat)
 	}
-	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics, Leaks: o.leaks})
+	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics, Leaks: o.leaks, Offboard: o.leave, Shred: o.shred})
 	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{ch}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
 	if err := r.gw.Apply(t.Context(), []gateway.ChannelConfig{cfg}); err != nil {
 		t.Fatal(err)
