@@ -110,6 +110,11 @@ func (r *reader) agent(c *Config) {
 		slices.Sort(known)
 		r.plain("agent.model", fmt.Sprintf("%q is not under 'models'; there are: %s", c.Agent.Model, strings.Join(known, ", ")))
 	}
+	for i, h := range c.Agent.Hosts {
+		if u, err := url.Parse(h); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" {
+			r.plain(fmt.Sprintf("agent.hosts[%d]", i), fmt.Sprintf("%q is not a destination such as https://api.example.com/v1", h))
+		}
+	}
 	for i, name := range c.Agent.Tools {
 		if len(r.o.Tools) > 0 && !slices.Contains(r.o.Tools, name) {
 			r.plain(fmt.Sprintf("agent.tools[%d]", i), fmt.Sprintf("there is no tool %q; there are: %s", name, strings.Join(r.o.Tools, ", ")))

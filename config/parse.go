@@ -57,6 +57,7 @@ func Parse(text []byte, o Options) (Config, Faults) {
 	if c.KeyFrom.Set() {
 		c.KeyFrom = c.KeyFrom.filled(Default().Key.Path)
 	}
+	c.Policy = home(c.Policy)
 	c.TLS.Cert, c.TLS.Key = home(c.TLS.Cert), home(c.TLS.Key)
 	r.check(&c)
 	if o.Strict || c.Vault.Strict {

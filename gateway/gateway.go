@@ -31,6 +31,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
@@ -77,6 +78,11 @@ type AgentSettings struct {
 	MaxTurns     int      // at a time; read once, at the start
 	DailySpend   float64  // USD; negative: no cap
 	Unpriced     []string // configured models whose price is a guess
+	// Gate rules on the tools and calls of whoever speaks; nil: [agent.NeedsPerson]
+	// alone does. Rules names the version of what it says: an approval is void
+	// for others.
+	Gate  func(s scope.Scope) agent.Gate
+	Rules string
 }
 
 // Retention says how long things are kept. A zero field keeps for ever.

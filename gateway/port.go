@@ -61,7 +61,7 @@ var _ agent.Port = (*port)(nil)
 
 func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t *sat, settings AgentSettings, taken []item) *port {
 	head := taken[0]
-	p := &port{s: s, t: t, head: head, mode: settings.Queue, taken: len(taken), cancel: cancel, fresh: make(chan struct{}, 1)}
+	p := &port{s: s, t: t, head: head, mode: settings.Queue, taken: len(taken), cancel: cancel, rules: settings.Rules, fresh: make(chan struct{}, 1)}
 	ctx, p.end = context.WithCancel(ctx)
 	p.start(func() { p.keep(ctx) })
 	l := s.g.line(head.event.Where.Channel)

@@ -166,6 +166,9 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 	if meta.Model != "" {
 		t.Model = meta.Model
 	}
+	if settings.Gate != nil {
+		t.Gate = settings.Gate(t.Scope)
+	}
 	if !head.event.Room.Direct {
 		if t.Background, t.forget, err = s.g.book.Background(ctx, head.event.Where, s.heardBefore(head)); err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
@@ -181,8 +182,14 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 		}
 		models[name] = am
 	}
+	tools := b.tools(c.Agent)
+	rules, err := readPolicy(c, tools)
+	if err != nil {
+		return gateway.AgentSettings{}, err
+	}
 	return gateway.AgentSettings{
-		Runner: agent.New(agent.Options{Models: models, Tools: b.tools(c.Agent.Tools), Log: log, Leaks: b.leaks}), Model: c.Agent.Model,
+		Gate: func(s scope.Scope) agent.Gate { return newGate(rules, s, c.Policy != "") }, Rules: rules.Version(),
+		Runner: agent.New(agent.Options{Models: models, Tools: tools, Log: log, Leaks: b.leaks}), Model: c.Agent.Model,
 		Models: slices.Sorted(maps.Keys(models)), Instructions: c.Agent.Instructions,
 		Queue: gateway.QueueMode(c.Agent.Queue), MaxTurns: c.Agent.MaxTurns, DailySpend: c.Agent.DailySpend,
 		Unpriced: slices.Sorted(slices.Values(unpriced)),

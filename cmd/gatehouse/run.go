@@ -187,15 +187,15 @@ func (a *app) reloads(ctx context.Context) error {
 	defer signal.Stop(hup)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	last := modified(a.settings.path)
+	last := a.settings.modified()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
 		case <-tick.C:
-			now := modified(a.settings.path)
-			if now.Equal(last) {
+			now := a.settings.modified()
+			if now == last {
 				continue
 			}
 			last = now

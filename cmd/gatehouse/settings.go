@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent/provider"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -85,6 +86,18 @@ func (s *settings) apply(ctx context.Context, c config.Config) error {
 	s.cfg, s.found = c, f
 	s.proxyLogin.Store(&c.ProxyLogin)
 	return nil
+}
+
+// modified says when the files that make the running parts were changed.
+func (s *settings) modified() [2]time.Time {
+	s.mu.Lock()
+	policy := s.cfg.Policy
+	s.mu.Unlock()
+	out := [2]time.Time{modified(s.path)}
+	if policy != "" {
+		out[1] = modified(policy)
+	}
+	return out
 }
 
 // start applies the configuration for the first time.

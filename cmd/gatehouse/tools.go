@@ -6,19 +6,26 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/agent/tool/builtin"
+	"github.com/gatehouse-chat/gatehouse/agent/tool/request"
+	"github.com/gatehouse-chat/gatehouse/config"
 )
 
 // toolset is one entry of `agent.tools`, and the tools that it stands for.
 type toolset struct {
 	name string
-	make func(b *border) []agent.Tool
+	make func(b *border, c config.Agent) []agent.Tool
 }
 
 func toolsets() []toolset {
 	return []toolset{
-		{"time", func(*border) []agent.Tool { return []agent.Tool{builtin.Clock{Now: time.Now}} }},
-		{"calculator", func(*border) []agent.Tool { return []agent.Tool{builtin.Calculator{}} }},
-		{"notes", func(b *border) []agent.Tool { return builtin.Notes{Store: b.state, Now: time.Now}.Tools() }},
+		{"time", func(*border, config.Agent) []agent.Tool { return []agent.Tool{builtin.Clock{Now: time.Now}} }},
+		{"calculator", func(*border, config.Agent) []agent.Tool { return []agent.Tool{builtin.Calculator{}} }},
+		{"notes", func(b *border, _ config.Agent) []agent.Tool {
+			return builtin.Notes{Store: b.state, Now: time.Now}.Tools()
+		}},
+		{request.Name, func(b *border, c config.Agent) []agent.Tool {
+			return []agent.Tool{request.Tool{Gate: newPasses(b, c.Hosts)}}
+		}},
 	}
 }
 
@@ -32,11 +39,11 @@ func toolNames() []string {
 
 // tools makes those that the configuration names, in an order that does not
 // change, so that providers can cache what describes them.
-func (b *border) tools(names []string) []agent.Tool {
+func (b *border) tools(c config.Agent) []agent.Tool {
 	var all []agent.Tool
 	for _, t := range toolsets() {
-		if slices.Contains(names, t.name) {
-			all = append(all, t.make(b)...)
+		if slices.Contains(c.Tools, t.name) {
+			all = append(all, t.make(b, c)...)
 		}
 	}
 	return all

@@ -62,7 +62,7 @@ func dieAt(t *testing.T, name failpoint.Name, nth int, store string) {
 		set.stream, set.script = true, closed(slowly)
 	}
 	if needsTools[name] {
-		set.agent, set.script = []string{"tools: [notes]"}, closed(noting)
+		set.agent, set.script = []string{"tools: [notes]"}, noting
 		set.channel = []string{`allow: ["1001", "1002", "1003"]`} // a guest would have to ask for each note
 	}
 	c := &crash{campaign: campaign{chats: chats, each: each}, said: ledger{}, rig: newRig(t, set)}
@@ -133,7 +133,7 @@ func noting(r *agenttest.Request) agenttest.Answer {
 		if len(m.Calls) > 0 {
 			var args struct{ Text string }
 			if json.Unmarshal(m.Calls[0].Args, &args) == nil {
-				return agenttest.Say("echo: " + args.Text)
+				return agenttest.Say("echo: " + args.Text + closing)
 			}
 		}
 	}
