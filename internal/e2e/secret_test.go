@@ -63,8 +63,8 @@ func asking(r *agenttest.Request) agenttest.Answer {
 }
 
 var (
-	pairingCode = regexp.MustCompile("`([2-9A-Z]{8})`")
-	memberID    = regexp.MustCompile("`(m-[a-z0-9]+)`")
+	pairingCode = regexp.MustCompile(`code is ([2-9A-Z]{8})`)
+	memberID    = regexp.MustCompile(`You are (m-[a-z0-9]+)`)
 )
 
 // member lets somebody in by pairing, and returns their member's id.
