@@ -47,9 +47,7 @@ var dialects = []markup.Dialect{
 func FuzzParse(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, src string) {
-		if len(src) > 2000 {
-			t.Skip()
-		}
+		src = src[:min(len(src), 2000)] // comparing large trees takes long
 		tree := markup.Parse(src)
 		checkNormal(t, tree, 0)
 		text := markup.CommonMark.Render(tree)

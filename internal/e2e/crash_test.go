@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,25 +22,16 @@ type campaign struct {
 	write        func(ctx context.Context, c *crash)
 	queued       bool          // all is written before the gateway starts
 	turns        int           // at a time
-	model        time.Duration // the longest that the model takes for an answer
+	model        time.Duration // the longest that the model takes for an answer while the gateway dies
 	calm         time.Duration // the longest that the gateway may run between two ends
 }
 
-// manners are the three ways in which people write while the gateway dies. The
-// model is so slow that the work lasts about as long as the dying.
+// manners are the three ways in which people write while the gateway dies.
 func manners(chats, each, kills int) map[string]campaign {
-	c := campaign{chats: chats, each: each, kills: kills, terms: kills, turns: 32, calm: 400 * time.Millisecond}
-	var dying time.Duration // how long all lives together take, at most
-	for range 2 * kills {
-		dying += c.calm
-	}
-	oneOpen := c
-	oneOpen.write, oneOpen.model = writeOneOpen, dying*3/2/time.Duration(each)
-	paced := c
-	paced.write, paced.model = writePaced, 500*time.Millisecond
-	backlog := c
+	c := campaign{chats: chats, each: each, kills: kills, terms: kills, turns: 32, calm: 400 * time.Millisecond, model: time.Second}
+	oneOpen, paced, backlog := c, c, c
+	oneOpen.write, paced.write = writeOneOpen, writePaced
 	backlog.write, backlog.queued, backlog.turns = writeAtOnce, true, 2
-	backlog.model = dying * 2 / time.Duration(chats*max(1, each/20))
 	return map[string]campaign{"one open": oneOpen, "paced": paced, "backlog": backlog}
 }
 
@@ -82,8 +74,9 @@ type crash struct {
 	mu   sync.Mutex
 	said ledger
 
-	rng      *rand.Rand // of the moments; used by one goroutine
-	killed   int        // while something was open
+	deaths   atomic.Int64 // so far
+	rng      *rand.Rand   // of the moments; used by one goroutine
+	killed   int          // while something was open
 	termed   int
 	inFlight int // sends under way at the kills
 }
@@ -100,7 +93,11 @@ func (c campaign) run(t *testing.T) {
 			defer mu.Unlock()
 			a := agenttest.Echo(r)
 			a.Text += closing
-			a.Delay = time.Duration(slow.Int64N(int64(c.model)))
+			longest := hasty
+			if x.ahead() {
+				longest = c.model
+			}
+			a.Delay = time.Duration(slow.Int64N(int64(longest)))
 			return a
 		},
 	})
@@ -120,10 +117,30 @@ func (c campaign) run(t *testing.T) {
 		writing.Go(func() { c.write(ctx, x) })
 	}
 	x.torment(ctx)
+	if x.killed != c.kills || x.termed != c.terms {
+		t.Errorf("%d SIGKILL and %d SIGTERM came while something was open, want %d and %d", x.killed, x.termed, c.kills, c.terms)
+	}
 	x.up()
 	writing.Wait()
 	x.finish(ctx)
 	x.report(time.Since(began))
+}
+
+// hasty is the longest that the model takes when the work is behind the dying.
+const hasty = 100 * time.Millisecond
+
+// ahead reports whether more of the work than of the dying is done. The model
+// takes its time then, so that every death meets something that is open.
+func (c *crash) ahead() bool {
+	total, deaths := c.kills+c.terms, int(c.deaths.Load())
+	return deaths < total && 5*c.watch.closed()*total > 4*deaths*c.chats*c.each
+}
+
+// mayWrite reports whether message i of a chat is due by the number of deaths:
+// something new is said in each life.
+func (c *crash) mayWrite(chat, i int) bool {
+	total, deaths := c.kills+c.terms, int(c.deaths.Load())
+	return deaths >= total || (i*c.chats+chat)*total <= (deaths+1)*c.each*c.chats
 }
 
 // say writes message i of a chat.
@@ -152,15 +169,18 @@ func writeOneOpen(ctx context.Context, c *crash) {
 	})
 }
 
-// writePaced: everybody writes at their own pace, answered or not.
+// writePaced: everybody writes at their own pace, answered or not, as long as
+// the deaths take.
 func writePaced(ctx context.Context, c *crash) {
-	// All in all it takes as long as the deaths do.
-	pause := time.Duration(c.kills+c.terms) * (c.calm + 300*time.Millisecond) / time.Duration(c.each)
+	const pause = 20 * time.Millisecond
 	c.everybody(func(chat int) {
 		tick := time.NewTicker(pause)
 		defer tick.Stop()
-		for i := range c.each {
-			c.say(chat, i)
+		for i := 0; i < c.each; {
+			if c.mayWrite(chat, i) {
+				c.say(chat, i)
+				i++
+			}
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -212,15 +232,17 @@ func (c *crash) torment(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		open := c.watch.open() > 0
+		open := eventually(patience/20, func() bool { return c.watch.open() > 0 })
 		if !hard {
 			c.term()
+			c.deaths.Add(1)
 			if open {
 				c.termed++
 			}
 			continue
 		}
 		c.kill()
+		c.deaths.Add(1)
 		n, _ := c.underWay()
 		c.inFlight += n
 		if open {

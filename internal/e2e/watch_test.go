@@ -75,6 +75,13 @@ func (w *watch) doneLocked(text string) chan struct{} {
 	return c
 }
 
+// closed counts the texts that are answered.
+func (w *watch) closed() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.answered) - w.left
+}
+
 // open counts the texts that are not answered.
 func (w *watch) open() int {
 	w.mu.Lock()
