@@ -8,20 +8,26 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // Destination is one place that a policy allows. Make it with
 // [ParseDestination]; one that is not in canonical form matches nothing.
 type Destination struct {
 	Scheme string // http or https, also for ws and wss; tcp for [Gate.Dial] alone
-	Host   string // lower case, no trailing dot; an IPv6 address without brackets
+	Host   string // lower case, no trailing dot; an IPv6 address without brackets; *.host for one label more
 	Port   uint16
 	Path   string // prefix of whole segments, "" for all
 }
 
 // ParseDestination reads "https://host:port/prefix" as a configuration names
-// it. A query, a fragment, user information, wildcards and anything whose
-// meaning differs between programs are refused.
+// it. A query, a fragment, user information and anything whose meaning differs
+// between programs are refused.
+//
+// A host may begin with "*.", which stands for exactly one label, as it does in
+// a certificate: *.x.com is a.x.com, and neither x.com nor a.b.x.com. It is
+// refused where anybody can have a name, such as *.com, *.co.uk or *.github.io.
 func ParseDestination(s string) (Destination, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -30,9 +36,18 @@ func ParseDestination(s string) (Destination, error) {
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(s, "#") {
 		return Destination{}, fmt.Errorf("%q: a destination has no query and no fragment", s)
 	}
-	d, err := canonical(u)
+	plain := *u
+	wild := strings.HasPrefix(u.Host, anyLabel)
+	plain.Host = strings.TrimPrefix(u.Host, anyLabel)
+	d, err := canonical(&plain)
 	if err != nil {
 		return Destination{}, fmt.Errorf("%q: %w", s, err)
+	}
+	if wild {
+		if err := checkWildcard(d.Host); err != nil {
+			return Destination{}, fmt.Errorf("%q: %w", s, err)
+		}
+		d.Host = anyLabel + d.Host
 	}
 	d.Path = strings.TrimRight(d.Path, "/")
 	return d, nil
@@ -46,9 +61,37 @@ func (d Destination) addr() string {
 	return net.JoinHostPort(d.Host, strconv.Itoa(int(d.Port)))
 }
 
+// anyLabel stands for one label in front of a host.
+const anyLabel = "*."
+
+// checkWildcard refuses wildcards in front of addresses, and of names below
+// which anybody can register one.
+func checkWildcard(host string) error {
+	if strings.Contains(host, ":") || isDigit(host[len(host)-1]) {
+		return errors.New("a wildcard needs a name, not an address")
+	}
+	if suffix, _ := publicsuffix.PublicSuffix(host); suffix == host {
+		return errors.New("a wildcard there would cover everybody's names")
+	}
+	return nil
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// names reports whether the destination's host, which may have a wildcard, is
+// the canonical host.
+func (d Destination) names(host string) bool {
+	rest, wild := strings.CutPrefix(d.Host, anyLabel)
+	if !wild {
+		return d.Host == host
+	}
+	label, below, ok := strings.Cut(host, ".")
+	return ok && label != "" && below == rest
+}
+
 // covers reports whether the destination allows a canonical request.
 func (d Destination) covers(to Destination) bool {
-	return d.Host != "" && d.Port != 0 && d.Host == to.Host && d.Port == to.Port &&
+	return d.Host != "" && d.Port != 0 && d.names(to.Host) && d.Port == to.Port &&
 		d.Scheme == to.Scheme && under(d.Path, to.Path)
 }
 

@@ -40,8 +40,25 @@ func TestParseDestination(t *testing.T) {
 		{"https://", ""},
 		{"https:///x", ""},
 		{"https://user@h", ""},
-		{"https://*.example.com", ""},
+		{"https://*.example.com", "https://*.example.com:443"},
+		{"https://*.a.B.example.co.uk/x/", "https://*.a.b.example.co.uk:443/x"},
+		{"https://*.some.github.io", "https://*.some.github.io:443"},
+		{"wss://*.example.com:8443", "https://*.example.com:8443"},
 		{"https://*", ""},
+		{"https://*.", ""},
+		{"https://*.com", ""},
+		{"https://*.co.uk", ""},
+		{"https://*.github.io", ""},
+		{"https://*.localhost", ""},
+		{"https://*.*.example.com", ""},
+		{"https://a.*.example.com", ""},
+		{"https://a*.example.com", ""},
+		{"https://*example.com", ""},
+		{"https://*.1.2.3.4", ""},
+		{"https://*.[::1]", ""},
+		{"https://*.example.com.", ""},
+		{"https://*.example.com@evil.example", ""},
+		{"https://%2a.example.com", ""},
 		{"https://h:0", ""},
 		{"https://h:", ""},
 		{"https://h:65536", ""},
@@ -240,4 +257,45 @@ func FuzzParseDestination(f *testing.F) {
 			t.Errorf("%q gives %+v", s, d)
 		}
 	})
+}
+
+func TestInvariant05Wildcards(t *testing.T) {
+	tests := []struct {
+		host string
+		want bool
+	}{
+		{"a.x.com", true},
+		{"A.X.com", true},
+		{"xn--bcher-kva.x.com", true},
+		{"x.com", false},
+		{"a.b.x.com", false},
+		{"evilx.com", false},
+		{"a.evilx.com", false},
+		{"a.x.com.evil.com", false},
+		{".x.com", false},
+		{"a.x.com.", false},
+		{"*.x.com", false},
+		{"a-.x.com", false},
+	}
+	for _, tt := range tests {
+		fake := &internet{names: map[string][]string{strings.ToLower(tt.host): {publicAddress}}}
+		gate := egress.New(egress.Options{Dialer: fake.dialer})
+		p := egress.Policy{Name: "test", Allow: allow(t, "https://*.x.com")}
+		client := gate.Client(p)
+		_, err := client.Transport.RoundTrip(request(https(tt.host, "/"))) //nolint:bodyclose // leads nowhere
+		if passed := !errors.Is(err, egress.ErrDenied); passed != tt.want {
+			t.Errorf("%s: %v", tt.host, err)
+		}
+		_, err = gate.Dial(p)(t.Context(), "tcp", tt.host+":443")
+		if passed := !errors.Is(err, egress.ErrDenied); passed != tt.want {
+			t.Errorf("dial %s: %v", tt.host, err)
+		}
+	}
+	fake := &internet{names: map[string][]string{"a.x.com": {"10.0.0.1"}}}
+	dial := egress.New(egress.Options{Dialer: fake.dialer}).Dial(egress.Policy{
+		Name: "test", Allow: allow(t, "https://*.x.com"), Operator: []string{"*.x.com:443"},
+	})
+	if _, err := dial(t.Context(), "tcp", "a.x.com:443"); !errors.Is(err, egress.ErrDenied) {
+		t.Errorf("a wildcard makes a private address reachable: %v", err)
+	}
 }

@@ -106,7 +106,7 @@ func (r *rules) socket(network, addr string) (target string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(r.Allow, func(d Destination) bool { return d.Host == host && d.Port == port && port != 0 }) {
+	if !slices.ContainsFunc(r.Allow, func(d Destination) bool { return d.names(host) && d.Port == port && port != 0 }) {
 		return "", errDestination
 	}
 	return Destination{Host: host, Port: port}.addr(), nil
