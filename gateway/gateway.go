@@ -131,6 +131,7 @@ type Gateway struct {
 	audit     audit.Recorder // nil: none
 	spend     *ledger
 	running   *running
+	pauses    pauseBook
 	settled   *bell
 	loops     *loopGuard
 	started   time.Time
@@ -219,6 +220,9 @@ func (g *Gateway) complete(ctx context.Context) error {
 	}
 	if err := g.finishPairings(ctx); err != nil {
 		return fmt.Errorf("finish pairings: %w", err)
+	}
+	if _, err := g.unpause(ctx); err != nil {
+		return err
 	}
 	// Whoever was removed is out already; what could not be ended now is tried
 	// again, and does not keep the gateway from starting.

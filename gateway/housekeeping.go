@@ -22,8 +22,9 @@ const (
 func (g *Gateway) housekeep(ctx context.Context) error {
 	swept := time.Time{}
 	for {
-		if depths, err := g.bus.Depths(ctx); err == nil {
-			g.metrics.depths(depths, g.running.count(), g.now())
+		if s, err := g.Status(ctx); err == nil {
+			g.metrics.depths(s.Depths, s.Turns, g.now())
+			g.metrics.pauses(s.Channels)
 		}
 		if err := g.answerForPeople(ctx); err != nil && ctx.Err() == nil {
 			g.log.Error("answer questions whose time is up", "err", err)

@@ -24,6 +24,7 @@ type Metrics struct {
 	running       prometheus.Gauge
 	depth         *prometheus.GaugeVec
 	lag           *prometheus.GaugeVec
+	paused        *prometheus.GaugeVec
 }
 
 // NewMetrics registers the figures.
@@ -51,8 +52,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		running: prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatehouse_turns_running", Help: "Turns that run now."}),
 		depth:   gauge("bus_records", "Records in the bus.", "queue", "channel", "state"),
 		lag:     gauge("bus_lag_seconds", "Age of the oldest record that is due and not done.", "queue"),
+		paused:  gauge("channel_paused", "1 while a channel's events wait, by itself or with the workspace.", "channel"),
 	}
-	r.MustRegister(m.acceptedTotal, m.acceptSeconds, m.refusedTotal, m.ignoredTotal, m.sendsTotal, m.turnsTotal, m.turnSeconds, m.running, m.depth, m.lag)
+	r.MustRegister(m.acceptedTotal, m.acceptSeconds, m.refusedTotal, m.ignoredTotal, m.sendsTotal, m.turnsTotal, m.turnSeconds, m.running, m.depth, m.lag, m.paused)
 	return m
 }
 
@@ -110,5 +112,20 @@ func (m *Metrics) depths(all []bus.Depth, running int, now time.Time) {
 	}
 	for q, s := range lag {
 		m.lag.WithLabelValues(q).Set(s)
+	}
+}
+
+// pauses shows which channels are paused.
+func (m *Metrics) pauses(all []ChannelStatus) {
+	if m == nil {
+		return
+	}
+	m.paused.Reset()
+	for _, c := range all {
+		v := 0.0
+		if !c.Paused.IsZero() {
+			v = 1
+		}
+		m.paused.WithLabelValues(string(c.ID)).Set(v)
 	}
 }

@@ -59,6 +59,7 @@ type sitting struct {
 	passed   []identity.Pairing // requests that are settled with this
 	current  string             // key of the event that is being worked on
 	tab      *tab               // of the turn that runs
+	heldBack bool               // something was parked because its channel is paused
 	decided  bool               // something was judged that decides about later events
 }
 
@@ -158,6 +159,12 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 	if attempts(r) > hopeless { // not even a trial was reached
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: "it cannot be judged"}
 		return nil
+	}
+	if wait, err := s.g.paused(ctx, l.id); err != nil || wait {
+		if err != nil {
+			return err
+		}
+		return s.holdBack(r)
 	}
 	j, err := s.g.dir.Judge(ctx, e, l.config().Policy)
 	if err != nil {
@@ -343,6 +350,7 @@ func (s *sitting) settle(ctx context.Context) error {
 // release frees what was parked for somebody who has been let in. What fails
 // here is completed by the housekeeping.
 func (s *sitting) release(ctx context.Context) {
+	s.unpauseMissed(ctx)
 	for _, p := range s.passed {
 		if err := s.g.finishPairing(context.WithoutCancel(ctx), p); err != nil {
 			s.g.log.Error("release what a stranger wrote", "channel", p.Where.Channel, "err", err)

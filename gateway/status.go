@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -20,8 +21,9 @@ type ChannelStatus struct {
 	Error   string         `json:"error,omitempty"`
 	Fix     string         `json:"fix,omitempty"`
 	Since   time.Time      `json:"since"`
-	Heard   time.Time      `json:"heard,omitzero"` // last sign of life of the platform
-	Sent    time.Time      `json:"sent,omitzero"`  // last successful send
+	Heard   time.Time      `json:"heard,omitzero"`  // last sign of life of the platform
+	Sent    time.Time      `json:"sent,omitzero"`   // last successful send
+	Paused  time.Time      `json:"paused,omitzero"` // by itself or with the workspace
 }
 
 // Status is how the gateway is.
@@ -35,6 +37,7 @@ type Status struct {
 	Spent    Spent           `json:"spent"`
 	Cap      float64         `json:"cap"`                // USD a day; negative: none
 	Unpriced []string        `json:"unpriced,omitempty"` // models whose price is not known and guessed on the high side
+	Paused   time.Time       `json:"paused,omitzero"`    // the whole workspace
 }
 
 // Status looks at everything that runs.
@@ -44,8 +47,15 @@ func (g *Gateway) Status(ctx context.Context) (Status, error) {
 	if err == nil && !g.runs() { // Run has not read it
 		err = g.spend.load(ctx)
 	}
+	p, perr := g.Pauses(ctx)
+	err = errors.Join(err, perr)
+	all := g.Channels()
+	for i := range all {
+		all[i].Paused = p.Since(all[i].ID)
+	}
 	return Status{
-		Version: g.version, Started: g.started, Channels: g.Channels(), Depths: depths, Turns: g.running.count(),
+		Paused:  p.Workspace,
+		Version: g.version, Started: g.started, Channels: all, Depths: depths, Turns: g.running.count(),
 		Model: describe(settings, settings.Model), Spent: g.spend.today(""), Cap: settings.DailySpend, Unpriced: settings.Unpriced,
 	}, err
 }

@@ -51,7 +51,7 @@ func channelsCommand(f *flags) *cobra.Command {
 			return printLink(c.OutOrStdout(), url)
 		}),
 	}
-	return group("channels", "Connect the gateway to platforms", channelsAdd(f), list, remove, connect)
+	return group("channels", "Connect the gateway to platforms", channelsAdd(f), list, channelsPause(f), channelsResume(f), remove, connect)
 }
 
 func listChannels(ctx context.Context, out io.Writer, d *desk, probe bool) error {

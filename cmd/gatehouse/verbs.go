@@ -98,6 +98,9 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 	} else {
 		fmt.Fprintf(out, "gatehouse %s, not running\n", s.Version)
 	}
+	if !s.Paused.IsZero() {
+		fmt.Fprintf(out, "paused   since %s; what comes in waits for `gatehouse resume`\n", ago(s.Paused, now))
+	}
 	if s.Console != "" {
 		fmt.Fprintf(out, "console  %s\n", s.Console)
 	}
@@ -138,6 +141,9 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 func phase(s operator.Status, c gateway.ChannelStatus) string {
 	if !s.Running {
 		return "stopped"
+	}
+	if !c.Paused.IsZero() {
+		return orDash(string(c.Phase)) + ", paused"
 	}
 	return orDash(string(c.Phase))
 }

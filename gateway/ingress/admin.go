@@ -191,6 +191,9 @@ func (a *Admin) chat(w http.ResponseWriter, r *http.Request, by scope.Scope) {
 		f := a.frame(r.Context(), by, "/chat")
 		if by.Role().Administers() {
 			f.Notice = nextStep(a.o.Operator.Models(by))
+			if p, err := a.o.Gateway.Pauses(r.Context()); err == nil && !p.Workspace.IsZero() {
+				f.Notice = pausedNotice(p.Workspace, a.o.Now())
+			}
 		}
 		r = r.WithContext(web.WithFrame(r.Context(), f))
 	}

@@ -31,18 +31,22 @@ func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Sc
 		web.Heading("Channels", "Where people reach your bot, beside this console."),
 		boosted(
 			If(len(all) > 0, web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
-				return Li(channelLine(c, a.o.Now()), channelActions(c))
+				return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero()))
 			})))),
 			addTelegram(r, all),
+			everything(s),
 		),
 	}})
 }
 
-func channelActions(c gateway.ChannelStatus) Node {
+// channelActions are what can be done to a channel. alone says that its pause,
+// if there is one, is its own.
+func channelActions(c gateway.ChannelStatus, alone bool) Node {
 	at := "/channels/" + url.PathEscape(string(c.ID))
 	return Div(Class("actions"),
 		Form(Method("post"), Action(at+"/connect"), Button(Type("submit"), Text("New start link"))),
 		Form(Method("post"), Action(at+"/check"), Button(Type("submit"), Text("Check"))),
+		If(alone, pauseForm(c.ID, c.Paused)),
 		ask("Remove", fmt.Sprintf("Remove %s? Its token stays under Secrets.", c.ID), at+"/remove"),
 	)
 }

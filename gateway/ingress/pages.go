@@ -34,6 +34,8 @@ func (a *Admin) pages() map[string]page {
 		"POST /channels/{id}/connect": a.connectChannel,
 		"POST /channels/{id}/check":   a.checkChannel,
 		"POST /channels/{id}/remove":  a.removeChannel,
+		"POST /pause":                 a.pause,
+		"POST /resume":                a.resume,
 		"GET /models":                 a.modelsPage,
 		"POST /models":                a.setModel,
 		"GET /people":                 a.peoplePage,

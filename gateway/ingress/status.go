@@ -26,6 +26,7 @@ func (a *Admin) statusPage(w http.ResponseWriter, r *http.Request, by scope.Scop
 	a.show(w, r, by, shown{title: "Status", active: "/status", body: []Node{
 		web.Heading("Status", "How the gateway is doing, right now."),
 		Div(ID("live"), Attr("hx-get", "/status"), Attr("hx-trigger", "every 5s"), Attr("hx-select", "#live"), Attr("hx-swap", "outerHTML"),
+			pausedNotice(s.Paused, now),
 			nextStep(s.Models),
 			facts(s, now),
 			web.Card("Channels", channelList(a.own(s.Channels), now)),
@@ -129,6 +130,9 @@ func channelLine(c gateway.ChannelStatus, now time.Time) Node {
 
 // phase is the state of a channel in words.
 func phase(c gateway.ChannelStatus) Node {
+	if !c.Paused.IsZero() && c.Phase != channels.Broken {
+		return web.Pill(web.Busy, "paused")
+	}
 	switch c.Phase {
 	case channels.Connected:
 		return web.Pill(web.Good, "connected")
@@ -146,7 +150,7 @@ func phase(c gateway.ChannelStatus) Node {
 var states = []struct {
 	state bus.State
 	word  string
-}{{bus.Ready, "waiting"}, {bus.Leased, "under way"}, {bus.Parked, "waiting for approval"}, {bus.Died, "dead"}}
+}{{bus.Ready, "waiting"}, {bus.Leased, "under way"}, {bus.Parked, "held back"}, {bus.Died, "dead"}}
 
 func queues(all []bus.Depth, now time.Time) Node {
 	var rows []Node

@@ -34,6 +34,7 @@ type rig struct {
 	store    kv.Store
 	vault    *vault.Store
 	settings *settings
+	logins   *login.Book
 	owner    scope.Scope
 }
 
@@ -52,13 +53,13 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{store: store, vault: v, settings: &settings{}}
+	r := &rig{store: store, vault: v, settings: &settings{}, logins: login.NewBook(store, nil)}
 	if r.owner, err = dir.Operator(t.Context(), identity.OwnerID); err != nil {
 		t.Fatal(err)
 	}
 	r.Operator = operator.New(operator.Options{
 		Gateway: gateway.New(gateway.Options{Bus: store, Directory: dir, Log: log}),
-		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: login.NewBook(store, nil), Now: time.Now,
+		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: r.logins, Now: time.Now,
 	})
 	return r
 }
@@ -350,5 +351,37 @@ func TestAModelThatCannotBeKeptLeavesNoKey(t *testing.T) {
 	}
 	if got := r.value(t, "default"); got != "sk-the-second-key-00002" {
 		t.Errorf("the key is now %q", got)
+	}
+}
+
+func TestEverythingIsRevokedAtOnce(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.SetSecret(t.Context(), r.owner, "api", []byte("a-value-that-is-long"), operator.SecretSetting{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.vault.Grant(t.Context(), "main", "api", vault.Grant{Kind: "tool", Name: "http_request"}); err != nil {
+		t.Fatal(err)
+	}
+	link, err := r.logins.Invite(t.Context(), identity.OwnerID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := r.logins.Redeem(t.Context(), link, login.Visitor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.RevokeAll(t.Context(), r.owner)
+	if d := cmp.Diff(operator.Revoked{Logins: 1, Grants: 1}, got); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
+	}
+	if _, err := r.logins.Member(t.Context(), session); !errors.Is(err, login.ErrNobody) {
+		t.Errorf("the session lives: %v", err)
+	}
+	all, err := r.Secrets(t.Context(), r.owner)
+	if err != nil || len(all) != 1 || len(all[0].Grants) != 0 {
+		t.Errorf("the secret is %+v, %v", all, err)
+	}
+	if s, err := r.Status(t.Context(), r.owner); err != nil || s.Paused.IsZero() {
+		t.Errorf("the workspace is not paused: %v", err)
 	}
 }
