@@ -63,7 +63,7 @@ type Agent struct {
 	Instructions string   `yaml:"instructions" doc:"What the agent is told about itself and its task."`
 	Queue        string   `yaml:"queue" enum:"steer,followup,collect,interrupt" doc:"What happens to messages that come while a turn runs."`
 	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, notes, http_request. Empty: none. Some small models refuse requests with tools."`
-	Hosts        []string `yaml:"hosts" doc:"Where http_request may go without a secret, such as https://api.example.com/v1. Only what is named here may lie at a private address."`
+	Hosts        []string `yaml:"hosts" doc:"Where http_request may go without a secret, such as https://api.example.com/v1 or https://*.example.com. Only what is named here may lie at a private address."`
 	MaxTurns     int      `yaml:"max_turns" doc:"Turns at a time across conversations."`
 	DailySpend   float64  `yaml:"daily_spend" doc:"Cap on the day's estimated spending in USD; -1 for none."`
 }

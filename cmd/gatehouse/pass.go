@@ -36,15 +36,15 @@ func newPasses(b *border, hosts []string) *passes {
 		if err != nil {
 			continue // the configuration's check reports it
 		}
-		l.hosts, l.named = append(l.hosts, d), append(l.named, hostPort(h))
+		l.hosts = append(l.hosts, d)
+		if !strings.HasPrefix(d.Host, "*") { // of many hosts nobody has named one
+			l.named = append(l.named, hostPort(h))
+		}
 	}
 	return l
 }
 
-var (
-	errNoLeave = errors.New("this destination is not allowed; the person who runs this bot can name it under agent.hosts")
-	errKind    = errors.New("a secret of this kind cannot be used by this tool")
-)
+var errNoLeave = errors.New("this destination is not allowed; the person who runs this bot can name it under agent.hosts")
 
 // requestFor bounds one request of a turn, its answer included.
 const requestFor = 60 * time.Second
@@ -53,7 +53,7 @@ const requestFor = 60 * time.Second
 func (l *passes) Pass(ctx context.Context, s scope.Scope, to *url.URL, secret string) (request.Pass, error) {
 	p := egress.Policy{
 		Name: "tool " + request.Name, Allow: l.hosts, Operator: l.named,
-		Timeouts: egress.Timeouts{Total: requestFor}, MaxResponse: 4 << 20,
+		Timeouts: egress.Timeouts{Total: requestFor}, MaxResponse: 4 << 20, Screen: true,
 	}
 	if secret == "" {
 		if len(l.hosts) == 0 {
@@ -74,43 +74,26 @@ func (l *passes) Pass(ctx context.Context, s scope.Scope, to *url.URL, secret st
 	if err != nil {
 		return request.Pass{}, errNoLeave
 	}
-	holder := egress.NewPlaceholder()
 	p.Allow = append(slices.Clone(p.Allow), origin)
-	p.Inject = []egress.Injection{{
-		Placeholder: holder, In: egress.Anywhere,
-		Lease: func(ctx context.Context, host string) (egress.Lease, error) {
-			purpose.Host = host
-			return l.b.vault.Lease(ctx, s, ref, purpose)
-		},
+	inject := egress.Injection{Lease: func(ctx context.Context, host string) (egress.Lease, error) {
+		at := purpose
+		at.Host = host
+		return l.b.vault.Lease(ctx, s, ref, at)
 	}}
-	return request.Pass{
-		Client:  l.b.gate.Client(p),
-		Prepare: func(r *http.Request) error { return place(r, lease.How(), holder) },
+	pass := request.Pass{
+		Prepare: func(*http.Request) error { return nil },
 		Hide:    func(text []byte) []byte { return hideValue(lease, text) },
-	}, nil
-}
-
-// place puts the placeholder where the secret's own format wants the value.
-func place(r *http.Request, how vault.Format, holder string) error {
-	switch how.Kind {
-	case vault.Bearer, vault.InPlace:
-		r.Header.Set("Authorization", "Bearer "+holder)
-	case vault.Header:
-		r.Header.Set(how.Name, how.Prefix+holder)
-	case vault.Query:
-		q := r.URL.Query()
-		q.Set(how.Name, holder)
-		r.URL.RawQuery = q.Encode()
-	case vault.Path:
-		mark := "{" + how.Name + "}"
-		if !strings.Contains(r.URL.Path, mark) {
-			return fmt.Errorf("the path of the url has no %s, where this secret belongs", mark)
-		}
-		r.URL.Path, r.URL.RawPath = strings.ReplaceAll(r.URL.Path, mark, holder), ""
-	default:
-		return errKind
 	}
-	return nil
+	if lease.How().Kind == vault.InPlace { // it says of no place: what most services want
+		inject.Placeholder, inject.In = egress.NewPlaceholder(), egress.InHeader
+		pass.Prepare = func(r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+inject.Placeholder)
+			return nil
+		}
+	}
+	p.Inject = []egress.Injection{inject}
+	pass.Client = l.b.gate.Client(p)
+	return pass, nil
 }
 
 // hideValue takes a value out of what came back, also where it is encoded. A
