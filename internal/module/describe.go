@@ -1,0 +1,60 @@
+package module
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Describe says in words what a guest wants, one line each, for the person who
+// decides. The most that each line allows is in the line.
+func (m *Manifest) Describe() []string {
+	lines := []string{fmt.Sprintf("%s %s is a %s", m.ID, m.Version, strings.Join(m.Kind, " and a "))}
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	for _, w := range m.Webhooks {
+		say("receives %s calls on %s, verified with the secret %q", strings.Join(w.Methods, ", "), w.Path, w.Verify.Secret)
+	}
+	if m.Poll != nil {
+		say("is called every %s at most, to look for messages", m.Poll.MinInterval)
+	}
+	for _, s := range m.Sockets {
+		say("keeps a connection to %s%s", s.URL, s.Credential.words())
+	}
+	for _, h := range m.HTTP {
+		say("sends %s to %s%s", strings.Join(h.Methods, ", "), h.url(), h.Credential.words())
+	}
+	if m.KV != nil {
+		say("keeps state of its own%s", bytesWords(m.KV.MaxBytes))
+	}
+	if m.Emit != nil {
+		say("hands in up to %g events a second", m.Emit.Rate)
+	}
+	if len(m.Tools) > 0 {
+		say("calls the tools %s", strings.Join(m.Tools, ", "))
+	}
+	if m.Engine == "interpreter" {
+		say("runs without machine code")
+	}
+	return lines
+}
+
+func (h HTTP) url() string {
+	host := h.Host
+	if h.Port != 0 {
+		host = fmt.Sprintf("%s:%d", host, h.Port)
+	}
+	return fmt.Sprintf("%s://%s%s...", h.Scheme, host, h.Path)
+}
+
+func (c *Credential) words() string {
+	if c == nil {
+		return ""
+	}
+	return fmt.Sprintf(", with the secret %q put in by the gateway", c.Secret)
+}
+
+func bytesWords(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", up to %d bytes", n)
+}

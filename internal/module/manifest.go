@@ -1,0 +1,139 @@
+package module
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
+)
+
+// Manifest says what a guest is and what it wants.
+type Manifest struct {
+	ID      string   `json:"id"`
+	Version string   `json:"version"` // three numbers: 1.2.3
+	ABI     string   `json:"abi"`     // gw1 or extism
+	Kind    []string `json:"kind"`    // channel, tool
+	SHA256  string   `json:"sha256"`  // of the module, in hexadecimal
+	Engine  string   `json:"engine"`  // auto, compiler or interpreter; "" is auto
+
+	Webhooks []Webhook `json:"webhooks"`
+	Poll     *Poll     `json:"poll"`
+	Sockets  []Socket  `json:"sockets"`
+	HTTP     []HTTP    `json:"http"`
+	KV       *KV       `json:"kv"`
+	Emit     *Emit     `json:"emit"`
+	Tools    []string  `json:"tools"` // that the guest may call
+	Limits   Limits    `json:"limits"`
+
+	Features     json.RawMessage `json:"features"`      // for the adapter
+	ConfigSchema json.RawMessage `json:"config_schema"` // JSON Schema
+	Tests        []Test          `json:"tests"`
+}
+
+// Webhook is a path under the channel's own, on which a platform calls.
+type Webhook struct {
+	Path    string   `json:"path"`
+	Methods []string `json:"methods"`
+	Verify  Verify   `json:"verify"`
+}
+
+// Verify is how the host checks that a call is the platform's.
+type Verify struct {
+	Kind   string `json:"kind"`
+	Secret string `json:"secret"` // the secret's name, never its value
+}
+
+// Poll asks the host to call the guest again and again.
+type Poll struct {
+	MinInterval string `json:"min_interval"` // such as 2s
+}
+
+// Socket is a connection that the host holds for the guest.
+type Socket struct {
+	URL        string      `json:"url"` // wss://..., or with ${config.name}
+	Credential *Credential `json:"credential"`
+}
+
+// HTTP is a kind of request that the guest may make.
+type HTTP struct {
+	Scheme      string      `json:"scheme"` // https, or http
+	Host        string      `json:"host"`   // a name, or ${config.name}
+	Port        int         `json:"port"`   // 0: the scheme's
+	Methods     []string    `json:"methods"`
+	Path        string      `json:"path"`     // what the path begins with
+	MaxRequest  int64       `json:"max_req"`  // bytes; 0: the host's limit
+	MaxResponse int64       `json:"max_resp"` // bytes; 0: the host's limit
+	Credential  *Credential `json:"credential"`
+}
+
+// Credential is a secret that the host puts into a request or a frame. The guest
+// never sees it.
+type Credential struct {
+	Secret   string `json:"secret"`
+	In       string `json:"in"`       // header, query, path, body or frame
+	Name     string `json:"name"`     // of the header or the parameter
+	Pointer  string `json:"pointer"`  // in a body or a frame, such as /d/token
+	Template string `json:"template"` // such as "Bearer {}"; "" is the value alone
+}
+
+// KV is the state that the guest may keep.
+type KV struct {
+	Prefix   string `json:"prefix"`
+	MaxBytes int64  `json:"max_bytes"`
+}
+
+// Emit is how many events the guest may hand in.
+type Emit struct {
+	Rate float64 `json:"rate"` // each second
+}
+
+// Limits are what the guest needs of a call, where that is not the default.
+type Limits struct {
+	MemoryMB  int   `json:"memory_mb"`
+	Fuel      int64 `json:"fuel"`
+	WallMS    int64 `json:"wall_ms"`
+	HostCalls int   `json:"host_calls"`
+}
+
+// Test is a call whose answer is known. It is made on both engines before a
+// module is installed.
+type Test struct {
+	Op  string          `json:"op"`
+	In  json.RawMessage `json:"in"`
+	Out json.RawMessage `json:"out"`
+}
+
+// ParseManifest reads a manifest and returns all of its faults joined, each with
+// its place. An unknown key is a fault. A manifest is JSON: whoever ships a
+// module wrote it, and the parsers of YAML, in which people may write it, can be
+// made to fill the memory with a few lines.
+func ParseManifest(text []byte) (*Manifest, error) {
+	if len(text) > maxManifest {
+		return nil, fmt.Errorf("the manifest has %d bytes, at most %d", len(text), maxManifest)
+	}
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, fmt.Errorf("the manifest: %w", err)
+	}
+	return &m, m.validate(text)
+}
+
+// Config is how the sandbox is to run the module.
+func (m *Manifest) Config() sandbox.Config {
+	const pagesPerMB = 16
+	c := sandbox.Config{
+		Name:        m.ID,
+		Interpreted: m.Engine == "interpreter",
+		Limits: sandbox.Limits{
+			MemoryPages: uint32(m.Limits.MemoryMB * pagesPerMB), //nolint:gosec // at most 32
+			Fuel:        m.Limits.Fuel,
+			Wall:        time.Duration(m.Limits.WallMS) * time.Millisecond,
+			HostCalls:   m.Limits.HostCalls,
+		},
+	}
+	if m.ABI == "extism" {
+		c.ABI = sandbox.Extism
+	}
+	return c
+}

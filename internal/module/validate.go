@@ -1,0 +1,208 @@
+package module
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+)
+
+var (
+	idForm      = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+	versionForm = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
+	sumForm     = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	secretForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	hostForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+	variable    = regexp.MustCompile(`^\$\{config\.[a-z_]+\}$`)
+)
+
+// faults collects what is wrong, each with its place.
+type faults []error
+
+func (f *faults) add(place, format string, args ...any) {
+	*f = append(*f, fmt.Errorf("%s: %w", place, fmt.Errorf(format, args...))) //nolint:err113 // for people
+}
+
+// oneOf wants a value out of a list.
+func (f *faults) oneOf(place, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.add(place, "%q, want one of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (m *Manifest) validate(text []byte) error {
+	var f faults
+	var tree any
+	if err := json.Unmarshal(text, &tree); err == nil {
+		f.unknownKeys("", tree, reflect.TypeFor[Manifest]())
+	}
+	m.validateHead(&f)
+	for i, w := range m.Webhooks {
+		w.validate(fmt.Sprintf("webhooks[%d]", i), &f)
+	}
+	if m.Poll != nil {
+		if d, err := time.ParseDuration(m.Poll.MinInterval); err != nil || d < time.Second {
+			f.add("poll.min_interval", "%q, want a duration of at least 1s", m.Poll.MinInterval)
+		}
+	}
+	for i, s := range m.Sockets {
+		s.validate(fmt.Sprintf("sockets[%d]", i), &f)
+	}
+	for i, h := range m.HTTP {
+		h.validate(fmt.Sprintf("http[%d]", i), &f)
+	}
+	if m.KV != nil && m.KV.MaxBytes < 0 {
+		f.add("kv.max_bytes", "%d, want 0 or more", m.KV.MaxBytes)
+	}
+	if m.Emit != nil && m.Emit.Rate <= 0 {
+		f.add("emit.rate", "%g, want more than 0 a second", m.Emit.Rate)
+	}
+	m.Limits.validate(&f)
+	return errors.Join(f...)
+}
+
+func (m *Manifest) validateHead(f *faults) {
+	if !idForm.MatchString(m.ID) {
+		f.add("id", "%q, want small letters, digits and hyphens, beginning with a letter", m.ID)
+	}
+	if !versionForm.MatchString(m.Version) {
+		f.add("version", "%q, want three numbers such as 1.2.3", m.Version)
+	}
+	f.oneOf("abi", m.ABI, "gw1", "extism")
+	if len(m.Kind) == 0 {
+		f.add("kind", "missing, want channel, tool or both")
+	}
+	for i, k := range m.Kind {
+		f.oneOf(fmt.Sprintf("kind[%d]", i), k, "channel", "tool")
+	}
+	if !sumForm.MatchString(m.SHA256) {
+		f.add("sha256", "want the module's SHA-256 as 64 small hexadecimal digits")
+	}
+	f.oneOf("engine", m.Engine, "", "auto", "compiler", "interpreter")
+}
+
+func (l Limits) validate(f *faults) {
+	between := func(place string, v, most int64) {
+		if v < 0 || v > most {
+			f.add("limits."+place, "%d, want at most %d", v, most)
+		}
+	}
+	between("memory_mb", int64(l.MemoryMB), 32)
+	between("fuel", l.Fuel, 1e10)
+	between("wall_ms", l.WallMS, 60_000)
+	between("host_calls", int64(l.HostCalls), 64)
+}
+
+func (w Webhook) validate(place string, f *faults) {
+	if !strings.HasPrefix(w.Path, "/") || strings.ContainsAny(w.Path, "%\\?#;") || strings.Contains(w.Path, "..") || strings.Contains(w.Path, "//") {
+		f.add(place+".path", "%q, want a plain path that begins with /", w.Path)
+	}
+	validateMethods(place, w.Methods, f)
+	if w.Verify.Kind == "" || !secretForm.MatchString(w.Verify.Secret) {
+		f.add(place+".verify", "missing: want a kind and the name of a secret, so that not everyone can call")
+	}
+}
+
+func validateMethods(place string, methods []string, f *faults) {
+	if len(methods) == 0 {
+		f.add(place+".methods", "missing: none is allowed")
+	}
+	for i, m := range methods {
+		f.oneOf(fmt.Sprintf("%s.methods[%d]", place, i), m,
+			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	}
+}
+
+func (s Socket) validate(place string, f *faults) {
+	if !variable.MatchString(s.URL) {
+		u, err := url.Parse(s.URL)
+		if err != nil || u.Scheme != "wss" && u.Scheme != "ws" || u.Host == "" || u.User != nil {
+			f.add(place+".url", "%q, want wss://host/path or ${config.name}", s.URL)
+		}
+	}
+	if s.Credential != nil {
+		s.Credential.validate(place+".credential", f)
+	}
+}
+
+func (h HTTP) validate(place string, f *faults) {
+	f.oneOf(place+".scheme", h.Scheme, "https", "http")
+	if !hostForm.MatchString(h.Host) && !variable.MatchString(h.Host) {
+		f.add(place+".host", "%q, want one host's name in small letters, or ${config.name}; wildcards are not supported", h.Host)
+	}
+	if h.Port < 0 || h.Port > 65535 {
+		f.add(place+".port", "%d is no port", h.Port)
+	}
+	validateMethods(place, h.Methods, f)
+	if !strings.HasPrefix(h.Path, "/") {
+		f.add(place+".path", "%q, want what the path begins with, at least /", h.Path)
+	}
+	if h.MaxRequest < 0 || h.MaxResponse < 0 {
+		f.add(place, "max_req and max_resp cannot be negative")
+	}
+	if h.Credential != nil {
+		h.Credential.validate(place+".credential", f)
+	}
+}
+
+func (c Credential) validate(place string, f *faults) {
+	if !secretForm.MatchString(c.Secret) {
+		f.add(place+".secret", "%q, want a secret's name", c.Secret)
+	}
+	f.oneOf(place+".in", c.In, "header", "query", "path", "body", "frame")
+	switch c.In {
+	case "header", "query":
+		if c.Name == "" {
+			f.add(place+".name", "missing: which %s?", c.In)
+		}
+	case "body", "frame":
+		if !strings.HasPrefix(c.Pointer, "/") {
+			f.add(place+".pointer", "%q, want a JSON pointer such as /d/token", c.Pointer)
+		}
+	}
+	if c.Template != "" && strings.Count(c.Template, "{}") != 1 {
+		f.add(place+".template", "want {} exactly once, where the value goes")
+	}
+}
+
+// unknownKeys finds keys that the type does not have. Raw JSON may have any.
+func (f *faults) unknownKeys(place string, tree any, t reflect.Type) {
+	if t == reflect.TypeFor[json.RawMessage]() {
+		return
+	}
+	switch t.Kind() { //nolint:exhaustive // scalars have no keys
+	case reflect.Pointer:
+		f.unknownKeys(place, tree, t.Elem())
+	case reflect.Slice:
+		list, _ := tree.([]any)
+		for i, v := range list {
+			f.unknownKeys(fmt.Sprintf("%s[%d]", place, i), v, t.Elem())
+		}
+	case reflect.Struct:
+		fields := map[string]reflect.Type{}
+		for field := range t.Fields() {
+			fields[field.Tag.Get("json")] = field.Type
+		}
+		object, _ := tree.(map[string]any)
+		keys := make([]string, 0, len(object))
+		for key := range object {
+			keys = append(keys, key)
+		}
+		sort.Strings(keys)
+		for _, key := range keys {
+			at := strings.TrimPrefix(place+"."+key, ".")
+			if inner, ok := fields[key]; ok {
+				f.unknownKeys(at, object[key], inner)
+			} else {
+				f.add(at, "unknown key")
+			}
+		}
+	}
+}
