@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -116,7 +117,7 @@ func (h *house) start() {
 		h.t.Fatal(err)
 	}
 	op := operator.New(operator.Options{
-		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Logins: login.NewBook(h.bus, h.now), Console: "http://" + h.addr, Now: time.Now,
+		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Logins: login.NewBook(h.bus, h.now), Audit: audit.Open(audit.Options{Store: h.bus}), Console: "http://" + h.addr, Now: time.Now,
 	})
 	if h.admin, err = ingress.NewAdmin(ingress.Options{
 		Gateway: h.gw, Operator: op, Directory: h.dir, Book: login.NewBook(h.bus, h.now), Base: "http://" + h.addr, Encrypted: true,

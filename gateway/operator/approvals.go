@@ -49,7 +49,8 @@ func (p *Operator) Decide(ctx context.Context, by scope.Scope, id string, a appr
 }
 
 // RevokeApproval ends a lasting approval, from the next call on.
-func (p *Operator) RevokeApproval(ctx context.Context, by scope.Scope, id string) (approval.Standing, error) {
+func (p *Operator) RevokeApproval(ctx context.Context, by scope.Scope, id string) (_ approval.Standing, err error) {
+	defer func() { p.did(ctx, by, "standing approval revoked", id, &err) }()
 	if err := p.allow(by); err != nil {
 		return approval.Standing{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -74,3 +75,17 @@ func (p *Operator) VerifyAudit(ctx context.Context, by scope.Scope) (Audited, er
 	}
 	return out, err
 }
+
+// did records a change by somebody in charge, or the attempt at one. What was
+// done stands, whatever becomes of its record: then err says that it is missing.
+func (p *Operator) did(ctx context.Context, by scope.Scope, what, on string, err *error) {
+	e := audit.Entry{Kind: audit.Admin, Do: what, By: by.Principal(), On: on}
+	if *err != nil {
+		e.Err = (*err).Error()
+	}
+	if missing := p.o.Audit.Keep(context.WithoutCancel(ctx), e); missing != nil {
+		*err = errors.Join(*err, missing)
+	}
+}
+
+func numbers(seqs []int64) string { return strings.Trim(fmt.Sprint(seqs), "[]") }

@@ -16,7 +16,8 @@ func (p *Operator) Logins(ctx context.Context, by scope.Scope) ([]login.Session,
 }
 
 // RevokeLogin logs one browser out, at once.
-func (p *Operator) RevokeLogin(ctx context.Context, by scope.Scope, id string) error {
+func (p *Operator) RevokeLogin(ctx context.Context, by scope.Scope, id string) (err error) {
+	defer func() { p.did(ctx, by, "login revoked", id, &err) }()
 	if err := p.allow(by); err != nil {
 		return err
 	}
@@ -25,7 +26,8 @@ func (p *Operator) RevokeLogin(ctx context.Context, by scope.Scope, id string) e
 
 // RevokeLogins logs a member out everywhere, "" everybody, and makes login
 // links that were not used yet worthless. It returns how many browsers it were.
-func (p *Operator) RevokeLogins(ctx context.Context, by scope.Scope, member string) (int, error) {
+func (p *Operator) RevokeLogins(ctx context.Context, by scope.Scope, member string) (_ int, err error) {
+	defer func() { p.did(ctx, by, "logins revoked", member, &err) }()
 	if err := p.allow(by); err != nil {
 		return 0, err
 	}

@@ -217,7 +217,8 @@ func letter(l bus.Letter) Letter {
 }
 
 // Replay makes dead letters due again.
-func (p *Operator) Replay(ctx context.Context, by scope.Scope, seqs ...int64) (int, error) {
+func (p *Operator) Replay(ctx context.Context, by scope.Scope, seqs ...int64) (_ int, err error) {
+	defer func() { p.did(ctx, by, "dead letters replayed", numbers(seqs), &err) }()
 	if err := p.allow(by); err != nil {
 		return 0, err
 	}
@@ -225,7 +226,8 @@ func (p *Operator) Replay(ctx context.Context, by scope.Scope, seqs ...int64) (i
 }
 
 // Drop removes dead letters for good.
-func (p *Operator) Drop(ctx context.Context, by scope.Scope, seqs ...int64) (int, error) {
+func (p *Operator) Drop(ctx context.Context, by scope.Scope, seqs ...int64) (_ int, err error) {
+	defer func() { p.did(ctx, by, "dead letters dropped", numbers(seqs), &err) }()
 	if err := p.allow(by); err != nil {
 		return 0, err
 	}
@@ -241,7 +243,8 @@ func (p *Operator) TurnFailed(ctx context.Context, by scope.Scope, turn string) 
 }
 
 // Reload applies the configuration file anew.
-func (p *Operator) Reload(ctx context.Context, by scope.Scope) ([]string, error) {
+func (p *Operator) Reload(ctx context.Context, by scope.Scope) (_ []string, err error) {
+	defer func() { p.did(ctx, by, "configuration reloaded", "", &err) }()
 	if err := p.allow(by); err != nil {
 		return nil, err
 	}
@@ -272,7 +275,8 @@ func (p *Operator) CheckModel(ctx context.Context, by scope.Scope, m Model, key 
 
 // SetModel keeps a model, and its key in the vault. An empty key leaves the
 // stored one. When the model cannot be kept, neither is the key.
-func (p *Operator) SetModel(ctx context.Context, by scope.Scope, m Model, key string) error {
+func (p *Operator) SetModel(ctx context.Context, by scope.Scope, m Model, key string) (err error) {
+	defer func() { p.did(ctx, by, "model set", m.Name, &err) }()
 	if err := p.allow(by); err != nil {
 		return err
 	}
@@ -324,7 +328,8 @@ type Added struct {
 // AddChannel keeps a channel's token in the vault, asks the platform who it
 // is, and adds the channel. Nothing is kept when the platform refuses, and no
 // secret that was there before is touched.
-func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter, token string, section map[string]any) (Added, error) {
+func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter, token string, section map[string]any) (_ Added, err error) {
+	defer func() { p.did(ctx, by, "channel added", string(id), &err) }()
 	if err := p.allow(by); err != nil {
 		return Added{}, err
 	}
@@ -404,7 +409,8 @@ func (p *Operator) startLink(ctx context.Context, c gateway.ChannelConfig, code 
 
 // RemoveChannel takes a channel out of the configuration; its token stays in
 // the vault until it is deleted.
-func (p *Operator) RemoveChannel(ctx context.Context, by scope.Scope, id channels.ID) error {
+func (p *Operator) RemoveChannel(ctx context.Context, by scope.Scope, id channels.ID) (err error) {
+	defer func() { p.did(ctx, by, "channel removed", string(id), &err) }()
 	if err := p.allow(by); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
@@ -35,6 +36,7 @@ type rig struct {
 	vault    *vault.Store
 	settings *settings
 	logins   *login.Book
+	audit    *audit.Log
 	owner    scope.Scope
 }
 
@@ -53,13 +55,13 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{store: store, vault: v, settings: &settings{}, logins: login.NewBook(store, nil)}
+	r := &rig{store: store, vault: v, settings: &settings{}, logins: login.NewBook(store, nil), audit: audit.Open(audit.Options{Store: store})}
 	if r.owner, err = dir.Operator(t.Context(), identity.OwnerID); err != nil {
 		t.Fatal(err)
 	}
 	r.Operator = operator.New(operator.Options{
 		Gateway: gateway.New(gateway.Options{Bus: store, Directory: dir, Log: log}),
-		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: r.logins, Now: time.Now,
+		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: r.logins, Audit: r.audit, Now: time.Now,
 	})
 	return r
 }
@@ -207,6 +209,39 @@ func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
 					if got := refused(t, m.Func, newRig(t).Operator, by); got == may {
 						t.Errorf("%s of %q: refused is %v", role, workspace, got)
 					}
+				}
+			}
+		})
+	}
+}
+
+// reads are the methods that change nothing, so that nothing is recorded.
+var reads = []string{
+	"Approvals", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers",
+	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets",
+	"Decide", // recorded as an approval, where it is decided
+}
+
+// TestInvariant08EveryChangeIsRecorded is generated as well: whatever changes
+// something leaves an entry that says who, also when it was refused or failed.
+func TestInvariant08EveryChangeIsRecorded(t *testing.T) {
+	typ := reflect.TypeFor[*operator.Operator]()
+	for i := range typ.NumMethod() {
+		m := typ.Method(i)
+		t.Run(m.Name, func(t *testing.T) {
+			for _, role := range []scope.Role{scope.Owner, scope.Guest} {
+				r := newRig(t)
+				by := scope.New(scope.Principal{Workspace: "main", Member: "somebody", Role: role})
+				if m.Type.NumIn() > 2 {
+					refused(t, m.Func, r.Operator, by)
+				}
+				all, err := r.audit.Last(t.Context(), audit.Query{Member: "somebody", Kinds: []audit.Kind{audit.Admin, audit.Record}}, 10)
+				want := 1
+				if slices.Contains(reads, m.Name) || m.Name == "ReadAudit" && role == scope.Guest {
+					want = 0
+				}
+				if err != nil || len(all) != want {
+					t.Errorf("called by the %s it recorded %+v, %v", role, all, err)
 				}
 			}
 		})

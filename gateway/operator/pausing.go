@@ -12,7 +12,8 @@ import (
 
 // Pause lets what comes in on a channel wait, on all of them for "". It is
 // accepted and kept; turns that run come to their end.
-func (p *Operator) Pause(ctx context.Context, by scope.Scope, id channels.ID) error {
+func (p *Operator) Pause(ctx context.Context, by scope.Scope, id channels.ID) (err error) {
+	defer func() { p.did(ctx, by, "paused", string(id), &err) }()
 	if err := p.allowOn(by, id); err != nil {
 		return err
 	}
@@ -21,7 +22,8 @@ func (p *Operator) Pause(ctx context.Context, by scope.Scope, id channels.ID) er
 
 // Resume ends a pause and returns how many events it has held back, which are
 // answered from now on.
-func (p *Operator) Resume(ctx context.Context, by scope.Scope, id channels.ID) (int, error) {
+func (p *Operator) Resume(ctx context.Context, by scope.Scope, id channels.ID) (_ int, err error) {
+	defer func() { p.did(ctx, by, "resumed", string(id), &err) }()
 	if err := p.allowOn(by, id); err != nil {
 		return 0, err
 	}
@@ -51,14 +53,14 @@ type Revoked struct {
 // what: nothing new begins, what runs is stopped, everybody is logged out of the
 // console, and no permission stands any more. It goes on after a failure, so
 // that as much as can be is revoked. Secrets, members and messages stay.
-func (p *Operator) RevokeAll(ctx context.Context, by scope.Scope) (Revoked, error) {
+func (p *Operator) RevokeAll(ctx context.Context, by scope.Scope) (_ Revoked, err error) {
+	defer func() { p.did(ctx, by, "everything revoked", "", &err) }()
 	if err := p.allow(by); err != nil {
 		return Revoked{}, err
 	}
 	var r Revoked
 	errs := []error{p.o.Gateway.Pause(ctx, "")}
 	r.Turns = p.o.Gateway.StopTurns()
-	var err error
 	r.Logins, err = p.o.Logins.RevokeMember(ctx, "")
 	errs = append(errs, err)
 	r.Approvals, err = p.revokeApprovals(ctx, by)

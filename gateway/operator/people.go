@@ -29,7 +29,8 @@ func (p *Operator) Pairings(ctx context.Context, by scope.Scope) ([]identity.Pai
 
 // Approve lets a stranger in, by the code that they were told or by the id of
 // their request; what they wrote is answered at once.
-func (p *Operator) Approve(ctx context.Context, by scope.Scope, ref string) (identity.Pairing, error) {
+func (p *Operator) Approve(ctx context.Context, by scope.Scope, ref string) (out identity.Pairing, err error) {
+	defer func() { p.did(ctx, by, "pairing approved", out.Who.ID, &err) }()
 	if err := p.may(ctx, by, scope.Approve); err != nil {
 		return identity.Pairing{}, err
 	}
@@ -37,7 +38,8 @@ func (p *Operator) Approve(ctx context.Context, by scope.Scope, ref string) (ide
 }
 
 // Deny refuses a stranger.
-func (p *Operator) Deny(ctx context.Context, by scope.Scope, ref string) (identity.Pairing, error) {
+func (p *Operator) Deny(ctx context.Context, by scope.Scope, ref string) (out identity.Pairing, err error) {
+	defer func() { p.did(ctx, by, "pairing denied", out.Who.ID, &err) }()
 	if err := p.may(ctx, by, scope.Approve); err != nil {
 		return identity.Pairing{}, err
 	}
@@ -58,7 +60,8 @@ func (p *Operator) People(ctx context.Context, by scope.Scope) ([]identity.Membe
 }
 
 // Rename gives a member another name.
-func (p *Operator) Rename(ctx context.Context, by scope.Scope, member, name string) (identity.Member, error) {
+func (p *Operator) Rename(ctx context.Context, by scope.Scope, member, name string) (_ identity.Member, err error) {
+	defer func() { p.did(ctx, by, "member renamed", member, &err) }()
 	if err := p.may(ctx, by, scope.Console); err != nil {
 		return identity.Member{}, err
 	}
@@ -67,7 +70,8 @@ func (p *Operator) Rename(ctx context.Context, by scope.Scope, member, name stri
 }
 
 // SetRole gives a member another role.
-func (p *Operator) SetRole(ctx context.Context, by scope.Scope, member string, role scope.Role) (identity.Member, error) {
+func (p *Operator) SetRole(ctx context.Context, by scope.Scope, member string, role scope.Role) (_ identity.Member, err error) {
+	defer func() { p.did(ctx, by, "role set to "+string(role), member, &err) }()
 	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return identity.Member{}, err
 	}
@@ -86,7 +90,8 @@ type Left struct {
 }
 
 // RemoveMember takes a member out, and ends everything that they hold.
-func (p *Operator) RemoveMember(ctx context.Context, by scope.Scope, member string) (Left, error) {
+func (p *Operator) RemoveMember(ctx context.Context, by scope.Scope, member string) (_ Left, err error) {
+	defer func() { p.did(ctx, by, "member removed", member, &err) }()
 	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return Left{}, err
 	}
@@ -101,7 +106,8 @@ func (p *Operator) RemoveMember(ctx context.Context, by scope.Scope, member stri
 }
 
 // Unlink makes an account unknown again.
-func (p *Operator) Unlink(ctx context.Context, by scope.Scope, l identity.Link) error {
+func (p *Operator) Unlink(ctx context.Context, by scope.Scope, l identity.Link) (err error) {
+	defer func() { p.did(ctx, by, "identity unlinked", l.Sender, &err) }()
 	if err := p.may(ctx, by, scope.Console); err != nil {
 		return err
 	}
@@ -118,7 +124,8 @@ type Invited struct {
 
 // Invite makes an invitation for one person. channel may be empty: then there is
 // a code alone, which works on every channel of the workspace.
-func (p *Operator) Invite(ctx context.Context, by scope.Scope, channel channels.ID, name string, role scope.Role) (Invited, error) {
+func (p *Operator) Invite(ctx context.Context, by scope.Scope, channel channels.ID, name string, role scope.Role) (_ Invited, err error) {
+	defer func() { p.did(ctx, by, "invited as "+string(role), name, &err) }()
 	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return Invited{}, err
 	}
@@ -146,7 +153,8 @@ func (p *Operator) Invitations(ctx context.Context, by scope.Scope) ([]identity.
 }
 
 // Withdraw ends an invitation.
-func (p *Operator) Withdraw(ctx context.Context, by scope.Scope, id string) error {
+func (p *Operator) Withdraw(ctx context.Context, by scope.Scope, id string) (err error) {
+	defer func() { p.did(ctx, by, "invitation withdrawn", id, &err) }()
 	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return err
 	}
@@ -155,7 +163,8 @@ func (p *Operator) Withdraw(ctx context.Context, by scope.Scope, id string) erro
 
 // OwnCode makes a code that links another account to whoever asks, once they
 // send it from there.
-func (p *Operator) OwnCode(ctx context.Context, by scope.Scope) (string, error) {
+func (p *Operator) OwnCode(ctx context.Context, by scope.Scope) (_ string, err error) {
+	defer func() { p.did(ctx, by, "own code made", by.Member(), &err) }()
 	if err := p.may(ctx, by, scope.Console); err != nil {
 		return "", err
 	}
@@ -163,7 +172,8 @@ func (p *Operator) OwnCode(ctx context.Context, by scope.Scope) (string, error) 
 }
 
 // StartLink makes a new link that makes whoever taps Start the asking member.
-func (p *Operator) StartLink(ctx context.Context, by scope.Scope, id channels.ID) (string, error) {
+func (p *Operator) StartLink(ctx context.Context, by scope.Scope, id channels.ID) (_ string, err error) {
+	defer func() { p.did(ctx, by, "start link made", string(id), &err) }()
 	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return "", err
 	}
@@ -247,12 +257,14 @@ func (p *Operator) withConfigured(by scope.Scope, out []Room) []Room {
 
 // AdmitRoom lets a bot answer in a room from now on. account may be empty where
 // only one room has the id.
-func (p *Operator) AdmitRoom(ctx context.Context, by scope.Scope, at channels.Address) error {
+func (p *Operator) AdmitRoom(ctx context.Context, by scope.Scope, at channels.Address) (err error) {
+	defer func() { p.did(ctx, by, "room admitted", string(at.Conversation), &err) }()
 	return p.setRoom(ctx, by, at, p.directory(by).AllowRoom)
 }
 
 // DismissRoom takes a room's admission back, and does not offer it again.
-func (p *Operator) DismissRoom(ctx context.Context, by scope.Scope, at channels.Address) error {
+func (p *Operator) DismissRoom(ctx context.Context, by scope.Scope, at channels.Address) (err error) {
+	defer func() { p.did(ctx, by, "room dismissed", string(at.Conversation), &err) }()
 	return p.setRoom(ctx, by, at, p.directory(by).DismissRoom)
 }
 
@@ -302,7 +314,8 @@ func (p *Operator) Workspaces(ctx context.Context, by scope.Scope) ([]identity.W
 }
 
 // CreateWorkspace makes a workspace with an owner of its own.
-func (p *Operator) CreateWorkspace(ctx context.Context, by scope.Scope, id, name string) (identity.Workspace, error) {
+func (p *Operator) CreateWorkspace(ctx context.Context, by scope.Scope, id, name string) (_ identity.Workspace, err error) {
+	defer func() { p.did(ctx, by, "workspace made", id, &err) }()
 	if err := p.may(ctx, by, scope.Own); err != nil {
 		return identity.Workspace{}, err
 	}
@@ -311,7 +324,8 @@ func (p *Operator) CreateWorkspace(ctx context.Context, by scope.Scope, id, name
 }
 
 // RenameWorkspace gives a workspace another name; its id stays.
-func (p *Operator) RenameWorkspace(ctx context.Context, by scope.Scope, id, name string) (identity.Workspace, error) {
+func (p *Operator) RenameWorkspace(ctx context.Context, by scope.Scope, id, name string) (_ identity.Workspace, err error) {
+	defer func() { p.did(ctx, by, "workspace renamed", id, &err) }()
 	if err := p.may(ctx, by, scope.Own); err != nil {
 		return identity.Workspace{}, err
 	}
@@ -321,7 +335,8 @@ func (p *Operator) RenameWorkspace(ctx context.Context, by scope.Scope, id, name
 
 // DeleteWorkspace deletes a workspace for good: its key first, then its members
 // and conversations. No channel may belong to it any more.
-func (p *Operator) DeleteWorkspace(ctx context.Context, by scope.Scope, id string) error {
+func (p *Operator) DeleteWorkspace(ctx context.Context, by scope.Scope, id string) (err error) {
+	defer func() { p.did(ctx, by, "workspace deleted", id, &err) }()
 	if err := p.may(ctx, by, scope.Own); err != nil {
 		return err
 	}

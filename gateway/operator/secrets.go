@@ -51,7 +51,8 @@ type SecretSetting struct {
 }
 
 // SetSecret stores a value and returns a warning where it is unwisely short.
-func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, value []byte, to SecretSetting) (string, error) {
+func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, value []byte, to SecretSetting) (_ string, err error) {
+	defer func() { p.did(ctx, by, "secret set", name, &err) }()
 	if err := p.maySecret(ctx, by, name); err != nil {
 		return "", err
 	}
@@ -66,7 +67,8 @@ func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, v
 
 // RotateSecret gives an existing secret a new value. What it is for stays, and
 // the leases on the old value end.
-func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string, value []byte) (string, error) {
+func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string, value []byte) (_ string, err error) {
+	defer func() { p.did(ctx, by, "secret rotated", name, &err) }()
 	if err := p.maySecret(ctx, by, name); err != nil {
 		return "", err
 	}
@@ -75,7 +77,8 @@ func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string
 }
 
 // DeleteSecret removes a secret for good.
-func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string) error {
+func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string) (err error) {
+	defer func() { p.did(ctx, by, "secret deleted", name, &err) }()
 	if err := p.maySecret(ctx, by, name); err != nil {
 		return err
 	}
@@ -83,7 +86,8 @@ func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string
 }
 
 // GrantSecret lets turns use a secret.
-func (p *Operator) GrantSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) error {
+func (p *Operator) GrantSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) (err error) {
+	defer func() { p.did(ctx, by, "secret granted", name, &err) }()
 	if err := p.maySecret(ctx, by, name); err != nil {
 		return err
 	}
@@ -97,7 +101,8 @@ func (p *Operator) GrantSecret(ctx context.Context, by scope.Scope, name string,
 const forTool = "tool"
 
 // RevokeSecret takes a grant back, or all of them when g is empty.
-func (p *Operator) RevokeSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) error {
+func (p *Operator) RevokeSecret(ctx context.Context, by scope.Scope, name string, g vault.Grant) (err error) {
+	defer func() { p.did(ctx, by, "grant revoked", name, &err) }()
 	if err := p.maySecret(ctx, by, name); err != nil {
 		return err
 	}
@@ -130,7 +135,8 @@ func (p *Operator) RevokeSecret(ctx context.Context, by scope.Scope, name string
 
 // RotateKey replaces the key that locks the vault, and with data set this
 // workspace's data key as well, under which its secrets are encrypted.
-func (p *Operator) RotateKey(ctx context.Context, by scope.Scope, data bool) error {
+func (p *Operator) RotateKey(ctx context.Context, by scope.Scope, data bool) (err error) {
+	defer func() { p.did(ctx, by, "keys rotated", "", &err) }()
 	if err := p.allow(by); err != nil {
 		return err
 	}
