@@ -136,11 +136,17 @@ func (c *crash) ahead() bool {
 	return deaths < total && 5*c.watch.closed()*total > 4*deaths*c.chats*c.each
 }
 
-// mayWrite reports whether message i of a chat is due by the number of deaths:
-// something new is said in each life.
+// mayWrite reports whether message i of a chat is due by the number of deaths,
+// or because nothing is open: something new is said in each life.
 func (c *crash) mayWrite(chat, i int) bool {
 	total, deaths := c.kills+c.terms, int(c.deaths.Load())
-	return deaths >= total || (i*c.chats+chat)*total <= (deaths+1)*c.each*c.chats
+	return deaths >= total || c.watch.open() == 0 || i < c.each && (i*c.chats+chat)*total <= (deaths+1)*c.each*c.chats
+}
+
+// goesOn reports whether message i of a chat is to be written: each writes what
+// it has to, and more as long as the gateway dies.
+func (c *crash) goesOn(i int) bool {
+	return i < c.each || int(c.deaths.Load()) < c.kills+c.terms
 }
 
 // say writes message i of a chat.
@@ -158,7 +164,7 @@ func (c *crash) say(chat, i int) (text string) {
 // writeOneOpen: everybody waits for an answer before they write again.
 func writeOneOpen(ctx context.Context, c *crash) {
 	c.everybody(func(chat int) {
-		for i := range c.each {
+		for i := 0; c.goesOn(i); i++ {
 			text := c.say(chat, i)
 			select {
 			case <-c.watch.done(text):
@@ -176,7 +182,7 @@ func writePaced(ctx context.Context, c *crash) {
 	c.everybody(func(chat int) {
 		tick := time.NewTicker(pause)
 		defer tick.Stop()
-		for i := 0; i < c.each; {
+		for i := 0; c.goesOn(i); {
 			if c.mayWrite(chat, i) {
 				c.say(chat, i)
 				i++
@@ -235,6 +241,9 @@ func (c *crash) torment(ctx context.Context) {
 		open := eventually(patience/20, func() bool { return c.watch.open() > 0 })
 		if !hard {
 			c.term()
+			if n, _ := c.underWay(); n > 0 {
+				c.t.Errorf("an orderly end left %d sends under way", n)
+			}
 			c.deaths.Add(1)
 			if open {
 				c.termed++
