@@ -40,6 +40,9 @@ const (
 	KeyRelocked  Name = "vault.key-relocked"  // the vault: everything is locked with the new key, the old one still stands
 	DataKeyed    Name = "vault.data-keyed"    // the vault: a workspace has a new data key, its secrets are under the old one
 	DataResealed Name = "vault.data-resealed" // the vault: some secrets are under the new data key, some under the old one
+
+	BlobBefore Name = "blob.before-name" // a file: written whole under another name
+	BlobAfter  Name = "blob.after-name"  // a file: kept, and nothing refers to it yet
 )
 
 // Names lists every failpoint.
@@ -51,5 +54,6 @@ func Names() []Name {
 		SettleBeforeCommit, SettleAfterCommit,
 		SendBefore, SendAfter, AcceptAfter, TurnBefore, TurnAfter, DraftAfter, JournalBefore, JournalAfter,
 		KeyRenewed, KeyRelocked, DataKeyed, DataResealed,
+		BlobBefore, BlobAfter,
 	}
 }
