@@ -45,6 +45,9 @@ type File struct {
 	MIME string   `json:"mime,omitempty"`
 	Size int64    `json:"size,omitempty"` // bytes; 0 when unknown
 	Ref  string   `json:"ref,omitempty"`  // incoming: what the adapter needs to fetch it
+	// Blob is where the gateway keeps the content. Only the gateway sets it; what
+	// an adapter puts there is removed.
+	Blob string `json:"blob,omitempty"`
 
 	// Open reads an outgoing file from the start; it may be called again for a
 	// retry. It is not kept.
@@ -77,6 +80,7 @@ type Features struct {
 	MaxText       int           // in the dialect's unit
 	MaxCaption    int           // text beside a file
 	MaxFile       int64         // bytes, outgoing
+	MaxAlbum      int           // files of a part; 0 counts as 1
 	MaxFetch      int64         // bytes, incoming
 	MaxButtons    int           // a part
 	MaxButtonData int           // bytes

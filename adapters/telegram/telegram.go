@@ -113,7 +113,7 @@ func newChannel(h channels.Host, s settings) *Channel {
 func (c *Channel) Features(channels.Address) channels.Features {
 	return channels.Features{
 		Dialect: markup.TelegramHTML, MaxText: codec.MaxText, MaxCaption: codec.MaxCaption,
-		MaxFile: codec.MaxFile, MaxFetch: codec.MaxFetch,
+		MaxFile: codec.MaxFile, MaxAlbum: codec.MaxAlbum, MaxFetch: codec.MaxFetch,
 		MaxButtons: codec.MaxButtons, MaxButtonData: codec.MaxButtonData,
 		Commands: true, Threads: true, ReplyTo: true,
 		Drafts: true, DraftEvery: time.Second, TypingFor: 5 * time.Second,

@@ -97,7 +97,7 @@ func (a *attempt) one(ctx context.Context, part channels.Part) *bus.Outcome {
 		if out := a.takeVia(ctx, &part); out != nil {
 			return out
 		}
-		receipt, err := a.c.call(ctx, part)
+		receipt, err := a.call(ctx, part)
 		kind := channels.KindOf(err)
 		switch {
 		case err == nil:
@@ -108,6 +108,8 @@ func (a *attempt) one(ctx context.Context, part channels.Part) *bus.Outcome {
 		case part.Replaces != "" && (kind == channels.Gone || kind == channels.Rejected || kind == channels.Format):
 			// The draft was removed, or is too old to be edited.
 			a.p.Anew, a.p.Doubt, part.Replaces = true, 0, ""
+		case len(part.Files) > 0 && a.unsendable(err):
+			a.lose(&part, err)
 		default:
 			out := a.failed(err, part)
 			return &out
@@ -145,6 +147,9 @@ func (a *attempt) resolve(ctx context.Context, part *channels.Part) (done bool, 
 		return true, nil
 	case known && err == nil:
 		a.p.Doubt = 0
+		return false, nil
+	case a.p.Doubt >= maxDoubts && len(part.Files) > 0:
+		a.lose(part, errInDoubt) // its text, and what follows, shall arrive all the same
 		return false, nil
 	case a.p.Doubt >= maxDoubts:
 		o := a.tell(a.dead("it may have been delivered; it was repeated once, with the same result"), textInDoubt)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 )
@@ -32,6 +34,11 @@ type Observer interface {
 	Send(c channels.ID, o Outcome)
 }
 
+// Files opens what replies carry, such as a [blob.Shelf].
+type Files interface {
+	Open(ctx context.Context, id blob.ID) (io.ReadCloser, error)
+}
+
 // Options configure a Courier.
 type Options struct {
 	Bus interface {
@@ -39,6 +46,7 @@ type Options struct {
 		bus.Store
 	}
 	Channel   channels.Channel
+	Files     Files // nil: replies have none
 	ID        channels.ID
 	Seals     Seals // nil: reply paths are not used
 	Unlimited bool  // ignore the platform's rates
@@ -61,6 +69,7 @@ const (
 	leaseFor  = 60 * time.Second
 	grace     = 5 * time.Second  // for sends under way when the gateway stops
 	sendFor   = 45 * time.Second // one call of the platform
+	filesFor  = 10 * time.Minute // one that carries files
 	stale     = 15 * time.Minute // an older reply says how old it is
 	maxOther  = 6                // tries after failures of an unknown kind, and at least after every other
 	maxDoubts = 2                // an ambiguous send is repeated once
@@ -143,7 +152,11 @@ var errPanicked = errors.New("the adapter panicked")
 // call makes one call of the platform. After a panic nobody can tell whether it
 // went out.
 func (c *Courier) call(ctx context.Context, part channels.Part) (r channels.Receipt, err error) {
-	ctx, cancel := context.WithTimeout(ctx, sendFor)
+	patience := sendFor
+	if len(part.Files) > 0 {
+		patience = filesFor
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer c.recovered("send", &err)
 	failpoint.Hit(failpoint.SendBefore)

@@ -74,6 +74,7 @@ type progress struct {
 	Plain   bool                 `json:"plain,omitempty"`   // the platform refused the markup
 	Late    bool                 `json:"late,omitempty"`    // it says when it was made
 	Anew    bool                 `json:"anew,omitempty"`    // the draft cannot be edited: a new message takes its place
+	Lost    []int                `json:"lost,omitempty"`    // parts whose files cannot be sent: they say so instead
 	Refs    []channels.MessageID `json:"refs,omitempty"`
 }
 

@@ -2,14 +2,19 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 )
 
-// parts splits the reply for the place. The same record gives the same parts
+// parts lays the reply out for the place. The same record gives the same parts
 // on every attempt. There are none when there is nothing to show.
+//
+// A text that fits beside the first file goes with it; a longer one follows as
+// messages of its own. Where a draft stands, the text takes its place and the
+// files follow, so that what was seen is not moved below something new.
 func (a *attempt) parts(ctx context.Context) ([]channels.Part, error) {
 	if a.out.Stage == Final {
 		d, err := a.c.draftOf(ctx, a.out)
@@ -19,17 +24,23 @@ func (a *attempt) parts(ctx context.Context) ([]channels.Part, error) {
 		a.draft = d.ID
 	}
 	body, empty := a.body()
-	if empty && len(a.out.Files) == 0 {
-		return nil, nil
+	var parts []channels.Part
+	if len(a.out.Files) == 0 {
+		if empty {
+			return nil, nil
+		}
+		parts = a.texts(body)
+	} else {
+		parts = a.withFiles(body, empty)
 	}
-	pieces := a.split(body)
-	parts := make([]channels.Part, len(pieces))
-	for i, n := range pieces {
-		parts[i] = channels.Part{
-			Key: partKey(a.rec.Key, i), To: a.out.To, Audience: a.out.Audience, Body: n, Plain: a.out.Plain || a.p.Plain,
+	for i := range parts {
+		p := &parts[i]
+		p.Key, p.To, p.Audience, p.Plain = partKey(a.rec.Key, i), a.out.To, a.out.Audience, a.out.Plain || a.p.Plain
+		if slices.Contains(a.p.Lost, i) {
+			without(p)
 		}
 	}
-	parts[0].ReplyTo, parts[0].Files = a.out.ReplyTo, a.out.Files
+	parts[0].ReplyTo = a.out.ReplyTo
 	if !a.p.Anew {
 		parts[0].Replaces = a.draft
 	}
@@ -37,26 +48,23 @@ func (a *attempt) parts(ctx context.Context) ([]channels.Part, error) {
 	return parts, nil
 }
 
-// split leaves room in every part for the line that marks a repetition.
-func (a *attempt) split(body markup.Node) []markup.Node {
-	limit := a.most()
-	if limit <= 0 {
-		return []markup.Node{body}
+// texts splits a text, with room in every part for the line that marks a
+// repetition.
+func (a *attempt) texts(body markup.Node) []channels.Part {
+	pieces := []markup.Node{body}
+	if limit := a.feat.MaxText; limit > 0 {
+		pieces = markup.Split(body, a.feat.Dialect, max(1, limit-a.room(limit)))
 	}
-	return markup.Split(body, a.feat.Dialect, max(1, limit-a.room()))
-}
-
-// most is what a part may hold; 0 for no limit.
-func (a *attempt) most() int {
-	if len(a.out.Files) > 0 && a.feat.MaxCaption > 0 {
-		return a.feat.MaxCaption
+	parts := make([]channels.Part, len(pieces))
+	for i, n := range pieces {
+		parts[i].Body = n
 	}
-	return a.feat.MaxText
+	return parts
 }
 
 // room is what the longest mark that is not out of proportion takes.
-func (a *attempt) room() int {
-	n := a.feat.Dialect.Measure(prefixed(markup.Plain("x"), repeatLine(a.most())))
+func (a *attempt) room(limit int) int {
+	n := a.feat.Dialect.Measure(prefixed(markup.Plain("x"), repeatLine(limit)))
 	return n - a.feat.Dialect.Measure(markup.Plain("x"))
 }
 
@@ -107,7 +115,11 @@ func repeatLine(limit int) string {
 
 // markRepeat says in the message itself that it may be a repetition.
 func (a *attempt) markRepeat(p *channels.Part) {
-	p.Body = prefixed(p.Body, repeatLine(a.most()))
+	limit := a.feat.MaxText
+	if len(p.Files) > 0 {
+		limit = a.feat.MaxCaption
+	}
+	p.Body = prefixed(p.Body, repeatLine(limit))
 }
 
 // prefixed puts a line of its own before a document.

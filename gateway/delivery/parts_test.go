@@ -77,7 +77,7 @@ func TestWhatGoesOnWhichPart(t *testing.T) {
 			}
 			got = append(got, s)
 		}
-		want := []shape{{"t/r000#0", "q", 1, nil}, {"t/r000#1", "", 0, nil}, {"t/r000#2", "", 0, []string{"1", "2", "3"}}}
+		want := []shape{{"t/r000#0", "q", 1, nil}, {"t/r000#1", "", 0, nil}, {"t/r000#2", "", 0, nil}, {"t/r000#3", "", 0, []string{"1", "2", "3"}}}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Error(d)
 		}

@@ -121,7 +121,7 @@ type rig struct {
 }
 
 func plainFeatures() channels.Features {
-	return channels.Features{Dialect: markup.PlainText, MaxText: 4096, MaxButtons: 3, MaxButtonData: 64}
+	return channels.Features{Dialect: markup.PlainText, MaxText: 4096, MaxFile: 1 << 20, MaxButtons: 3, MaxButtonData: 64}
 }
 
 func newRig(t *testing.T, b bus.Engine, ch channels.Channel) *rig {
