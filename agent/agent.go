@@ -44,6 +44,7 @@ type Turn struct {
 	Attempt      int      // from 1; above 1 after a crash
 	Seen         Label    // the least trusted content so far; the agent keeps it, for tools to read
 	Gate         Gate     // rules on tools and calls; nil: every tool is on offer, and [NeedsPerson] decides
+	Files        Files    // nil: attachments are told of, and nothing more
 }
 
 // Gate rules on what a turn may do. It is deterministic, does no I/O, and is
@@ -149,6 +150,10 @@ type Entry struct {
 	// Label is set where the words are less to be trusted than those of the
 	// person who speaks: it sticks to the entry, and to the summary of it.
 	Label Label `json:"label,omitempty"`
+	// Files came with the message, or were attached to the answer by the call
+	// (ToolRole). Those with a Blob are kept as long as the entry is.
+	Files  []channels.File `json:"files,omitempty"`
+	Images []Image         `json:"-"` // User, in a request: what the model sees of Files
 }
 
 // Usage is what one model call took.
@@ -173,6 +178,7 @@ type Step struct {
 	Call    *ToolCall       `json:"call,omitempty"`    // as the model asked, so that a rerun need not ask again
 	Waiting bool            `json:"waiting,omitempty"` // a person is asked; the call has not begun
 	Result  json.RawMessage `json:"result,omitempty"`  // a ToolResult; nil: the call was begun, or waits
+	Blobs   []string        `json:"blobs,omitempty"`   // that the result names: kept as long as the step is
 }
 
 // Request asks a person to approve a call.
@@ -306,7 +312,9 @@ const (
 
 // ToolResult is what a call returned.
 type ToolResult struct {
-	Text  string          `json:"text"`
-	Label Label           `json:"label"`
+	Text  string `json:"text"`
+	Label Label  `json:"label"`
+	// Files go to the person with the answer. A tool sets Open, or the Blob of
+	// one that is kept; the content is made durable before the result is.
 	Files []channels.File `json:"files,omitempty"`
 }

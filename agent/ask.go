@@ -100,6 +100,7 @@ func (r *run) nextWait(left []candidate, try int) time.Duration {
 // attempt makes one call; a context that does not fit is shortened once in a
 // question, and the call made again.
 func (r *run) attempt(ctx context.Context, m Model, shortened *bool) (answer, error) {
+	r.look(ctx, m)
 	req := r.request(m)
 	if len(r.history) > 0 && !*shortened && tokensOf(&req) > budget(m) {
 		*shortened = true
@@ -109,6 +110,11 @@ func (r *run) attempt(ctx context.Context, m Model, shortened *bool) (answer, er
 		req = r.request(m)
 	}
 	said, err := r.call(ctx, m, req)
+	if asError(err, m).kind() == BadRequest && len(r.images) > 0 {
+		// It may be the images that it does not take, or one of them.
+		r.blind = true
+		said, err = r.call(ctx, m, r.request(m))
+	}
 	if asError(err, m).kind() == TooLong && !*shortened && len(r.history) > 0 {
 		*shortened = true
 		if err := r.compact(ctx, m, true); err != nil {
@@ -125,7 +131,8 @@ func (r *run) steer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.hear(more)
+	r.hear(ctx, more)
+	r.turn.Events = append(slices.Clip(r.turn.Events), more...)
 	return nil
 }
 

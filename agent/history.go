@@ -79,7 +79,7 @@ func tokens(s string) int {
 }
 
 func tokensOfEntry(e *Entry) int {
-	n := 4 + tokens(e.Text)
+	n := 4 + tokens(e.Text) + imageTokens*len(e.Images)
 	for _, c := range e.Calls {
 		n += 8 + len(c.Name)/4 + tokens(string(c.Args))
 	}

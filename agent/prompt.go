@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"unicode"
@@ -28,19 +29,20 @@ func (r *run) request(m Model) ModelRequest {
 	req := ModelRequest{Model: m.Name, System: r.system(), Tools: r.offered, MaxOutput: m.MaxOutput}
 	req.Messages = make([]Entry, 0, len(r.history)+len(r.fresh)+1)
 	for _, e := range r.history {
-		req.Messages = append(req.Messages, r.shownToModel(e))
+		req.Messages = append(req.Messages, r.shownToModel(e, m))
 	}
 	if c := r.circumstances(); c != "" {
 		req.Messages = append(req.Messages, Entry{Role: User, Text: ContextMark + c})
 	}
 	for _, e := range r.fresh {
-		req.Messages = append(req.Messages, r.shownToModel(e))
+		req.Messages = append(req.Messages, r.shownToModel(e, m))
 	}
 	return req
 }
 
 // shownToModel gives an entry the form in which a model reads it.
-func (r *run) shownToModel(e Entry) Entry {
+func (r *run) shownToModel(e Entry, m Model) Entry {
+	e.Images = r.shownImages(&e, m)
 	switch e.Role {
 	case Summary:
 		return Entry{Role: User, Text: ContextMark + "What was said before, summarised: " + e.Text}
@@ -94,7 +96,7 @@ func (r *run) circumstances() string {
 		b.WriteString("Said in the room before, and not to you:")
 		for i := range r.turn.Background {
 			e := &r.turn.Background[i]
-			if t, ok := textOf(e); ok {
+			if t, ok := textOf(e, describe(Attachments(e))); ok {
 				fmt.Fprintf(&b, "\n%s: %s", speaker(e.Who), short(oneLine(r.leaks.RedactKnown(t)), maxAside))
 			}
 		}
@@ -103,11 +105,12 @@ func (r *run) circumstances() string {
 }
 
 // hear takes events into the turn.
-func (r *run) hear(events []channels.Event) {
+func (r *run) hear(ctx context.Context, events []channels.Event) {
 	for i := range events {
 		e := &events[i]
 		r.keys = append(r.keys, e.Key)
-		text, ok := textOf(e)
+		with := r.open(ctx, Attachments(e))
+		text, ok := textOf(e, with.text)
 		if !ok {
 			continue
 		}
@@ -119,10 +122,12 @@ func (r *run) hear(events []channels.Event) {
 			at = r.now()
 		}
 		r.fresh = append(r.fresh, Entry{
-			At: at, Role: User, Member: r.turn.Scope.Member(), Name: speaker(e.Who), Text: text, Keys: []string{e.Key}, Label: kept(label),
+			At: at, Role: User, Member: r.turn.Scope.Member(), Name: speaker(e.Who), Text: text, Keys: []string{e.Key}, Label: kept(label), Files: with.files,
 		})
-		if voiceOnly(e) {
-			r.note(sayVoice)
+		if voiceOnly(e) && !with.heard {
+			if r.voice == nil {
+				r.note(sayVoice)
+			}
 			continue
 		}
 		r.asked++
@@ -154,13 +159,14 @@ func allVoice(files []channels.File) bool {
 	return true
 }
 
-// textOf is how a model reads an event; ok is false for events that say nothing.
-func textOf(e *channels.Event) (text string, ok bool) {
+// textOf is how a model reads an event, with what is told of its files; ok is
+// false for events that say nothing.
+func textOf(e *channels.Event, files string) (text string, ok bool) {
 	switch c := e.Content.(type) {
 	case channels.Message:
-		return messageText(c), true
+		return messageText(c, files), true
 	case channels.Edit:
-		return "[edited] " + lines(c.Text, describe(c.Files)), true
+		return "[edited] " + lines(c.Text, files), true
 	case channels.Command:
 		return strings.TrimSpace("/" + c.Name + " " + c.Args), true
 	case channels.Press:
@@ -177,7 +183,7 @@ func textOf(e *channels.Event) (text string, ok bool) {
 	return "", false
 }
 
-func messageText(m channels.Message) string {
+func messageText(m channels.Message, files string) string {
 	var before string
 	if m.Forwarded != "" {
 		before = "[forwarded from " + cleanName(m.Forwarded) + "]"
@@ -185,24 +191,18 @@ func messageText(m channels.Message) string {
 	if q := m.ReplyTo; q != nil && q.Text != "" {
 		before = lines(before, fmt.Sprintf("[in reply to %s: %s]", speaker(q.Who), short(oneLine(q.Text), maxQuote)))
 	}
-	return lines(before, lines(m.Text, describe(m.Files)))
+	return lines(before, lines(m.Text, files))
 }
 
-// describe stands for files until the model can be given them.
+// describe stands for files that nobody looks into.
 func describe(files []channels.File) string {
 	var out string
 	for _, f := range files {
-		kind := string(f.Kind)
-		if kind == "" {
-			kind = string(channels.Document)
-		}
 		if f.Kind == channels.Voice {
-			kind = "voice message that could not be transcribed"
+			out = lines(out, unheard(f))
+		} else {
+			out = lines(out, bracketed(f))
 		}
-		if n := cleanName(f.Name); n != "" {
-			kind += ": " + n
-		}
-		out = lines(out, "["+kind+"]")
 	}
 	return out
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
 )
 
 // Everything that a person reads from the agent itself, and not from a model,
@@ -19,6 +21,24 @@ const (
 	noteStopped = "[The person stopped this answer.]"
 	noteFailed  = "[No full answer could be given here.]"
 )
+
+// sayNotOpened names an attachment by what the person called it.
+func sayNotOpened(f channels.File, tooLarge bool) string {
+	what := "I could not open the " + string(f.Kind)
+	if f.Kind == "" {
+		what += string(channels.Document)
+	}
+	if n := cleanName(f.Name); n != "" {
+		what += " “" + n + "”"
+	}
+	if f.Kind == channels.Voice {
+		return "I could not listen to the voice message. Please send it again, or write it."
+	}
+	if tooLarge {
+		return what + ": it is larger than I can look into."
+	}
+	return what + ". Please send it again if I should look into it."
+}
 
 func sayTooManyRounds(n int) string {
 	return fmt.Sprintf("*I stopped after %d rounds of tools without coming to an end. Ask me to go on if I should.*", n)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
@@ -20,6 +21,7 @@ type Model struct {
 	Price     Price
 	Context   int      // tokens that a request may have; 0: 32,000
 	MaxOutput int      // tokens; 0: the provider's default
+	Vision    bool     // it takes images
 	Fallbacks []string // names of other configured models, tried in this order
 }
 
@@ -27,17 +29,25 @@ type Model struct {
 type Options struct {
 	Models map[string]Model // by configured name; "default" is used by turns that name none
 	Tools  []Tool
+	Voice  *Voice           // nil: nobody writes recordings down
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: nothing is logged
 	Limits Limits
 	Leaks  *leak.Guard // hides secrets in what the model is told; nil: nothing is hidden
 }
 
+// Voice is who writes recordings down. Of Model, the name, kind and price count.
+type Voice struct {
+	Transcriber Transcriber
+	Model       Model
+}
+
 // Limits bound a turn. Zero values take the defaults.
 type Limits struct {
 	Rounds   int           // model calls that ask for tools; 12
 	Calls    int           // tool calls of one answer; 16
-	Tool     time.Duration // one tool call; 2 min
+	Tool     time.Duration // one tool call, or one transcription; 2 min
+	Fetch    time.Duration // one attachment; 1 min
 	RetryFor time.Duration // from the first failure of a model call until it is given up; 90 s
 	Backoff  time.Duration // the first wait between tries, doubled each time; 500 ms
 }
@@ -46,6 +56,7 @@ func (l Limits) withDefaults() Limits {
 	l.Rounds = orElse(l.Rounds, 12)
 	l.Calls = orElse(l.Calls, 16)
 	l.Tool = orElse(l.Tool, 2*time.Minute)
+	l.Fetch = orElse(l.Fetch, time.Minute)
 	l.RetryFor = orElse(l.RetryFor, 90*time.Second)
 	l.Backoff = orElse(l.Backoff, 500*time.Millisecond)
 	return l
@@ -68,13 +79,14 @@ type Agent struct {
 	log    *slog.Logger
 	limits Limits
 	leaks  *leak.Guard
+	voice  *Voice
 }
 
 var _ Runner = (*Agent)(nil)
 
 // New returns an agent. It does no I/O.
 func New(o Options) *Agent {
-	a := &Agent{models: o.Models, tools: map[string]Tool{}, now: o.Now, log: o.Log, limits: o.Limits.withDefaults(), leaks: o.Leaks}
+	a := &Agent{models: o.Models, tools: map[string]Tool{}, now: o.Now, log: o.Log, limits: o.Limits.withDefaults(), leaks: o.Leaks, voice: o.Voice}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -124,7 +136,10 @@ type run struct {
 	nonce     string   // marks the boundaries of untrusted content; "": none yet
 	offered   []Spec   // the tools that the gate lets the model know of
 	usage     []Usage
-	steps     int // journalled so far
+	steps     int              // journalled so far
+	images    map[string]Image // by blob: what the next request may show
+	blind     bool             // the models have refused images
+	attached  []channels.File  // what goes out with the answer
 }
 
 // errStop ends a turn that a person has stopped.
@@ -143,7 +158,7 @@ func (a *Agent) Run(ctx context.Context, t Turn, p Port) (Result, error) {
 	if len(t.Background) > 0 {
 		r.see(Untrusted)
 	}
-	r.hear(t.Events)
+	r.hear(ctx, t.Events)
 	err := r.loop(ctx)
 	var failed *Error
 	switch {
@@ -226,7 +241,7 @@ func (r *run) conclude(said answer, m Model) error {
 		r.notes = append(r.notes, sayCutOff)
 	case said.finish == Refused && strings.TrimSpace(r.shown) == "":
 		r.notes = append(r.notes, sayRefused)
-	case strings.TrimSpace(r.shown) == "":
+	case strings.TrimSpace(r.shown) == "" && len(r.attached) == 0:
 		r.dropLast()
 		return &Error{Kind: Garbled, Provider: m.Kind, Model: m.Name, Err: errEmpty}
 	}
@@ -281,8 +296,8 @@ func (r *run) failed(e *Error) Result {
 
 func (r *run) result(text string, failed *Error) Result {
 	res := Result{Answered: r.keys, Usage: r.usage, Failed: failed}
-	if strings.TrimSpace(text) != "" {
-		res.Replies = []Reply{{Markdown: text}}
+	if strings.TrimSpace(text) != "" || len(r.attached) > 0 {
+		res.Replies = []Reply{{Markdown: text, Files: r.attached}}
 	}
 	if r.compacted {
 		res.Entries = append(res.Entries, r.history...)

@@ -191,6 +191,10 @@ var errToolTime = errors.New("the tool took too long")
 
 func (r *run) record(ctx context.Context, s Step, res ToolResult) error {
 	res.Text = short(r.leaks.Redact("tools of "+r.turn.ID, res.Text), maxToolText)
+	r.keepFiles(ctx, &res)
+	for _, f := range res.Files {
+		s.Blobs = append(s.Blobs, f.Blob)
+	}
 	b, err := json.Marshal(res)
 	if err != nil {
 		return fmt.Errorf("result of tool %s: %w", s.Tool, err)
@@ -210,8 +214,9 @@ func (r *run) resultOf(c *ToolCall, res ToolResult) {
 	}
 	r.see(res.Label)
 	r.fresh = append(r.fresh, Entry{
-		At: r.now(), Role: ToolRole, CallID: c.ID, Name: c.Name, Text: short(res.Text, maxToolText), Label: res.Label,
+		At: r.now(), Role: ToolRole, CallID: c.ID, Name: c.Name, Text: short(res.Text, maxToolText), Label: res.Label, Files: res.Files,
 	})
+	r.attached = append(r.attached, res.Files...)
 }
 
 func isObject(args json.RawMessage) bool {

@@ -120,6 +120,14 @@ func (r *reader) agent(c *Config) {
 			r.plain(fmt.Sprintf("agent.tools[%d]", i), fmt.Sprintf("there is no tool %q; there are: %s", name, strings.Join(r.o.Tools, ", ")))
 		}
 	}
+	if t := c.Agent.Transcribe; t != "" {
+		switch m, ok := c.Models[t]; {
+		case !ok && len(c.Models) > 0:
+			r.plain("agent.transcribe", fmt.Sprintf("%q is not under 'models'", t))
+		case m.Provider == "anthropic" || m.Provider == "none":
+			r.plain("agent.transcribe", fmt.Sprintf("%q has a provider that does not transcribe; name a model of one that speaks OpenAI's dialect", t))
+		}
+	}
 	if c.Agent.MaxTurns < 1 || c.Agent.MaxTurns > 10000 {
 		r.plain("agent.max_turns", "must be from 1 to 10000")
 	}

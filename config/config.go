@@ -53,6 +53,7 @@ type Model struct {
 	Fallbacks []string `yaml:"fallbacks" doc:"Other models of this section to try when this one fails."`
 	Context   int      `yaml:"context" doc:"Tokens of context to use; 0 means the provider's usual."`
 	MaxOutput int      `yaml:"max_output" doc:"Tokens an answer may have; 0 means the provider's default."`
+	Vision    *bool    `yaml:"vision" doc:"Whether the model takes images; by default what is known of the model."`
 	PriceIn   *float64 `yaml:"price_in" doc:"USD per million tokens in, where the price list does not know the model."`
 	PriceOut  *float64 `yaml:"price_out" doc:"USD per million tokens out."`
 }
@@ -62,8 +63,9 @@ type Agent struct {
 	Model        string   `yaml:"model" doc:"Name of the model to start with."`
 	Instructions string   `yaml:"instructions" doc:"What the agent is told about itself and its task."`
 	Queue        string   `yaml:"queue" enum:"steer,followup,collect,interrupt" doc:"What happens to messages that come while a turn runs."`
-	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, notes, http_request. Empty: none. Some small models refuse requests with tools."`
+	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, files, notes, http_request. Empty: none. Some small models refuse requests with tools."`
 	Hosts        []string `yaml:"hosts" doc:"Where http_request may go without a secret, such as https://api.example.com/v1 or https://*.example.com. Only what is named here may lie at a private address."`
+	Transcribe   string   `yaml:"transcribe" doc:"Name of the model that writes voice messages down, such as one of OpenAI's whisper-1; empty for none."`
 	MaxTurns     int      `yaml:"max_turns" doc:"Turns at a time across conversations."`
 	DailySpend   float64  `yaml:"daily_spend" doc:"Cap on the day's estimated spending in USD; -1 for none."`
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
+	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -100,6 +101,7 @@ type Options struct {
 	Outside   func(c ChannelConfig) Outside
 	Seals     delivery.Seals // nil: reply paths that come with events are not kept
 	Agent     AgentSettings
+	Blobs     blob.Shelf // nil: files are kept in the state
 	Retention Retention
 	Replicas  bool           // other processes may work on the same bus
 	Offboard  []Offboarder   // in this order, for each member who is removed
@@ -119,6 +121,8 @@ type Gateway struct {
 	book      *session.Book
 	outside   func(c ChannelConfig) Outside
 	seals     delivery.Seals
+	blobs     blob.Shelf
+	sweeper   *blob.Sweeper
 	keep      Retention
 	replicas  bool
 	leave     []Offboarder
@@ -155,13 +159,18 @@ func New(o Options) *Gateway {
 	if o.Agent.MaxTurns <= 0 {
 		o.Agent.MaxTurns = 64
 	}
-	return &Gateway{
+	if o.Blobs == nil {
+		o.Blobs = blob.NewTable(o.Bus, o.Now)
+	}
+	g := &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
 		leave: o.Offboard, shred: o.Shred, leaks: o.Leaks,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, audit: o.Audit, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
-		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{},
+		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{}, blobs: o.Blobs,
 	}
+	g.sweeper = &blob.Sweeper{Shelf: o.Blobs, State: o.Bus, Holds: g.holds, Now: o.Now}
+	return g
 }
 
 // urgentParallel is how many presses, stops and decisions are worked on at a time.

@@ -56,6 +56,13 @@ func (g *Gateway) sweep(ctx context.Context) {
 		g.log.Info("retention applied", "bodies", n.Bodies, "dead", n.Dead, "keys", n.Keys, "expired", n.Expired)
 	}
 	g.tidy(ctx)
+	files, err := g.sweeper.Sweep(ctx)
+	if err != nil && ctx.Err() == nil {
+		g.log.Error("remove files that nothing refers to", "err", err)
+	}
+	if files > 0 {
+		g.log.Info("removed files that nothing refers to", "count", files)
+	}
 	if g.keep.Spending <= 0 {
 		return
 	}

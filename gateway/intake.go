@@ -63,6 +63,7 @@ func (i *intake) record(e channels.Event) (bus.Record, error) {
 	if len(e.Raw) > 0 && !json.Valid(e.Raw) {
 		e.Raw = nil // for show only: an event is not lost for it
 	}
+	e.Content = unclaimed(e.Content)
 	body, err := json.Marshal(e)
 	if err != nil {
 		return bus.Record{}, err

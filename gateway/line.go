@@ -39,7 +39,7 @@ func (g *Gateway) newLine(ctx context.Context, c ChannelConfig) (*line, error) {
 	}
 	l.ch = ch
 	l.courier = delivery.New(delivery.Options{
-		Bus: g.bus, Channel: ch, ID: c.ID, Seals: g.seals, Unlimited: c.Unlimited, Now: g.now, Log: g.log, Observer: g.metrics,
+		Bus: g.bus, Channel: ch, Files: g.blobs, ID: c.ID, Seals: g.seals, Unlimited: c.Unlimited, Now: g.now, Log: g.log, Observer: g.metrics,
 	})
 	return l, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
+	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
@@ -177,7 +178,16 @@ func (p *port) Journal(ctx context.Context, st agent.Step) error {
 		failpoint.Hit(failpoint.JournalAfter)
 	}
 	p.steps = append(p.steps, st.Index)
-	err = p.s.hold(ctx, bus.Hold{State: []bus.Write{{Space: stepSpace, Key: stepKey(p.t.ID, st.Index), Value: v}}})
+	key := stepKey(p.t.ID, st.Index)
+	w := []bus.Write{{Space: stepSpace, Key: key, Value: v}}
+	for _, b := range st.Blobs {
+		ref, err := blob.Refer(blob.ID(b), blob.Holder{Space: stepSpace, Key: key}, p.s.g.now())
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		w = append(w, ref)
+	}
+	err = p.s.hold(ctx, bus.Hold{State: w})
 	if err == nil && st.Result == nil && !st.Waiting {
 		failpoint.Hit(failpoint.JournalBefore)
 	}

@@ -160,7 +160,7 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 		ID: idOf(head), Scope: head.scope.Scope,
 		Where: head.event.Where, Room: head.event.Room, Events: applyEdits(events(taken)), History: history,
 		Model: settings.Model, Instructions: settings.Instructions, Note: s.circumstances(taken),
-		Attempt: attempts(head.rec),
+		Attempt: attempts(head.rec), Files: files{g: s.g, at: head.event.Where},
 	}
 	s.furnish(&t.Turn, head)
 	if meta.Model != "" {
@@ -262,7 +262,11 @@ func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result age
 	if err != nil {
 		return err
 	}
-	s.state = append(append(s.state, history...), t.forget...)
+	refs, err := s.remembered(ctx, result.Entries, history)
+	if err != nil {
+		return err
+	}
+	s.state = append(append(append(s.state, history...), refs...), t.forget...)
 	if t.forget != nil {
 		s.heard = s.heard[len(s.heardBefore(taken[0])):]
 	}
@@ -316,7 +320,7 @@ func (s *sitting) answer(ctx context.Context, waited []item, t *sat, result agen
 	head := waited[0].event
 	for i, r := range replies {
 		out := delivery.Outbound{
-			To: head.Where, Direct: head.Room.Direct, Markdown: s.g.leaks.Redact(sinkOf(head), r.Markdown), Plain: r.Plain, Files: r.Files,
+			To: head.Where, Direct: head.Room.Direct, Markdown: s.g.leaks.Redact(sinkOf(head), r.Markdown), Plain: r.Plain, Files: sendable(r.Files),
 			Buttons: r.Buttons, Via: head.Via, Turn: t.ID, Made: s.g.now(),
 		}
 		if i == 0 { // an earlier run may have shown a draft, whatever this one did
@@ -326,7 +330,11 @@ func (s *sitting) answer(ctx context.Context, waited []item, t *sat, result agen
 		if err != nil {
 			return err
 		}
-		s.emit = append(s.emit, rec)
+		refs, err := delivery.References(rec, out)
+		if err != nil {
+			return err
+		}
+		s.emit, s.state = append(s.emit, rec), append(s.state, refs...)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package provider
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,6 +75,27 @@ func Kinds() []Kind {
 		},
 		{Name: "compatible", Title: "OpenAI-compatible", dialect: chat},
 	}
+}
+
+// sighted are the beginnings of the names of models that take images, by kind.
+// Gateways to other providers put the provider's name before.
+var sighted = map[string][]string{
+	"openai":     {"gpt-4o", "gpt-4.1", "gpt-5", "o1", "o3", "o4", "chatgpt-4o"},
+	"anthropic":  {"claude-"},
+	"gemini":     {"gemini-"},
+	"mistral":    {"mistral-small", "mistral-medium", "mistral-large", "pixtral", "ministral", "magistral"},
+	"openrouter": {"openai/gpt-4o", "openai/gpt-4.1", "openai/gpt-5", "openai/o3", "openai/o4", "anthropic/claude-", "google/gemini-", "mistralai/pixtral"},
+}
+
+// blind are those of them that do not.
+var blind = []string{"gpt-5-codex", "o1-mini", "o1-preview", "o3-mini"}
+
+// Sees reports whether a model most likely takes images. A configuration that
+// knows better says so.
+func (k Kind) Sees(model string) bool {
+	begins := func(name string) bool { return strings.HasPrefix(model, name) }
+	bare := model[strings.LastIndexByte(model, '/')+1:]
+	return slices.ContainsFunc(sighted[k.Name], begins) && !slices.Contains(blind, bare)
 }
 
 // Find returns the kind of that name.

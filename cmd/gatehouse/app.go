@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
+	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -37,6 +38,7 @@ type app struct {
 	warnings  config.Faults
 	log       *slog.Logger
 	engine    bus.Engine
+	blobs     blob.Shelf // nil: in the state
 	vault     *vault.Store
 	keepKey   func(context.Context) error // keeps the source of the vault's key alive; nil: nothing to do
 	directory *identity.Directory
@@ -87,6 +89,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: []gateway.Shredder{a.vault},
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
 		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks, Audit: a.audit,
+		Blobs: a.blobs,
 	})
 	a.settings.border, a.settings.gateway, a.settings.directory = b, a.gateway, a.directory
 	return a, a.settings.start(ctx, a.cfg)
@@ -112,6 +115,12 @@ func (a *app) openFolder(ctx context.Context) error {
 	store := a.cfg.Store
 	if store == "sqlite" {
 		store = filepath.Join(a.cfg.Data, "gatehouse.db")
+	}
+	if !open.IsPostgres(store) {
+		// A file in the embedded database would hold up every commit behind it.
+		if a.blobs, err = blob.NewFolder(filepath.Join(a.cfg.Data, "blobs"), time.Now); err != nil {
+			return err
+		}
 	}
 	a.engine, err = open.Open(ctx, store, open.Options{Log: a.log, Exclusive: true})
 	if err != nil {

@@ -165,7 +165,10 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 		}
 		am := agent.Model{
 			Kind: m.Provider, Title: k.Title, Name: m.Model, Context: m.Context, MaxOutput: m.MaxOutput,
-			Fallbacks: m.Fallbacks, Price: price(m),
+			Fallbacks: m.Fallbacks, Price: price(m), Vision: k.Sees(m.Model),
+		}
+		if m.Vision != nil {
+			am.Vision = *m.Vision
 		}
 		if r, ok := vault.ParseRef(m.APIKey); ok {
 			am.Secret = r.Name()
@@ -182,6 +185,10 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 		}
 		models[name] = am
 	}
+	voice, err := transcriber(c.Agent.Transcribe, models)
+	if err != nil {
+		return gateway.AgentSettings{}, err
+	}
 	tools := b.tools(c.Agent)
 	rules, err := readPolicy(c, tools)
 	if err != nil {
@@ -189,12 +196,28 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 	}
 	return gateway.AgentSettings{
 		Gate: func(s scope.Scope) agent.Gate { return newGate(rules, s, c.Policy != "") }, Rules: rules.Version(),
-		Runner: agent.New(agent.Options{Models: models, Tools: tools, Log: log, Leaks: b.leaks}), Model: c.Agent.Model,
+		Runner: agent.New(agent.Options{Models: models, Tools: tools, Voice: voice, Log: log, Leaks: b.leaks}), Model: c.Agent.Model,
 		Models: slices.Sorted(maps.Keys(models)), Instructions: c.Agent.Instructions,
 		Queue: gateway.QueueMode(c.Agent.Queue), MaxTurns: c.Agent.MaxTurns, DailySpend: c.Agent.DailySpend,
 		Unpriced: slices.Sorted(slices.Values(unpriced)),
 		Describe: func(name string) string { return describe(models, name) },
 	}, nil
+}
+
+// transcriber is who writes voice messages down; nil for nobody.
+func transcriber(name string, models map[string]agent.Model) (*agent.Voice, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // nobody is no failure
+	}
+	m, ok := models[name]
+	if !ok {
+		return nil, nil //nolint:nilnil // the model comes from the environment; the check of a configuration names a mistake
+	}
+	t, ok := m.Provider.(agent.Transcriber)
+	if !ok {
+		return nil, fmt.Errorf("agent.transcribe: %s does not transcribe; name a model of a provider that speaks OpenAI's dialect", m.Kind)
+	}
+	return &agent.Voice{Transcriber: t, Model: m}, nil
 }
 
 func describe(models map[string]agent.Model, name string) string {

@@ -20,6 +20,7 @@ func toolsets() []toolset {
 	return []toolset{
 		{"time", func(*border, config.Agent) []agent.Tool { return []agent.Tool{builtin.Clock{Now: time.Now}} }},
 		{"calculator", func(*border, config.Agent) []agent.Tool { return []agent.Tool{builtin.Calculator{}} }},
+		{"files", func(*border, config.Agent) []agent.Tool { return []agent.Tool{builtin.SendFile{}} }},
 		{"notes", func(b *border, _ config.Agent) []agent.Tool {
 			return builtin.Notes{Store: b.state, Now: time.Now}.Tools()
 		}},

@@ -27,6 +27,9 @@ var needsDrafts = map[failpoint.Name]bool{
 	failpoint.DraftAfter: true, failpoint.HoldBeforeCommit: true, failpoint.HoldAfterCommit: true,
 }
 
+// needsFiles are failpoints that only an answer with a file comes to.
+var needsFiles = map[failpoint.Name]bool{failpoint.BlobBefore: true, failpoint.BlobAfter: true}
+
 // moments are the times at which a failpoint kills: at its first hit, which for
 // some is at the start, and later, between whatever happens then.
 var moments = []int{1, 2, 5}
@@ -64,6 +67,9 @@ func dieAt(t *testing.T, name failpoint.Name, nth int, store string) {
 	if needsTools[name] {
 		set.agent, set.script = []string{"tools: [notes]"}, noting
 		set.channel = []string{`allow: ["1001", "1002", "1003"]`} // a guest would have to ask for each note
+	}
+	if needsFiles[name] {
+		set.agent, set.script = []string{"tools: [files]"}, withFile
 	}
 	c := &crash{campaign: campaign{chats: chats, each: each}, said: ledger{}, rig: newRig(t, set)}
 	c.watch = watching(t, c.bot)

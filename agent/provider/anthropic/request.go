@@ -37,6 +37,14 @@ type block struct {
 	Thinking  *string         `json:"thinking,omitempty"` // may be empty beside a signature
 	Signature string          `json:"signature,omitempty"`
 	Data      string          `json:"data,omitempty"` // thoughts that the platform has encrypted
+	Source    *source         `json:"source,omitempty"`
+}
+
+// source is a picture in the request itself.
+type source struct {
+	Type  string `json:"type"`
+	Media string `json:"media_type"`
+	Data  []byte `json:"data"` // as base64
 }
 
 type tool struct {
@@ -89,6 +97,9 @@ func blocksOf(e *agent.Entry) (role string, blocks []block) {
 		return role, []block{{Type: "tool_result", ToolUseID: callID(e.CallID), Content: e.Text}}
 	case agent.Assistant:
 		role = "assistant"
+	}
+	for _, img := range e.Images {
+		blocks = append(blocks, block{Type: "image", Source: &source{Type: "base64", Media: img.MIME, Data: img.Data}})
 	}
 	if strings.TrimSpace(e.Text) != "" {
 		blocks = append(blocks, block{Type: "text", Text: e.Text})

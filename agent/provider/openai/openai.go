@@ -18,6 +18,7 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,8 @@ type Provider struct {
 	client sdk.Client
 	// plainStream is set once the endpoint has refused stream_options.
 	plainStream atomic.Bool
+	// toolless holds the names of models that have refused tools.
+	toolless sync.Map
 }
 
 var (
@@ -88,38 +91,81 @@ func (p *Provider) limits() wire.Limits {
 // Stream implements agent.Provider. The sequence may be used once.
 func (p *Provider) Stream(ctx context.Context, r agent.ModelRequest) iter.Seq2[agent.Delta, error] {
 	return func(yield func(agent.Delta, error) bool) {
-		usage := !p.plainStream.Load()
-		if refused := p.stream(ctx, r, usage, yield); refused {
-			p.plainStream.Store(true)
-			p.stream(ctx, r, false, yield)
+		_, bare := p.toolless.Load(r.Model)
+		s := spoken{usage: !p.plainStream.Load(), bare: bare}
+		for {
+			switch p.stream(ctx, r, s, yield) {
+			case refusedUsage:
+				p.plainStream.Store(true)
+				s.usage = false
+			case refusedTools:
+				p.toolless.Store(r.Model, true)
+				s.bare = true
+			case refusedNothing:
+				return
+			}
 		}
 	}
 }
 
-// stream makes one call. refused reports that the endpoint does not know
-// stream_options; in that case nothing was yielded.
-func (p *Provider) stream(ctx context.Context, r agent.ModelRequest, usage bool, yield func(agent.Delta, error) bool) (refused bool) {
+// spoken is how much of the dialect is spoken to an endpoint.
+type spoken struct {
+	usage bool // stream_options is sent
+	bare  bool // no tools are
+}
+
+func (s spoken) tools(r agent.ModelRequest) []agent.Spec {
+	if s.bare {
+		return nil
+	}
+	return r.Tools
+}
+
+// refusal is what of a request the endpoint does not know. The rest is sent again.
+type refusal int
+
+const (
+	refusedNothing refusal = iota
+	refusedUsage
+	refusedTools
+)
+
+// refusedPart tells which part of a request was in the way, if it was one of
+// those that can be left out.
+func (s spoken) refusedPart(r agent.ModelRequest, call *wire.Call) refusal {
+	switch {
+	case s.usage && call.RefusedFor("stream_options"):
+		return refusedUsage
+	case len(s.tools(r)) > 0 && call.RefusedFor("does not support tools"): // Ollama's words
+		return refusedTools
+	}
+	return refusedNothing
+}
+
+// stream makes one call. When it reports that the endpoint does not know a part
+// of the request, nothing was yielded.
+func (p *Provider) stream(ctx context.Context, r agent.ModelRequest, s spoken, yield func(agent.Delta, error) bool) refusal {
 	ctx, call := wire.Begin(ctx, p.cfg.Name, r.Model, p.limits(), true)
 	defer call.End()
-	body, err := p.body(r, usage)
+	body, err := p.body(r, s)
 	if err != nil {
 		yield(agent.Delta{}, call.Garbled("the request cannot be written as JSON"))
-		return false
+		return refusedNothing
 	}
 	res, err := p.send(ctx, call, http.MethodPost, "chat/completions", body)
 	if err != nil {
 		failed := call.Failed(err)
-		if usage && failed.Kind == agent.BadRequest && call.RefusedFor("stream_options") {
-			return true
+		if part := s.refusedPart(r, call); part != refusedNothing && failed.Kind == agent.BadRequest {
+			return part
 		}
 		yield(agent.Delta{}, failed)
-		return false
+		return refusedNothing
 	}
 	defer func() { _ = res.Body.Close() }()
 	if failed := p.read(res, r.Model, call, yield); failed != nil {
 		yield(agent.Delta{}, failed)
 	}
-	return false
+	return refusedNothing
 }
 
 func (p *Provider) send(ctx context.Context, call *wire.Call, method, path string, body []byte) (*http.Response, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 
@@ -25,10 +26,21 @@ type streamOptions struct {
 }
 
 type message struct {
-	Role      string  `json:"role"`
-	Content   *string `json:"content,omitempty"`
-	ToolCalls []call  `json:"tool_calls,omitempty"`
-	CallID    string  `json:"tool_call_id,omitempty"`
+	Role      string `json:"role"`
+	Content   any    `json:"content,omitempty"` // a *string, or []piece
+	ToolCalls []call `json:"tool_calls,omitempty"`
+	CallID    string `json:"tool_call_id,omitempty"`
+}
+
+// piece is one part of a message that is more than text.
+type piece struct {
+	Type  string    `json:"type"`
+	Text  string    `json:"text,omitempty"`
+	Image *imageURL `json:"image_url,omitempty"`
+}
+
+type imageURL struct {
+	URL string `json:"url"`
 }
 
 type call struct {
@@ -54,9 +66,9 @@ type toolSpec struct {
 	Parameters  json.RawMessage `json:"parameters,omitempty"`
 }
 
-func (p *Provider) body(r agent.ModelRequest, usage bool) ([]byte, error) {
+func (p *Provider) body(r agent.ModelRequest, s spoken) ([]byte, error) {
 	q := request{Model: r.Model, Stream: true, Messages: make([]message, 0, len(r.Messages)+1)}
-	if usage {
+	if s.usage {
 		q.StreamOptions = &streamOptions{IncludeUsage: true}
 	}
 	if p.cfg.MaxCompletionTokens {
@@ -70,7 +82,7 @@ func (p *Provider) body(r agent.ModelRequest, usage bool) ([]byte, error) {
 	for i := range r.Messages {
 		q.Messages = append(q.Messages, p.message(&r.Messages[i]))
 	}
-	for _, t := range r.Tools {
+	for _, t := range s.tools(r) {
 		q.Tools = append(q.Tools, tool{"function", toolSpec{t.Name, t.Description, t.Schema}})
 	}
 	var b bytes.Buffer
@@ -94,7 +106,23 @@ func (p *Provider) message(e *agent.Entry) message {
 	case agent.ToolRole:
 		return message{Role: "tool", CallID: p.callID(e.CallID), Content: &e.Text}
 	}
+	if len(e.Images) > 0 {
+		return message{Role: "user", Content: pieces(e)}
+	}
 	return message{Role: "user", Content: &e.Text}
+}
+
+func pieces(e *agent.Entry) []piece {
+	var all []piece
+	for _, img := range e.Images {
+		all = append(all, piece{Type: "image_url", Image: &imageURL{
+			URL: "data:" + img.MIME + ";base64," + base64.StdEncoding.EncodeToString(img.Data),
+		}})
+	}
+	if e.Text != "" {
+		all = append(all, piece{Type: "text", Text: e.Text})
+	}
+	return all
 }
 
 func (p *Provider) call(c agent.ToolCall) call {
