@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 
 // endings notes what was ended, and fails as often as it is told to.
 type endings struct {
-	said  []string
+	mu    sync.Mutex
+	told  []string
 	fails int
 }
 
@@ -35,11 +37,19 @@ func (e *endings) Shred(_ context.Context, workspace string) error {
 }
 
 func (e *endings) note(what string) error {
-	e.said = append(e.said, what)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told = append(e.told, what)
 	if e.fails--; e.fails >= 0 {
 		return errBusy
 	}
 	return nil
+}
+
+func (e *endings) said() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.told)
 }
 
 // join lets a sender in by an invitation, and returns their member's id.
@@ -92,7 +102,7 @@ func TestOffboarding(t *testing.T) {
 		if got := r.chat.sent(); len(got) != sentBefore {
 			t.Errorf("after they left they were sent %+v", got[sentBefore:])
 		}
-		if got := strings.Join(e.said, ", "); got != "offboard main "+id {
+		if got := strings.Join(e.said(), ", "); got != "offboard main "+id {
 			t.Errorf("ended: %s", got)
 		}
 		r.accept(said("anna", "2", "hello?"))
@@ -152,12 +162,12 @@ func TestOffboardingGoesOn(t *testing.T) {
 		r.stop()
 		again := newRig(t, o())
 		again.after(15 * time.Minute)
-		if left, err := again.dir.Departures(t.Context()); err != nil || len(left) != 0 || len(e.said) != 3 {
-			t.Errorf("after a restart: %v, left %+v, %v", e.said, left, err)
+		if left, err := again.dir.Departures(t.Context()); err != nil || len(left) != 0 || len(e.said()) != 3 {
+			t.Errorf("after a restart: %v, left %+v, %v", e.said(), left, err)
 		}
 		again.after(15 * time.Minute)
-		if len(e.said) != 3 {
-			t.Errorf("it goes on for ever: %v", e.said)
+		if len(e.said()) != 3 {
+			t.Errorf("it goes on for ever: %v", e.said())
 		}
 		again.stop()
 	})
@@ -264,6 +274,7 @@ func TestLettingInFromTheChat(t *testing.T) {
 
 // TestRoomSettings reach the turns of the room, and no others.
 func TestRoomSettings(t *testing.T) {
+	var mu sync.Mutex
 	seen := map[string]agent.Turn{}
 	o := func() rigOptions {
 		no := false
@@ -272,6 +283,8 @@ func TestRoomSettings(t *testing.T) {
 				"room": {Mention: &no, Model: "fast", Instructions: "Be kind.", Tools: []string{}},
 			}},
 			agent: gateway.AgentSettings{Model: "default", Models: []string{"default", "fast"}, Instructions: "Be brief.", Runner: runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				seen[string(t.Where.Conversation)] = t
 				return reply("ok"), nil
 			})},
@@ -280,6 +293,8 @@ func TestRoomSettings(t *testing.T) {
 	bubble(t, o, func(r *rig) {
 		r.accept(saidIn("room", "anna", "1", "hi", false), saidIn("plain", "anna", "2", "hi", true), said("anna", "3", "hi"))
 		r.wait(3)
+		mu.Lock()
+		defer mu.Unlock()
 		for where, want := range map[string]agent.Turn{
 			"room":    {Model: "fast", Instructions: "Be brief.\n\nBe kind.", Tools: []string{}},
 			"plain":   {Model: "default", Instructions: "Be brief."},
@@ -314,8 +329,8 @@ func TestWorkspacesAreDeleted(t *testing.T) {
 		}
 		r.after(15 * time.Minute)
 		all, err := r.dir.Workspaces(t.Context())
-		if err != nil || len(all) != 1 || strings.Join(e.said, ", ") != "shred acme, shred acme" {
-			t.Errorf("%+v, %v; %v", all, err, e.said)
+		if err != nil || len(all) != 1 || strings.Join(e.said(), ", ") != "shred acme, shred acme" {
+			t.Errorf("%+v, %v; %v", all, err, e.said())
 		}
 		for _, space := range []string{"session", "session-meta"} {
 			rows, err := r.bus.List(t.Context(), space, "", "", 0)

@@ -98,6 +98,7 @@ type Answer struct {
 // Standing is an approval that lasts.
 type Standing struct {
 	ID           string    `json:"id"`
+	Workspace    string    `json:"workspace"`
 	Member       string    `json:"member"` // whose turns it is for
 	Tool         string    `json:"tool"`
 	Target       string    `json:"target,omitempty"`
@@ -281,7 +282,7 @@ func standing(q Question, a Answer) (Standing, bool) {
 		return Standing{}, false
 	}
 	s := Standing{
-		ID: q.ID[:12], Member: q.Requester.Member, Tool: q.Tool, Target: q.Target, By: a.By, Since: a.At, Expires: a.At.Add(Lasting),
+		ID: q.ID[:12], Workspace: q.Requester.Workspace, Member: q.Requester.Member, Tool: q.Tool, Target: q.Target, By: a.By, Since: a.At, Expires: a.At.Add(Lasting),
 	}
 	if a.Extent == Conversation {
 		s.Conversation = q.Requester.Conversation
@@ -298,7 +299,7 @@ func (b *Book) Stands(ctx context.Context, sc scope.Scope, tool, target string) 
 	err := b.each(ctx, "s/"+url.PathEscape(sc.Member())+"/", func(e kv.Entry) error {
 		s, err := decode[Standing](e)
 		here := s.Conversation == "" || s.Conversation == sc.Conversation()
-		if here && s.Member == sc.Member() && s.Tool == tool && s.Target == target && b.now().Before(s.Expires) {
+		if here && s.Workspace == sc.Workspace() && s.Member == sc.Member() && s.Tool == tool && s.Target == target && b.now().Before(s.Expires) {
 			found = s
 		}
 		return err
@@ -330,7 +331,7 @@ func (b *Book) Revoke(ctx context.Context, by scope.Scope, id string) (Standing,
 		if s.ID != id {
 			continue
 		}
-		if !by.Role().Approves() && by.Member() != s.Member {
+		if by.Workspace() != s.Workspace || !by.Role().Approves() && by.Member() != s.Member {
 			return Standing{}, ErrDenied
 		}
 		return s, b.store.Write(ctx, kv.Write{Space: space, Key: standingKey(s)})

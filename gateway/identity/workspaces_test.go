@@ -3,6 +3,7 @@ package identity_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -171,6 +172,23 @@ func TestInvariant01WorkspacesAreApart(t *testing.T) {
 }
 
 func first[A, B any](a A, _ B) A { return a }
+
+// TestEveryMethodHasARow: a method that takes a scope is in the table of acts, so
+// that the matrix covers it from the day it is added.
+func TestEveryMethodHasARow(t *testing.T) {
+	rows := acts(t)
+	typ := reflect.TypeFor[*identity.Directory]()
+	for i := range typ.NumMethod() {
+		m := typ.Method(i)
+		takes := false
+		for j := range m.Type.NumIn() {
+			takes = takes || m.Type.In(j) == reflect.TypeFor[scope.Scope]()
+		}
+		if _, ok := rows[m.Name]; takes && !ok && m.Name != "Stands" { // which grants nothing
+			t.Errorf("%s has no row", m.Name)
+		}
+	}
+}
 
 // TestInvariant01ScopeMatrix: every method of the directory that takes a scope,
 // called in one workspace with every scope that is not of it, changes nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -19,7 +20,7 @@ type Approvals struct {
 
 // Approvals lists them, for those in charge.
 func (p *Operator) Approvals(ctx context.Context, by scope.Scope) (Approvals, error) {
-	if err := p.allow(by); err != nil {
+	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return Approvals{}, err
 	}
 	questions, err := p.o.Gateway.Questions(ctx)
@@ -27,12 +28,14 @@ func (p *Operator) Approvals(ctx context.Context, by scope.Scope) (Approvals, er
 		return Approvals{}, err
 	}
 	standings, err := p.o.Gateway.Standings(ctx)
+	questions = slices.DeleteFunc(questions, func(q approval.Question) bool { return q.Requester.Workspace != by.Workspace() })
+	standings = slices.DeleteFunc(standings, func(s approval.Standing) bool { return s.Workspace != by.Workspace() })
 	return Approvals{Questions: questions, Standings: standings}, err
 }
 
 // Decide answers a question, named by its id or its code.
 func (p *Operator) Decide(ctx context.Context, by scope.Scope, id string, a approval.Answer) (approval.Question, error) {
-	if err := p.allow(by); err != nil {
+	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return approval.Question{}, err
 	}
 	all, err := p.o.Gateway.Questions(ctx)
@@ -51,7 +54,7 @@ func (p *Operator) Decide(ctx context.Context, by scope.Scope, id string, a appr
 // RevokeApproval ends a lasting approval, from the next call on.
 func (p *Operator) RevokeApproval(ctx context.Context, by scope.Scope, id string) (_ approval.Standing, err error) {
 	defer func() { p.did(ctx, by, "standing approval revoked", id, &err) }()
-	if err := p.allow(by); err != nil {
+	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return approval.Standing{}, err
 	}
 	s, err := p.o.Gateway.RevokeStanding(ctx, by, id)

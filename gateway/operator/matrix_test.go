@@ -1,0 +1,250 @@
+package operator_test
+
+import (
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/gateway/approval"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
+	"github.com/gatehouse-chat/gatehouse/gateway/session"
+	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/vault"
+)
+
+// right is the scope of everything in the matrix: anna's, in her direct chat.
+var right = scope.Principal{
+	Workspace: "main", Channel: "chat", Account: "a", Conversation: "chat/a/dm/", Member: "m-anna", Role: scope.Ordinary, Direct: true,
+}
+
+// wrong are all the scopes that differ from the right one in one field, by its
+// name; in the workspace also where everything else is an owner's.
+func wrong() map[string]scope.Scope {
+	all := map[string]scope.Scope{"none": {}}
+	v := reflect.ValueOf(right)
+	for i := range v.NumField() {
+		p := right
+		f := reflect.ValueOf(&p).Elem().Field(i)
+		if f.Kind() == reflect.Bool {
+			f.SetBool(!f.Bool())
+		} else {
+			f.SetString(f.String() + "x")
+		}
+		all[v.Type().Field(i).Name] = scope.New(p)
+	}
+	p := right
+	p.Workspace, p.Role = "other", scope.Owner
+	all["an owner elsewhere"] = scope.New(p)
+	p = right
+	p.Member, p.Role = "m-ben", scope.Ordinary
+	all["another member"] = scope.New(p)
+	return all
+}
+
+// stores are what the matrix runs over, on one engine.
+type stores struct {
+	vault    *vault.Store
+	approval *approval.Book
+	session  *session.Book
+	question approval.Question
+}
+
+// row is one method: whether it grants something to a scope, and which fields of
+// the scope do not matter to it, with the reason.
+type row struct {
+	grants func(t *testing.T, s *stores, by scope.Scope) bool
+	free   map[string]string
+}
+
+// matrix has a row for each method that takes a scope; TestMatrixIsWhole fails
+// where one is missing.
+var matrix = map[string]row{
+	"Store.Lease": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			granted := 0
+			for _, name := range []string{"secret://narrow", "secret://own"} {
+				l, err := s.vault.Lease(t.Context(), by, vault.Ref(name), vault.Purpose{Kind: "tool", Name: "fetch", Host: "api.test:443"})
+				if err == nil && l != nil {
+					granted++
+				}
+			}
+			return granted > 0
+		},
+		free: map[string]string{
+			"Account": "no grant names one", "Direct": "a secret is never shown, so that it does not matter who reads along",
+			"Channel": "a member's own secret is theirs everywhere", "Conversation": "the same", "Role": "the same",
+		},
+	},
+	"Book.Stands": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			_, ok, err := s.approval.Stands(t.Context(), by, "pay", "bank.test")
+			return ok && err == nil
+		},
+		free: map[string]string{
+			"Channel": "the conversation's name holds it", "Account": "the same", "Role": "the member allowed it themselves",
+			"Direct": "the conversation is what it was allowed for",
+		},
+	},
+	"Book.Decide": {
+		grants: func(_ *testing.T, s *stores, by scope.Scope) bool {
+			_, _, err := s.approval.Decide(s.question, by, approval.Answer{Outcome: approval.Approved, Extent: approval.Once})
+			return err == nil
+		},
+		free: map[string]string{"Channel": "the conversation's name holds it", "Account": "the same", "Direct": "the same"},
+	},
+	"Book.Revoke": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			all, err := s.approval.Standings(t.Context())
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			_, err = s.approval.Revoke(t.Context(), by, all[0].ID)
+			return err == nil
+		},
+		free: map[string]string{
+			"Channel": "what was allowed is taken back from anywhere", "Account": "the same", "Conversation": "the same", "Direct": "the same",
+			"Role": "members take back what was allowed for them",
+		},
+	},
+	"session.Of": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			h, err := s.session.History(t.Context(), session.Of(by), session.Meta{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(h) > 0
+		},
+		free: map[string]string{"Channel": "the conversation's name holds it", "Account": "the same", "Role": "a history stays a member's, whatever their role"},
+	},
+}
+
+// unguarded take a scope for the record alone: whoever calls them has asked.
+var unguarded = map[string]string{"Book.Stop": "the gateway decides who may stop a turn"}
+
+func TestMatrixIsWhole(t *testing.T) {
+	scopeType := reflect.TypeFor[scope.Scope]()
+	for _, typ := range []reflect.Type{reflect.TypeFor[*vault.Store](), reflect.TypeFor[*approval.Book](), reflect.TypeFor[*session.Book]()} {
+		for i := range typ.NumMethod() {
+			m := typ.Method(i)
+			name := typ.Elem().Name() + "." + m.Name
+			for j := range m.Type.NumIn() {
+				if m.Type.In(j) != scopeType {
+					continue
+				}
+				if _, ok := matrix[name]; !ok && unguarded[name] == "" {
+					t.Errorf("%s takes a scope and has no row", name)
+				}
+			}
+		}
+	}
+}
+
+func engines(t *testing.T) map[string]func() bus.Engine {
+	t.Helper()
+	store := func(at func() string, exclusive bool) func() bus.Engine {
+		return func() bus.Engine {
+			e, err := open.Open(t.Context(), at(), open.Options{Exclusive: exclusive})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+	}
+	file := func() string { return filepath.Join(t.TempDir(), "x.db") }
+	return map[string]func() bus.Engine{
+		"memory":           func() bus.Engine { return inprocess.New(inprocess.Options{}) },
+		"sqlite":           store(file, false),
+		"sqlite exclusive": store(file, true),
+		"postgres":         store(func() string { return pgtest.DSN(t) }, false),
+	}
+}
+
+// TestInvariant01StoreMatrix: every method of every store that takes a scope,
+// with every scope that is not the right one, in every engine.
+func TestInvariant01StoreMatrix(t *testing.T) {
+	for name, engine := range engines(t) {
+		e := engine()
+		defer e.Close() //nolint:errcheck // the test is over
+		s := fill(t, e)
+		for method, r := range matrix {
+			for what, by := range wrong() {
+				_, free := r.free[what]
+				s = refill(t, e, s)
+				if got := r.grants(t, s, by); got && !free {
+					t.Errorf("%s: %s grants to a wrong scope: %s", name, method, what)
+				}
+			}
+		}
+		for _, method := range []string{"Store.Lease", "Book.Stands", "Book.Decide", "session.Of", "Book.Revoke"} {
+			if s = refill(t, e, s); !matrix[method].grants(t, s, scope.New(right)) {
+				t.Errorf("%s: %s denies the right scope", name, method)
+			}
+		}
+	}
+}
+
+// fill puts something of anna's into every store.
+func fill(t *testing.T, e bus.Engine) *stores {
+	t.Helper()
+	dir := t.TempDir()
+	v, err := vault.Open(t.Context(), vault.Options{State: e, Key: vault.NewKeyFile(filepath.Join(dir, "conf", "key"), filepath.Join(dir, "data"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, g := range map[string]vault.Grant{
+		"narrow":     {Kind: "tool", Name: "fetch", Channel: right.Channel, Conversation: right.Conversation, Member: right.Member, Role: right.Role},
+		"own@m-anna": {Kind: "tool", Name: "fetch"},
+	} {
+		if _, err := v.Set(t.Context(), right.Workspace, name, []byte("a value of some length"), []string{"api.test"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Grant(t.Context(), right.Workspace, name, g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &stores{vault: v, approval: approval.NewBook(e, time.Now), session: session.NewBook(e)}
+	w, err := s.session.Append(session.Of(scope.New(right)), 1, []agent.Entry{{Role: agent.User, Text: "hello"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Write(t.Context(), w...); err != nil {
+		t.Fatal(err)
+	}
+	return refill(t, e, s)
+}
+
+// refill makes what a right scope may have used up.
+func refill(t *testing.T, e bus.Engine, s *stores) *stores {
+	t.Helper()
+	q := s.approval.Fill(approval.Question{Requester: right, Tool: "pay", Target: "bank.test"})
+	for _, w := range s.approval.Ask(q) {
+		if err := e.Write(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored, err := s.approval.Get(t.Context(), q.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.approval.Standings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		_, w, err := s.approval.Decide(stored, scope.New(right), approval.Answer{Outcome: approval.Approved, Extent: approval.Conversation})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Write(t.Context(), w...); err != nil {
+			t.Fatal(err)
+		}
+		return refill(t, e, s)
+	}
+	s.question = stored
+	return s
+}
