@@ -113,6 +113,7 @@ func (c campaign) run(t *testing.T) {
 	var writing sync.WaitGroup
 	if c.queued {
 		c.write(ctx, x)
+		writing.Go(func() { writeFrom(ctx, x, c.each) })
 	} else {
 		writing.Go(func() { c.write(ctx, x) })
 	}
@@ -177,12 +178,15 @@ func writeOneOpen(ctx context.Context, c *crash) {
 
 // writePaced: everybody writes at their own pace, answered or not, as long as
 // the deaths take.
-func writePaced(ctx context.Context, c *crash) {
+func writePaced(ctx context.Context, c *crash) { writeFrom(ctx, c, 0) }
+
+// writeFrom writes in each chat from message first on, as they become due.
+func writeFrom(ctx context.Context, c *crash, first int) {
 	const pause = 20 * time.Millisecond
 	c.everybody(func(chat int) {
 		tick := time.NewTicker(pause)
 		defer tick.Stop()
-		for i := 0; c.goesOn(i); {
+		for i := first; c.goesOn(i); {
 			if c.mayWrite(chat, i) {
 				c.say(chat, i)
 				i++
@@ -196,7 +200,8 @@ func writePaced(ctx context.Context, c *crash) {
 	})
 }
 
-// writeAtOnce: everything has been written when the gateway comes.
+// writeAtOnce: everything has been written when the gateway comes. More comes
+// only if it is done before the dying is.
 func writeAtOnce(_ context.Context, c *crash) {
 	c.everybody(func(chat int) {
 		for i := range c.each {
