@@ -37,6 +37,10 @@ func askOptionalSecret(c *cobra.Command, prompt string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the terminal: %w", err)
 	}
+	defer term.Restore(fd, before) //nolint:errcheck // there is no other terminal to go to
+	if err := hideTyping(fd); err != nil {
+		return nil, fmt.Errorf("prepare the terminal: %w", err)
+	}
 	fmt.Fprint(c.ErrOrStderr(), prompt)
 	type read struct {
 		value []byte
@@ -52,7 +56,6 @@ func askOptionalSecret(c *cobra.Command, prompt string) ([]byte, error) {
 		fmt.Fprintln(c.ErrOrStderr())
 		return r.value, r.err
 	case <-c.Context().Done(): // an interrupt, while the terminal shows nothing that is typed
-		_ = term.Restore(fd, before)
 		fmt.Fprintln(c.ErrOrStderr())
 		return nil, errGivenUp
 	}

@@ -126,7 +126,7 @@ func (f flags) background(exe, home string, getenv func(string) (string, bool)) 
 		}
 		out.call = append(out.call, "--"+o.name, v)
 	}
-	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_DATA_HOME", "GATEHOUSE_STORE"} {
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_DATA_HOME", "OLLAMA_HOST", "GATEHOUSE_STORE"} {
 		v, _ := getenv(name)
 		if name == "GATEHOUSE_STORE" && f.store != "" {
 			v = f.store

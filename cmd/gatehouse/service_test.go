@@ -10,7 +10,7 @@ import (
 func TestBackground(t *testing.T) {
 	env := map[string]string{
 		"GATEHOUSE_DATA": "/env/data", "GATEHOUSE_LISTEN": "127.0.0.1:1", "GATEHOUSE_STORE": "postgres://u:hunter2@h/d",
-		"XDG_DATA_HOME": "/xdg",
+		"XDG_DATA_HOME": "/xdg", "OLLAMA_HOST": "gpu.lan",
 	}
 	look := func(k string) (string, bool) { v, ok := env[k]; return v, ok }
 	f := flags{config: "/a/b.yaml", data: "/flag/data"}
@@ -20,7 +20,7 @@ func TestBackground(t *testing.T) {
 	}
 	want := background{
 		call: []string{"/bin/gatehouse", "run", "--config", "/a/b.yaml", "--data", "/flag/data", "--listen", "127.0.0.1:1"},
-		env:  [][2]string{{"HOME", "/home/ada"}, {"XDG_DATA_HOME", "/xdg"}, {"GATEHOUSE_STORE", "postgres://u:hunter2@h/d"}},
+		env:  [][2]string{{"HOME", "/home/ada"}, {"XDG_DATA_HOME", "/xdg"}, {"OLLAMA_HOST", "gpu.lan"}, {"GATEHOUSE_STORE", "postgres://u:hunter2@h/d"}},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(background{})); diff != "" {
 		t.Error(diff)

@@ -1,0 +1,17 @@
+//go:build unix
+
+package main
+
+import "golang.org/x/sys/unix"
+
+// hideTyping switches a terminal's echo off and leaves everything else as it
+// is. It comes before the prompt: what is pasted the moment the prompt appears
+// must not be shown.
+func hideTyping(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return err
+	}
+	t.Lflag &^= unix.ECHO
+	return unix.IoctlSetTermios(fd, setTermios, t)
+}

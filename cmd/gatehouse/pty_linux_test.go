@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+)
+
+// terminal is a terminal of the kernel's with a command of ours in it.
+type terminal struct {
+	t      *testing.T
+	master *os.File
+	cmd    *exec.Cmd
+	ended  chan error
+
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// openPTY makes a terminal of 80 by 24: the side that a person has, and the
+// side that a program has.
+func openPTY(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resize(t, master, 80, 24)
+	return master, slave
+}
+
+func resize(t *testing.T, master *os.File, columns, rows uint16) {
+	t.Helper()
+	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// show runs a command on a terminal of its own.
+func show(t *testing.T, env []string, args ...string) *terminal {
+	t.Helper()
+	master, slave := openPTY(t)
+	s := &terminal{t: t, master: master, cmd: exec.Command("gatehouse", args...), ended: make(chan error, 1)} //nolint:gosec,noctx // ours, and ended by its test
+	s.cmd.Env, s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = env, slave, slave, slave
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = slave.Close()
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := master.Read(b)
+			s.mu.Lock()
+			s.text.Write(b[:n])
+			s.mu.Unlock()
+			if err != nil { // the program has ended
+				s.ended <- s.cmd.Wait()
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	return s
+}
+
+func (s *terminal) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// sees waits until the screen has shown something.
+func (s *terminal) sees(pattern string) {
+	s.t.Helper()
+	p := regexp.MustCompile(pattern)
+	deadline, every := time.After(patience), time.NewTicker(20*time.Millisecond)
+	defer every.Stop()
+	for !p.MatchString(s.String()) {
+		select {
+		case <-every.C:
+		case <-deadline:
+			s.t.Fatalf("%s was not shown:\n%q", pattern, s)
+		}
+	}
+}
+
+func (s *terminal) types(text string) {
+	s.t.Helper()
+	if _, err := s.master.WriteString(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// ends waits for the end of the command, and checks its exit code.
+func (s *terminal) ends(code int) {
+	s.t.Helper()
+	select {
+	case <-s.ended:
+		if got := s.cmd.ProcessState.ExitCode(); got != code {
+			s.t.Errorf("%s ended with %d, want %d:\n%q", strings.Join(s.cmd.Args, " "), got, code, s)
+		}
+	case <-time.After(patience):
+		s.t.Fatalf("%s does not end:\n%q", strings.Join(s.cmd.Args, " "), s)
+	}
+}
+
+// desktop is a person's machine with an emulated Telegram and a model.
+func desktop(t *testing.T, answer string) (env []string, tg *telegramtest.Server) {
+	t.Helper()
+	tg, err := telegramtest.Start(telegramtest.WithBot("Helpful", "helpful_bot"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tg.Close)
+	model, err := agenttest.Start(agenttest.Config{Script: agenttest.Directed, Models: []string{"small"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(model.Close)
+	model.Follow(func(*agenttest.Request) agenttest.Answer { return agenttest.Say(answer) })
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "gatehouse.yaml")
+	text := fmt.Sprintf("models:\n  default: {provider: compatible, base_url: %q, model: small}\n", model.OpenAI())
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TERM=xterm", "GORACE=atexit_sleep_ms=0", "GATEHOUSE_CONFIG=" + conf,
+		"GATEHOUSE_DATA=" + filepath.Join(dir, "d"), "GATEHOUSE_KEY=" + filepath.Join(dir, "k", "key"),
+		"GATEHOUSE_LISTEN=127.0.0.1:0", "GATEHOUSE_ADMIN=127.0.0.1:0",
+	}, tg
+}
+
+func TestTerminalShowsTheLoginLink(t *testing.T) {
+	env, _ := desktop(t, "hello")
+	gw := show(t, env, "run")
+	gw.sees(`Console  http://127\.0\.0\.1:\d+/login#\S{43}`)
+	gw.sees(`Model    `)
+	gw.types("\x03") // Ctrl-C
+	gw.ends(0)
+}
+
+func TestTerminalHidesWhatIsSecret(t *testing.T) {
+	env, tg := desktop(t, "hello")
+	const value = "a-value-that-nobody-sees-0001"
+	set := show(t, env, "secrets", "set", "api")
+	set.sees("Value of api")
+	set.types(value + "\r")
+	set.sees("stored")
+	set.ends(0)
+	add := show(t, env, "channels", "add", "telegram", "--base-url", tg.URL())
+	add.sees("Token")
+	add.types(tg.Token() + "\r")
+	add.sees("helpful_bot")
+	add.sees("tap Start")
+	add.ends(0)
+	for text, s := range map[string]*terminal{value: set, tg.Token(): add} {
+		if strings.Contains(s.String(), text) {
+			t.Errorf("the screen shows the secret:\n%q", s)
+		}
+	}
+	// Whoever thinks better of it leaves nothing behind, and the terminal echoes again.
+	stop := show(t, env, "secrets", "set", "other")
+	stop.sees("Value of other")
+	stop.types("half")
+	stop.types("\x03")
+	select {
+	case <-stop.ended:
+	case <-time.After(patience):
+		t.Fatalf("Ctrl-C at a hidden prompt does not end it:\n%q", stop)
+	}
+	list := show(t, env, "secrets", "list")
+	list.ends(0)
+	if got := list.String(); !strings.Contains(got, "api") || strings.Contains(got, "other") {
+		t.Errorf("the vault holds:\n%s", got)
+	}
+}
+
+func TestTerminalChat(t *testing.T) {
+	// The model tries to rename the window, to move the cursor and to ring.
+	env, _ := desktop(t, "It is \x1b]0;owned\x07\x1b[2J\x1b[1;1Hfine\a.")
+	gw := show(t, env, "run")
+	gw.sees("login#")
+	chat := show(t, env, "chat")
+	chat.sees("/help lists")
+	chat.types("how is it?\r")
+	chat.sees(`fine`)
+	if got := chat.String(); strings.Contains(got, "\x1b]0;") || strings.Contains(got, "\x1b[2J") || strings.Contains(got, "\x1b[1;1H") || strings.Contains(got, "\a") {
+		t.Errorf("the model acts on the terminal:\n%q", got)
+	}
+	resize(t, chat.master, 30, 10)
+	chat.types("\x1b[200~" + strings.Repeat("a long paste ", 300) + "\x1b[201~\r")
+	chat.sees(`(?s)fine.*long paste.*fine`)
+	chat.types("\x04") // Ctrl-D
+	chat.ends(0)
+	other := show(t, env, "chat")
+	other.sees("/help lists")
+	other.types("and now?\r")
+	other.sees("fine")
+	other.types("\x03") // Ctrl-C stops an answer, and does not leave
+	other.types("again\r")
+	other.sees(`(?s)again.*fine`)
+	other.types("\x04")
+	other.ends(0)
+	gw.types("\x03")
+	gw.ends(0)
+}
