@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -107,6 +106,7 @@ func (s *sitting) suspend(taken []item, t *sat, result agent.Result) error {
 		return nil
 	}
 	s.state = append(s.state, s.g.approvals.Ask(*q)...)
+	s.g.recordQuestion(*q, q.Requester)
 	head := taken[0].event
 	buttons := s.g.buttons(*q)
 	out := delivery.Outbound{
@@ -198,12 +198,24 @@ func answerText(q approval.Question, who string) string {
 	return fmt.Sprintf("%s.\n\n%s\n%s", says, what, q.Summary)
 }
 
+// decider names whoever decided a question, for those who read along.
+func (g *Gateway) decider(ctx context.Context, q approval.Question) string {
+	own := q.Answer.By == q.Requester.Member
+	if own && q.Direct {
+		return "you"
+	}
+	if m, err := g.dir.Member(ctx, q.Answer.By); err == nil && m.Name != "" {
+		return m.Name
+	}
+	if own {
+		return "whoever asked"
+	}
+	return "somebody who may"
+}
+
 // answered makes the record that edits a question into its answer.
 func (g *Gateway) answered(ctx context.Context, q approval.Question) (bus.Record, error) {
-	who := q.Answer.By
-	if m, err := g.dir.Member(ctx, who); err == nil {
-		who = cmp.Or(m.Name, who)
-	}
+	who := g.decider(ctx, q)
 	return delivery.Record(g.dir.Workspace(), questionName(q.ID)+"/answer", delivery.Outbound{
 		To: q.Where, Direct: q.Direct, Markdown: answerText(q, who), Plain: true,
 		Turn: questionName(q.ID), Stage: delivery.Final, Made: g.now(),
@@ -217,7 +229,9 @@ func (s *sitting) decide(ctx context.Context, it item, q approval.Question, a ap
 	a.Event = it.rec.Key
 	q, writes, err := s.g.approvals.Decide(q, it.scope.Scope, a)
 	if err == nil && len(writes) > 0 {
-		err = s.hold(ctx, bus.Hold{State: writes})
+		if err = s.hold(ctx, bus.Hold{State: writes}); err == nil {
+			s.g.recordQuestion(q, it.scope.Scope.Principal())
+		}
 	}
 	switch {
 	case errors.Is(err, bus.ErrConflict):
@@ -316,6 +330,7 @@ func (s *sitting) stopAsking(ctx context.Context, it item) (stopped, error) {
 		if err != nil {
 			return found, err
 		}
+		s.g.recordQuestion(q, by.Principal())
 		rec, err := s.g.answered(ctx, q)
 		if err != nil {
 			return found, err
@@ -343,6 +358,7 @@ func (g *Gateway) Decide(ctx context.Context, by scope.Scope, id string, a appro
 	if err != nil {
 		return q, err
 	}
+	g.recordQuestion(q, by.Principal())
 	return q, g.resume(ctx, q)
 }
 
@@ -381,7 +397,11 @@ func (g *Gateway) Standings(ctx context.Context) ([]approval.Standing, error) {
 
 // RevokeStanding ends one of them.
 func (g *Gateway) RevokeStanding(ctx context.Context, by scope.Scope, id string) (approval.Standing, error) {
-	return g.approvals.Revoke(ctx, by, id)
+	s, err := g.approvals.Revoke(ctx, by, id)
+	if err == nil {
+		g.recordRevoked(s, by)
+	}
+	return s, err
 }
 
 // resumeAgain is how long after a decision the housekeeping makes sure that the
@@ -419,6 +439,7 @@ func (g *Gateway) answerForPeople(ctx context.Context) error {
 				continue
 			}
 			if err == nil {
+				g.recordQuestion(expired, g.dir.Gateway().Principal())
 				err = g.resume(ctx, expired)
 			}
 		case q.Answer != nil && g.now().Sub(q.Answer.At) > resumeAgain:

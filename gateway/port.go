@@ -189,6 +189,7 @@ func (p *port) Journal(ctx context.Context, st agent.Step) error {
 	}
 	err = p.s.hold(ctx, bus.Hold{State: w})
 	if err == nil && st.Result == nil && !st.Waiting {
+		p.s.g.recordTool(p.t.ID, p.t.Scope, st)
 		failpoint.Hit(failpoint.JournalBefore)
 	}
 	return err

@@ -154,3 +154,53 @@ func (r *rig) secret(value, name string, more ...string) {
 		r.t.Fatalf("secrets set: %v\n%s", err, out)
 	}
 }
+
+// TestInvariant07SurvivesARestart: a question that was asked before the process
+// died is answered by its button after it, and the call is made once.
+func TestInvariant07SurvivesARestart(t *testing.T) {
+	t.Parallel()
+	removed := make(chan string, 10)
+	things := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { removed <- r.Method + " " + r.URL.Path }))
+	t.Cleanup(things.Close)
+	r := newRig(t, settings{
+		policy: "allowlist", channel: []string{`allow: ["1001"]`},
+		agent: []string{"tools: [http_request]", fmt.Sprintf("hosts: [%q]", things.URL)},
+		script: func(q *agenttest.Request) agenttest.Answer {
+			all := q.Messages()
+			if all[len(all)-1].Role == agent.ToolRole {
+				return agenttest.Say("it is done")
+			}
+			if strings.Contains(all[len(all)-1].Text, "remove") {
+				return agenttest.Use("c1", "http_request", fmt.Sprintf(`{"method":"DELETE","url":%q}`, things.URL+"/1"))
+			}
+			return agenttest.Echo(q)
+		},
+	})
+	r.up()
+	ada, chat := r.person(1001)
+	chat.Say(ada, "remove it")
+	r.awaitText(chat, "May I do this?")
+	asked := r.bot.Delivered().In(chat.ID()).Of(telegramtest.Sent)
+	question := asked[len(asked)-1]
+	if len(question.Buttons) != 2 { // what cannot be undone is never allowed for longer
+		t.Errorf("the question has the buttons %+v", question.Buttons)
+	}
+	chat.Say(ada, "meanwhile") // its answer comes behind the question, which is settled then
+	r.awaitText(chat, "echo: meanwhile")
+	r.kill()
+	r.up()
+	chat.Say(ada, "and you?")
+	r.awaitText(chat, "echo: and you?")
+	chat.Press(ada, question.Message, question.Buttons[0].Data)
+	r.awaitText(chat, "it is done")
+	chat.Press(ada, question.Message, question.Buttons[0].Data)
+	r.awaitText(chat, "decided already")
+	r.term()
+	if len(removed) != 1 || <-removed != "DELETE /1" {
+		t.Errorf("%d further calls", len(removed))
+	}
+	edited := r.bot.Delivered().In(chat.ID()).Of(telegramtest.Edited)
+	if len(edited) != 1 || edited[0].Message != question.Message || !strings.Contains(edited[0].Text, "Allowed by") || len(edited[0].Buttons) != 0 {
+		t.Errorf("the question became %+v", edited)
+	}
+}
