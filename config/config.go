@@ -24,6 +24,7 @@ type Config struct {
 	TLS            TLS                `yaml:"tls" doc:"Certificate with which the gateway itself speaks TLS on 'admin'."`
 	TrustedProxies []string           `yaml:"trusted_proxies" doc:"Networks of reverse proxies in front of 'admin', such as 10.0.0.7/32. What they say of a request's origin is believed, and theirs alone."`
 	ProxyLogin     ProxyLogin         `yaml:"proxy_login" doc:"A proxy that logs people in to the console and signs who they are, such as Cloudflare Access."`
+	Egress         Egress             `yaml:"egress" doc:"How requests leave."`
 	Data           string             `yaml:"data" doc:"Folder of the embedded database and everything else that must survive."`
 	Key            Key                `yaml:"key" doc:"What unlocks the vault: a file, or {source: ...}. Never inside 'data', never in the same backup."`
 	KeyFrom        Key                `yaml:"key_from" doc:"The key that 'key' takes the place of. What it locks is locked with 'key' at the next start; then this can be removed."`

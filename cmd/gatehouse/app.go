@@ -75,7 +75,10 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.openAudit()
-	gate := egress.New(egress.Options{Log: a.log, Leaks: a.leaks, Report: a.reportEgress})
+	gate, err := a.openGate()
+	if err != nil {
+		return nil, err
+	}
 	if err := a.openVault(ctx, gate); err != nil {
 		return nil, err
 	}

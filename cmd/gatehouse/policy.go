@@ -45,7 +45,7 @@ func (s *settings) bind(models map[string]config.Model, list []gateway.ChannelCo
 	for w, own := range all {
 		var b []vault.Binding
 		if w == s.border.workspace {
-			b = bindings(models, own)
+			b = append(bindings(models, own), proxyBinding(s.began.Egress)...)
 		} else {
 			b = bindings(nil, own)
 		}

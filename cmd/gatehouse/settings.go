@@ -347,6 +347,7 @@ func fixed(old, next config.Config) []string {
 		{"listen", old.Listen, next.Listen},
 		{"admin", old.Admin, next.Admin},
 		{"admin_url", old.AdminURL, next.AdminURL},
+		{"egress", fmt.Sprint(old.Egress), fmt.Sprint(next.Egress)},
 		{"tls", fmt.Sprint(old.TLS), fmt.Sprint(next.TLS)},
 		{"proxy_login (except 'people')", proxyOf(old), proxyOf(next)},
 		{"trusted_proxies", fmt.Sprint(old.TrustedProxies), fmt.Sprint(next.TrustedProxies)},

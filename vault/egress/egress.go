@@ -45,6 +45,7 @@ type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error
 // Options of a gate. The zero value is ready to use.
 type Options struct {
 	Roots *x509.CertPool // who is trusted to sign certificates; nil: the system's
+	Proxy Proxy          // the zero Proxy: connections are direct
 	Log   *slog.Logger   // nil: nothing is logged
 	// Leaks finds secrets in the requests and responses of policies that are
 	// screened; nil: nothing is searched.

@@ -120,6 +120,9 @@ func (r *rules) dial(ctx context.Context, network, addr string) (net.Conn, error
 		return nil, r.refuse(ctx, "", "", err)
 	}
 	named := r.operator[Destination{Host: host, Port: port}.addr()]
+	if proxy := r.gate.o.Proxy; proxy.Addr != "" && !(named && inside(host)) {
+		return r.through(ctx, proxy, host, port)
+	}
 	control := func(network, address string, _ syscall.RawConn) error {
 		if !strings.HasPrefix(network, "tcp") {
 			return errNetwork
