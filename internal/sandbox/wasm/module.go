@@ -45,6 +45,7 @@ func (n Name) String() string { return n.Module + "." + n.Field }
 // Module is a module that passed the checks. It refers to the bytes it was
 // parsed from.
 type Module struct {
+	size    int // bytes
 	types   []FuncType
 	imports []funcImport
 	funcs   []uint32 // the type of each function that the module defines

@@ -48,7 +48,7 @@ func Parse(b []byte, lim Limits) (*Module, error) {
 	if !bytes.HasPrefix(b, magic) {
 		return nil, errors.New("not a WebAssembly core module of version 1 (a component has to be built as a core module)")
 	}
-	m := &Module{}
+	m := &Module{size: len(b)}
 	r := &reader{b: b, at: len(magic)}
 	last := 0
 	for r.more() {

@@ -49,7 +49,7 @@ type Data struct {
 // instantiation. The module itself is not changed; the result is a valid
 // module if, and only if, the original was one.
 func (m *Module) Rewrite(o Options) Rewritten {
-	e := &encoder{Module: m, o: o, out: append([]byte(nil), magic...)}
+	e := &encoder{Module: m, o: o, out: append(make([]byte, 0, 2*m.size), magic...)}
 	e.typeSection()
 	e.importSection()
 	e.list(secFunction, len(m.funcs), func(i int) { e.u32(m.funcs[i]) })
@@ -103,15 +103,18 @@ func (e *encoder) signed(v int64) {
 	}
 }
 
-// sized writes what write writes, after its length.
+// sized writes what write writes, after its length. The length is padded to five
+// bytes, as linkers do it, so that nothing has to be moved.
 func (e *encoder) sized(write func()) {
-	before := e.out
-	e.out = nil
+	const width = 5
+	at := len(e.out)
+	e.byte(0, 0, 0, 0, 0)
 	write()
-	inner := e.out
-	e.out = before
-	e.u32(uint32(len(inner))) //nolint:gosec // the original has 8 MiB at most
-	e.out = append(e.out, inner...)
+	n := len(e.out) - at - width
+	for i := range width - 1 {
+		e.out[at+i] = byte(n>>(7*i)) | 0x80 //nolint:gosec // seven bits at a time
+	}
+	e.out[at+width-1] = byte(n >> 28) //nolint:gosec // what is left of 32 bits
 }
 
 func (e *encoder) section(id byte, write func()) {
