@@ -138,17 +138,24 @@ func (a *app) openFolder(ctx context.Context) error {
 	return nil
 }
 
+// vaultOptions makes the sources of the vault's key that a configuration names.
+func vaultOptions(c config.Config, gate *egress.Gate, log *slog.Logger) (o vault.Options, keep func(context.Context) error, err error) {
+	o = vault.Options{Log: log, Exchange: exchanges(gate), Strict: c.Vault.Strict}
+	if o.Key, keep, err = keySource(c.Key, c.Data, gate, log); err != nil {
+		return o, nil, err
+	}
+	if c.KeyFrom.Set() {
+		o.From, _, err = keySource(c.KeyFrom, c.Data, gate, log)
+	}
+	return o, keep, err
+}
+
 func (a *app) openVault(ctx context.Context, gate *egress.Gate) error {
-	o := vault.Options{Audit: a.reportLease, State: a.engine, Log: a.log, Leaks: a.leaks, Exchange: exchanges(gate), Strict: a.cfg.Vault.Strict}
-	var err error
-	if o.Key, a.keepKey, err = keySource(a.cfg.Key, a.cfg.Data, gate, a.log); err != nil {
+	o, keep, err := vaultOptions(a.cfg, gate, a.log)
+	if err != nil {
 		return err
 	}
-	if a.cfg.KeyFrom.Set() {
-		if o.From, _, err = keySource(a.cfg.KeyFrom, a.cfg.Data, gate, a.log); err != nil {
-			return err
-		}
-	}
+	a.keepKey, o.State, o.Leaks, o.Audit = keep, a.engine, a.leaks, a.reportLease
 	a.vault, err = vault.Open(ctx, o)
 	if err == nil {
 		// The first use of the workspace's key makes it, and the file that

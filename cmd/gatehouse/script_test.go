@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
@@ -39,6 +40,7 @@ func TestMain(m *testing.M) {
 //	hears WHO PATTERN          wait for what the bot writes to somebody
 //	block WHO, unblock WHO     the bot can no longer, or again, write to somebody
 //	occupy NAME                take a free port and put its address into $NAME
+//	identity FILE              make an identity of age; $RECIPIENT is its recipient
 //	lock FOLDER                own a data folder, as a second gateway does
 //	model ANSWER               from now on the scripted model says this
 //	slow DURATION              from now on it takes so long to begin, and echoes
@@ -65,7 +67,8 @@ func TestScripts(t *testing.T) {
 			"ready": scriptReady, "exits": scriptExits, "mode": scriptMode, "grab": scriptGrab,
 			"eventually": scriptEventually, "says": scriptSays, "starts": scriptStarts, "hears": scriptHears,
 			"block": scriptBlock, "unblock": scriptUnblock, "occupy": scriptOccupy, "lock": scriptLock, "model": scriptModel,
-			"slow": scriptSlow, "tamper": scriptTamper, "called": scriptCalled,
+			"identity": scriptIdentity,
+			"slow":     scriptSlow, "tamper": scriptTamper, "called": scriptCalled,
 			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant, "enters": scriptEnters, "ollama": scriptOllama, "proxy": scriptProxy, "vouch": scriptVouch,
 		},
 	})
@@ -284,6 +287,14 @@ func scriptLock(ts *testscript.TestScript, _ bool, a []string) {
 	ts.Check(err)
 	ts.Check(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
 	worldOf(ts).shut = append(worldOf(ts).shut, func() { _ = f.Close() })
+}
+
+func scriptIdentity(ts *testscript.TestScript, _ bool, a []string) {
+	want(ts, a, 1, "identity FILE")
+	id, err := age.GenerateX25519Identity()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(a[0]), []byte(id.String()+"\n"), 0o600))
+	ts.Setenv("RECIPIENT", id.Recipient().String())
 }
 
 func scriptModel(ts *testscript.TestScript, _ bool, a []string) {

@@ -36,6 +36,9 @@ const (
 	JournalBefore Name = "journal.before"    // a tool: journalled, not called
 	JournalAfter  Name = "journal.after"     // a tool: called, its result not journalled
 
+	RestoreUnpacked Name = "vault.restore-unpacked" // a restore: the backup is beside the data folder, which is untouched
+	RestoreSwapped  Name = "vault.restore-swapped"  // a restore: the backup is in the folder's place, the older database is not accepted yet
+
 	KeyRenewed   Name = "vault.key-renewed"   // the vault: the new key stands beside the old one, nothing is locked with it
 	KeyRelocked  Name = "vault.key-relocked"  // the vault: everything is locked with the new key, the old one still stands
 	DataKeyed    Name = "vault.data-keyed"    // the vault: a workspace has a new data key, its secrets are under the old one
@@ -53,7 +56,7 @@ func Names() []Name {
 		HoldBeforeCommit, HoldAfterCommit,
 		SettleBeforeCommit, SettleAfterCommit,
 		SendBefore, SendAfter, AcceptAfter, TurnBefore, TurnAfter, DraftAfter, JournalBefore, JournalAfter,
-		KeyRenewed, KeyRelocked, DataKeyed, DataResealed,
+		KeyRenewed, KeyRelocked, DataKeyed, DataResealed, RestoreUnpacked, RestoreSwapped,
 		BlobBefore, BlobAfter,
 	}
 }
