@@ -165,10 +165,22 @@ func systemd(home string, b background, root bool) unit {
 	if root {
 		dir, ctl, target = "/etc/systemd/system", []string{"systemctl"}, "multi-user.target"
 	}
+	hardening := "" // what follows needs rights that a user's own units do not have
+	if root {
+		hardening = `ProtectKernelTunables=true
+ProtectKernelModules=true
+ProtectKernelLogs=true
+ProtectControlGroups=true
+ProtectClock=true
+`
+	}
 	quoted := make([]string, len(b.call))
 	for i, a := range b.call {
 		quoted[i] = quoteUnit(a)
 	}
+	// A $ means nothing in the name of the program either, where systemd would
+	// take two of them as they are.
+	quoted[0] = strings.ReplaceAll(quoted[0], "$$", "$")
 	var env strings.Builder
 	for _, e := range b.env {
 		// A $ means nothing in an environment's line.
@@ -191,7 +203,10 @@ NoNewPrivileges=true
 PrivateTmp=true
 ProtectSystem=true
 RestrictSUIDSGID=true
-
+LockPersonality=true
+RestrictRealtime=true
+SystemCallArchitectures=native
+` + hardening + `
 [Install]
 WantedBy=` + target + "\n"
 	with := func(a ...string) []string { return append(append([]string{}, ctl...), a...) }

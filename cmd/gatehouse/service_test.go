@@ -41,7 +41,7 @@ func TestSystemd(t *testing.T) {
 	}
 	text := string(user.text)
 	for _, want := range []string{
-		`ExecStart="/opt/my \"apps\"/50%% of $$HOME\\\nExecStartPre=/bin/false" "run" "--data" "/d"` + "\n",
+		`ExecStart="/opt/my \"apps\"/50%% of $HOME\\\nExecStartPre=/bin/false" "run" "--data" "/d"` + "\n",
 		`Environment="HOME=/home/$ada"` + "\n", "WantedBy=default.target\n", "Restart=always\n",
 	} {
 		if !strings.Contains(text, want) {
@@ -58,6 +58,9 @@ func TestSystemd(t *testing.T) {
 	root := systemd("/root", b, true)
 	if want := "/etc/systemd/system/gatehouse.service"; root.file != want {
 		t.Errorf("file %s, want %s", root.file, want)
+	}
+	if !strings.Contains(string(root.text), "ProtectKernelModules=true\n") || strings.Contains(text, "ProtectKernelModules") {
+		t.Errorf("the system's unit is not hardened, or the user's asks for what it cannot have:\n%s", root.text)
 	}
 	if !strings.Contains(string(root.text), "WantedBy=multi-user.target\n") {
 		t.Errorf("wrong target:\n%s", root.text)
