@@ -38,7 +38,7 @@ var legal = []string{
 	"2606:4700:4700::1111", "2001:4860:4860::8888", "2a00:1450:4001::1", "2001:67c:4e8::a", "64:ff9b::808:808", "::ffff:8.8.8.8",
 }
 
-func TestAddressesBehindNames(t *testing.T) {
+func TestInvariant05AddressesBehindNames(t *testing.T) {
 	check := func(address string, want bool) {
 		net := &internet{names: map[string][]string{"name.example": {address}}}
 		dial := egress.New(egress.Options{Dialer: net.dialer}).
@@ -134,7 +134,7 @@ func TestAnExceptionIsThePolicysAlone(t *testing.T) {
 	}
 }
 
-func TestNamesThatChangeTheirMind(t *testing.T) {
+func TestInvariant05NamesThatChangeTheirMind(t *testing.T) {
 	tests := []struct {
 		name    string
 		answers []string
@@ -166,7 +166,7 @@ func TestNamesThatChangeTheirMind(t *testing.T) {
 // A name is looked up once for a connection, and the check sees the address
 // that is dialled: an answer that is harmless at first and private then gains
 // nothing.
-func TestRebinding(t *testing.T) {
+func TestInvariant05Rebinding(t *testing.T) {
 	fake := &internet{names: map[string][]string{"name.example": {publicAddress}}}
 	client := egress.New(egress.Options{Dialer: fake.dialer}).
 		Client(egress.Policy{Name: "test", Allow: allow(t, "https://name.example")})

@@ -107,7 +107,7 @@ func https(host, path string) *url.URL { return &url.URL{Scheme: "https", Host: 
 
 // The hosts and paths with which filters are fooled. The policy allows
 // api.example.com/bot1 alone, and every name of the table would lead somewhere.
-func TestDestinationsThatMustNotPass(t *testing.T) {
+func TestInvariant05DestinationsThatMustNotPass(t *testing.T) {
 	raw := func(s string) *url.URL {
 		u, err := url.Parse(s)
 		if err != nil {

@@ -66,7 +66,7 @@ func watch(t *testing.T) *strays {
 // Each library of a platform or a model is started with a client of the gate.
 // Everything it sends must come through there, with the value in the place of
 // the placeholder, and nothing may go elsewhere.
-func TestStrays(t *testing.T) {
+func TestInvariant09Strays(t *testing.T) {
 	const answer = `{"ok":true,"result":{"id":1,"is_bot":true,"first_name":"x"},"id":"x","object":"chat.completion",` +
 		`"choices":[{"message":{"role":"assistant","content":"hi"}}],"type":"message","role":"assistant","content":[{"type":"text","text":"hi"}]}`
 	tests := []struct {
