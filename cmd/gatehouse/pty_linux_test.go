@@ -24,7 +24,7 @@ type terminal struct {
 	t      *testing.T
 	master *os.File
 	cmd    *exec.Cmd
-	ended  chan error
+	ended  chan struct{} // closed at the end of the command
 
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -65,7 +65,7 @@ func resize(t *testing.T, master *os.File, columns, rows uint16) {
 func show(t *testing.T, env []string, args ...string) *terminal {
 	t.Helper()
 	master, slave := openPTY(t)
-	s := &terminal{t: t, master: master, cmd: exec.Command("gatehouse", args...), ended: make(chan error, 1)} //nolint:gosec,noctx // ours, and ended by its test
+	s := &terminal{t: t, master: master, cmd: exec.Command("gatehouse", args...), ended: make(chan struct{})} //nolint:gosec,noctx // ours, and ended by its test
 	s.cmd.Env, s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = env, slave, slave, slave
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := s.cmd.Start(); err != nil {
@@ -80,7 +80,8 @@ func show(t *testing.T, env []string, args ...string) *terminal {
 			s.text.Write(b[:n])
 			s.mu.Unlock()
 			if err != nil { // the program has ended
-				s.ended <- s.cmd.Wait()
+				_ = s.cmd.Wait() // the exit code is read from its state
+				close(s.ended)
 				return
 			}
 		}
