@@ -94,7 +94,7 @@ func sentFiles(log telegramtest.Log, chat int64) []telegramtest.File {
 // and are never whole in the gateway's memory.
 func TestLargeFileThereAndBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, settings{binary: release(t), script: sendBack, agent: []string{"tools: [files]"}})
+	r := newRig(t, settings{binary: release(t), script: sendBack, agent: []string{"tools: [files]"}, channel: []string{`allow: ["7"]`}})
 	r.up()
 	u, chat := r.person(7)
 	chat.Say(u, "hello")
@@ -142,7 +142,7 @@ func TestKilledWhileAFileIsSent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, settings{binary: armed(t), script: sendBack, agent: []string{"tools: [files]"}})
+			r := newRig(t, settings{binary: armed(t), script: sendBack, agent: []string{"tools: [files]"}, channel: []string{`allow: ["7"]`}})
 			r.start(failpoint.Env + "=" + string(c.at))
 			u, chat := r.person(7)
 			content := noise(3 << 20)
@@ -178,7 +178,7 @@ func TestKilledWhileAFileIsSent(t *testing.T) {
 // nothing, and the platform gets it whole.
 func TestKilledInTheMidstOfAnUpload(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, settings{script: sendBack, agent: []string{"tools: [files]"}})
+	r := newRig(t, settings{script: sendBack, agent: []string{"tools: [files]"}, channel: []string{`allow: ["7"]`}})
 	r.up()
 	u, chat := r.person(7)
 	content := noise(20 << 20)
