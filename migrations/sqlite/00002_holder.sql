@@ -1,0 +1,5 @@
+-- Postgres keeps here whose a lease is. This file has one owner, whose leases end
+-- when it is opened anew.
+
+-- +goose Up
+SELECT 1;
