@@ -81,8 +81,9 @@ func Attachments(e *channels.Event) []channels.File {
 		return c.Files
 	case channels.Edit:
 		return c.Files
+	default:
+		return nil
 	}
-	return nil
 }
 
 // opened is what became of an event's attachments.
@@ -373,7 +374,7 @@ func (r *run) clear(f *channels.File) {
 			return nil, err
 		}
 		b, err := io.ReadAll(io.LimitReader(c, maxCleared+1))
-		if err = errors.Join(err, c.Close()); err != nil {
+		if err := errors.Join(err, c.Close()); err != nil {
 			return nil, err
 		}
 		if len(b) > maxCleared {

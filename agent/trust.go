@@ -143,6 +143,7 @@ func (r *run) labelOfEvent(e *channels.Event) Label {
 		if len(c.Files) > 0 {
 			return Untrusted
 		}
+	default: // nothing in it was written by anybody else
 	}
 	return Trusted
 }

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestInvariant06LabelsStick(t *testing.T) {
 			}
 			again := turn("do")
 			again.Scope = tn.Scope
-			again.History = append(tn.History, res.Entries...)
+			again.History = slices.Concat(tn.History, res.Entries)
 			p2 := &port{}
 			run(t, with(agenttest.NewModel(after(use)), &tool{name: "save", effect: agent.Reversible}), again, p2)
 			if (len(p2.asked) == 1) != tc.sticks {

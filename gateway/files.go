@@ -38,8 +38,9 @@ func unclaimed(c channels.Content) channels.Content {
 	case channels.Edit:
 		m.Files = clean(m.Files)
 		return m
+	default:
+		return c
 	}
-	return c
 }
 
 // maxKept bounds a file that is kept, in bytes. Most platforms take less.

@@ -44,9 +44,9 @@ func (a *attempt) withFiles(body markup.Node, empty bool) []channels.Part {
 		parts[0].Body = body
 		return parts
 	case a.draft == "":
-		return append(parts, a.texts(body)...)
+		return slices.Concat(parts, a.texts(body))
 	}
-	return append(a.texts(body), parts...)
+	return slices.Concat(a.texts(body), parts)
 }
 
 // fitsBeside reports whether a text can stand beside files, marked as a

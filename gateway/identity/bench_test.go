@@ -21,7 +21,7 @@ func BenchmarkJudge(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer e.Close() //nolint:errcheck // the benchmark is over
+	defer e.Close()
 	d, err := identity.Open(ctx, e, "main", time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)

@@ -213,6 +213,8 @@ func presented(e channels.Event) (string, bool) {
 		said = c.Args
 	case channels.Message:
 		said = c.Text
+	default:
+		return "", false
 	}
 	if len(said) > 2*longCode {
 		return "", false
@@ -287,7 +289,7 @@ func (d *Directory) accept(ctx context.Context, e channels.Event, m Member, c co
 	if c.Kind == own {
 		j.Reply = fmt.Sprintf(textLinked, m.Name)
 	}
-	j.State = append(writes, used, d.set(linkKey(l.Channel, l.Account, l.Sender), 0, l))
+	j.State = append(slices.Clip(writes), used, d.set(linkKey(l.Channel, l.Account, l.Sender), 0, l))
 	return j, d.passOwn(ctx, e, &j)
 }
 

@@ -169,7 +169,7 @@ func engines(t *testing.T) map[string]func() bus.Engine {
 func TestInvariant01StoreMatrix(t *testing.T) {
 	for name, engine := range engines(t) {
 		e := engine()
-		defer e.Close() //nolint:errcheck // the test is over
+		t.Cleanup(func() { _ = e.Close() })
 		s := fill(t, e)
 		for method, r := range matrix {
 			for what, by := range wrong() {

@@ -22,6 +22,9 @@ const (
 
 // socks5 asks a SOCKS proxy for a connection. Names are sent as names.
 func socks5(conn net.Conn, host string, port uint16, login string) error {
+	if len(host) > 255 {
+		return errors.New("the name of the host has more than 255 bytes")
+	}
 	method := byte(socksNoLogin)
 	if login != "" {
 		method = socksPassword
@@ -41,7 +44,7 @@ func socks5(conn net.Conn, host string, port uint16, login string) error {
 			return err
 		}
 	}
-	ask := append([]byte{socksVersion, socksConnect, 0, socksName, byte(len(host))}, host...)
+	ask := append([]byte{socksVersion, socksConnect, 0, socksName, byte(len(host))}, host...) //nolint:gosec // at most 255
 	if ip := net.ParseIP(host); ip.To4() != nil {
 		ask = append([]byte{socksVersion, socksConnect, 0, socksIPv4}, ip.To4()...)
 	} else if ip != nil {
@@ -58,8 +61,8 @@ func socksLogin(conn net.Conn, login string) error {
 	if len(user) == 0 || len(user) > 255 || len(password) > 255 {
 		return errors.New("its login is not user:password of at most 255 bytes each")
 	}
-	ask := append([]byte{1, byte(len(user))}, user...)
-	ask = append(append(ask, byte(len(password))), password...)
+	ask := append([]byte{1, byte(len(user))}, user...)          //nolint:gosec // at most 255
+	ask = append(append(ask, byte(len(password))), password...) //nolint:gosec // as above
 	if _, err := conn.Write(ask); err != nil {
 		return err
 	}
