@@ -1,6 +1,7 @@
 package hardcases_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,23 +38,28 @@ func TestStatesNameRealTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sources strings.Builder
-	for _, dir := range []string{".", filepath.Join("..", "..", "..", "gateway")} {
-		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sources.Write(b)
-		}
-	}
-	for _, m := range regexp.MustCompile("`(Test[A-Z][A-Za-z]*)`").FindAllStringSubmatch(string(page), -1) {
-		if m[1] != "TestFailpoints" && !strings.Contains(sources.String(), "func "+m[1]+"(") {
+	sources := testSources(t, filepath.Join("..", "..", ".."))
+	for _, m := range regexp.MustCompile("`(Test[A-Z][A-Za-z0-9_]*)`").FindAllStringSubmatch(string(page), -1) {
+		if m[1] != "TestFailpoints" && !strings.Contains(sources, "func "+m[1]+"(") {
 			t.Errorf("docs/states.md names %s, which is no test", m[1])
 		}
 	}
+}
+
+// testSources is what stands in the test files below a folder.
+func testSources(t *testing.T, root string) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all.Write(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
 }
