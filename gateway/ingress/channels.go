@@ -51,11 +51,12 @@ func channelActions(c gateway.ChannelStatus, alone bool) Node {
 	)
 }
 
-// ask is a dangerous button that asks once more, without a script.
-func ask(verb, question, action string) Node {
+// ask is a dangerous button that asks once more, without a script. The form can
+// have further fields.
+func ask(verb, question, action string, fields ...Node) Node {
 	return Details(Class("ask"),
 		Summary(Class("button danger"), Role("button"), Text(verb)),
-		Form(Method("post"), Action(action), Div(Class("actions"),
+		Form(Method("post"), Action(action), Group(fields), Div(Class("actions"),
 			Span(Class("small"), Text(question)),
 			Button(Class("danger"), Type("submit"), Textf("Yes, %s", strings.ToLower(verb))),
 		)),

@@ -41,18 +41,14 @@ func (a *Admin) loginList(ctx context.Context, all []login.Session, own string) 
 	if len(all) == 0 {
 		return web.Empty(web.Screen, "No browser is logged in", "You are here through a proxy that vouches for you. `gatehouse login` makes a link that logs a browser in.")
 	}
-	names := map[string]string{}
-	if members, err := a.o.Directory.Members(ctx); err == nil {
-		for _, m := range members {
-			names[m.ID] = m.Name
-		}
-	}
+	members, _ := a.o.Directory.Members(ctx) // without them there are ids
+	called := names(members)
 	now := a.o.Now()
 	return Ul(Class("list"), Map(all, func(s login.Session) Node {
 		return Li(
 			Div(Class("what"),
 				Strong(Text(cmp.Or(s.Browser, "an unknown browser")), If(s.ID == own, web.Pill(web.Good, "this browser"))),
-				Small(Text(cmp.Or(names[s.Member], s.Member)), If(s.Addr != "", Textf(" · from %s", s.Addr)),
+				Small(Text(cmp.Or(called[s.Member], s.Member)), If(s.Addr != "", Textf(" · from %s", s.Addr)),
 					Text(" · logged in "), web.Ago(s.Created, now), Text(" · used "), web.Ago(s.Seen, now)),
 			),
 			Div(Class("actions"), Form(Method("post"), Action("/logins/"+url.PathEscape(s.ID)+"/revoke"),

@@ -27,50 +27,86 @@ func (a *Admin) pages() map[string]page {
 		"/chat":  a.chat,
 		"/chat/": a.chat,
 	}
-	for pattern, p := range map[string]page{
-		"GET /status":                 a.statusPage,
-		"GET /channels":               a.channelsPage,
-		"POST /channels":              a.addChannel,
-		"POST /channels/{id}/connect": a.connectChannel,
-		"POST /channels/{id}/check":   a.checkChannel,
-		"POST /channels/{id}/remove":  a.removeChannel,
-		"POST /pause":                 a.pause,
-		"POST /resume":                a.resume,
-		"GET /models":                 a.modelsPage,
-		"POST /models":                a.setModel,
-		"GET /people":                 a.peoplePage,
-		"GET /people/badge":           a.badge,
-		"POST /people/{code}/approve": a.approve,
-		"POST /people/{code}/deny":    a.deny,
-		"POST /people/{id}/role":      a.setRole,
-		"POST /people/{id}/remove":    a.removeMember,
-		"POST /people/rooms/admit":    a.admitRoom,
-		"POST /people/rooms/dismiss":  a.dismissRoom,
-		"GET /approvals":              a.approvalsPage,
-		"POST /approvals/{id}/allow":  a.allowCall,
-		"POST /approvals/{id}/deny":   a.denyCall,
-		"POST /approvals/{id}/revoke": a.revokeApproval,
-		"GET /dead":                   a.deadPage,
-		"GET /dead/{seq}":             a.letterPage,
-		"POST /dead/{seq}/replay":     a.replay,
-		"POST /dead/{seq}/drop":       a.drop,
-		"GET /secrets":                a.secretsPage,
-		"POST /secrets":               a.setSecret,
-		"POST /secrets/{name}/delete": a.deleteSecret,
-		"GET /logins":                 a.loginsPage,
-		"POST /logins/revoke":         a.revokeLogins,
-		"POST /logins/{id}/revoke":    a.revokeLogin,
-	} {
-		all[pattern] = a.administered(p)
+	for right, some := range a.rightful() {
+		for pattern, p := range some {
+			all[pattern] = a.guarded(right, p)
+		}
 	}
 	return all
 }
 
-// administered lets only those through who administer. The operator checks it
-// again for everything that it does.
-func (a *Admin) administered(p page) page {
+// rightful are the pages by the right that somebody needs for them. The operator
+// checks it again for everything that it does.
+func (a *Admin) rightful() map[scope.Right]map[string]page {
+	return map[scope.Right]map[string]page{
+		scope.Console:    a.ownPages(),
+		scope.See:        {"GET /people": a.peoplePage, "GET /people/badge": a.badge},
+		scope.Approve:    {"POST /people/{code}/approve": a.approve, "POST /people/{code}/deny": a.deny},
+		scope.Administer: a.administerPages(),
+		scope.Own: {
+			"POST /workspaces":             a.createWorkspace,
+			"POST /workspaces/{id}/rename": a.renameWorkspace,
+			"POST /workspaces/{id}/delete": a.deleteWorkspace,
+		},
+	}
+}
+
+// ownPages are what members look after themselves.
+func (a *Admin) ownPages() map[string]page {
+	return map[string]page{
+		"GET /you":                        a.youPage,
+		"POST /you/name":                  a.renameSelf,
+		"POST /you/code":                  a.linkSelf,
+		"POST /you/unlink":                a.unlinkSelf,
+		"POST /you/secrets":               a.setOwnSecret,
+		"POST /you/secrets/{name}/rotate": a.rotateOwnSecret,
+		"POST /you/secrets/{name}/delete": a.deleteOwnSecret,
+	}
+}
+
+// administerPages are for those who administer.
+func (a *Admin) administerPages() map[string]page {
+	return map[string]page{
+		"GET /status":                            a.statusPage,
+		"GET /channels":                          a.channelsPage,
+		"POST /channels":                         a.addChannel,
+		"POST /channels/{id}/connect":            a.connectChannel,
+		"POST /channels/{id}/check":              a.checkChannel,
+		"POST /channels/{id}/remove":             a.removeChannel,
+		"POST /pause":                            a.pause,
+		"POST /resume":                           a.resume,
+		"GET /models":                            a.modelsPage,
+		"POST /models":                           a.setModel,
+		"POST /people/{id}/role":                 a.setRole,
+		"POST /people/{id}/remove":               a.removeMember,
+		"POST /people/invitations":               a.invite,
+		"POST /people/invitations/{id}/withdraw": a.withdraw,
+		"POST /people/rooms/admit":               a.admitRoom,
+		"POST /people/rooms/dismiss":             a.dismissRoom,
+		"GET /approvals":                         a.approvalsPage,
+		"POST /approvals/{id}/allow":             a.allowCall,
+		"POST /approvals/{id}/deny":              a.denyCall,
+		"POST /approvals/{id}/revoke":            a.revokeApproval,
+		"GET /dead":                              a.deadPage,
+		"GET /dead/{seq}":                        a.letterPage,
+		"POST /dead/{seq}/replay":                a.replay,
+		"POST /dead/{seq}/drop":                  a.drop,
+		"GET /secrets":                           a.secretsPage,
+		"POST /secrets":                          a.setSecret,
+		"POST /secrets/{name}/delete":            a.deleteSecret,
+		"GET /logins":                            a.loginsPage,
+		"POST /logins/revoke":                    a.revokeLogins,
+		"POST /logins/{id}/revoke":               a.revokeLogin,
+		"GET /workspaces":                        a.workspacesPage,
+		"GET /audit":                             a.auditPage,
+		"POST /audit/verify":                     a.verifyAudit,
+	}
+}
+
+// guarded lets only those through whose role has a right, and reads the form.
+func (a *Admin) guarded(right scope.Right, p page) page {
 	return func(w http.ResponseWriter, r *http.Request, by scope.Scope) {
-		if !by.Role().Administers() {
+		if !by.Role().May(right) {
 			a.failed(w, r, by, "", "Not for you", identity.ErrForbidden)
 			return
 		}
@@ -117,24 +153,40 @@ func boosted(children ...Node) Node {
 
 // frame is the navigation, with what waits for the member.
 func (a *Admin) frame(ctx context.Context, by scope.Scope, active string) web.Frame {
-	f := web.Frame{Active: active, Who: by.Member(), Version: a.o.Version, Nav: []web.Entry{{Href: "/chat", Label: "Chat", Icon: web.Chat}}}
+	f := web.Frame{Active: active, Who: by.Member(), Version: a.o.Version, Nav: []web.Entry{
+		{Href: "/chat", Label: "Chat", Icon: web.Chat},
+		{Href: "/you", Label: "You", Icon: web.Person},
+	}}
 	if m, err := a.o.Directory.In(by.Workspace()).Member(ctx, by.Member()); err == nil {
 		f.Who = m.Name
 	}
-	if !by.Role().Administers() {
-		return f
-	}
-	f.Nav = append(f.Nav,
-		web.Entry{Href: "/status", Label: "Status", Icon: web.Pulse},
-		web.Entry{Href: "/channels", Label: "Channels", Icon: web.Plug},
-		web.Entry{Href: "/models", Label: "Models", Icon: web.Spark},
-		web.Entry{Href: "/people", Label: "People", Icon: web.People, Badge: a.waiting(ctx, by), Poll: "/people/badge"},
-		web.Entry{Href: "/approvals", Label: "Approvals", Icon: web.Key},
-		web.Entry{Href: "/dead", Label: "Dead letters", Icon: web.Tray},
-		web.Entry{Href: "/secrets", Label: "Secrets", Icon: web.Key},
-		web.Entry{Href: "/logins", Label: "Logins", Icon: web.Screen},
-	)
+	f.Nav = append(f.Nav, a.sections(ctx, by)...)
 	return f
+}
+
+// sections are the entries that somebody's rights open, in groups. What is about
+// the installation is for those who administer its home.
+func (a *Admin) sections(ctx context.Context, by scope.Scope) []web.Entry {
+	const watch, people, settings = "Watch", "People", "Set up"
+	may, home := by.Role().May, by.Workspace() == a.o.Directory.Home()
+	var all []web.Entry
+	add := func(ok bool, e web.Entry) {
+		if ok {
+			all = append(all, e)
+		}
+	}
+	admin := may(scope.Administer)
+	add(admin && home, web.Entry{Group: watch, Href: "/status", Label: "Status", Icon: web.Pulse})
+	add(admin, web.Entry{Group: watch, Href: "/approvals", Label: "Approvals", Icon: web.Shield})
+	add(admin && home, web.Entry{Group: watch, Href: "/dead", Label: "Dead letters", Icon: web.Tray})
+	add(admin && home, web.Entry{Group: watch, Href: "/audit", Label: "Audit", Icon: web.Book})
+	add(may(scope.See), web.Entry{Group: people, Href: "/people", Label: "People", Icon: web.People, Badge: a.waiting(ctx, by), Poll: "/people/badge"})
+	add(admin && home, web.Entry{Group: people, Href: "/workspaces", Label: "Workspaces", Icon: web.House})
+	add(admin && home, web.Entry{Group: people, Href: "/logins", Label: "Logins", Icon: web.Screen})
+	add(admin && home, web.Entry{Group: settings, Href: "/channels", Label: "Channels", Icon: web.Plug})
+	add(admin && home, web.Entry{Group: settings, Href: "/models", Label: "Models", Icon: web.Spark})
+	add(admin, web.Entry{Group: settings, Href: "/secrets", Label: "Secrets", Icon: web.Key})
+	return all
 }
 
 // waiting counts who asks to be let in. Without an answer there is no number.

@@ -34,14 +34,26 @@ func (a *Admin) showPeople(w http.ResponseWriter, r *http.Request, by scope.Scop
 		a.failed(w, r, by, "/people", "People", err)
 		return
 	}
+	open, err := a.o.Operator.Invitations(r.Context(), by)
+	if err != nil {
+		a.failed(w, r, by, "/people", "People", err)
+		return
+	}
+	bots, err := a.bots(r, by)
+	if err != nil {
+		a.failed(w, r, by, "/people", "People", err)
+		return
+	}
+	admin := by.Role().Administers()
 	a.show(w, r, by, shown{title: "People", active: "/people", notice: notice, status: status, body: []Node{
 		web.Heading("People", "Who may talk to your bot, and who asks to."),
 		boosted(
 			Span(Attr("hidden"), Attr("hx-get", "/people"), Attr("hx-trigger", "every 5s"), Attr("hx-target", "#asking"),
 				Attr("hx-select", "#asking"), Attr("hx-swap", "outerHTML")),
 			Div(ID("asking"), web.Card("Asking to be let in", a.requests(asked))),
-			web.Card("Members", Ul(Class("list"), Map(members, func(m identity.Member) Node { return Li(a.member(m, links), memberForms(m)) }))),
-			web.Card("Rooms", a.rooms(rooms)),
+			web.Card("Members", Ul(Class("list"), Map(members, func(m identity.Member) Node { return Li(a.member(m, links), If(admin, memberForms(m))) }))),
+			a.invitations(by, open, bots),
+			web.Card("Rooms", a.rooms(rooms, admin)),
 		),
 	}})
 }

@@ -15,7 +15,7 @@ import (
 
 // rooms are those that a bot was seen in, the ones that wait to be admitted
 // first. Dismissed ones are not shown.
-func (a *Admin) rooms(all []operator.Room) Node {
+func (a *Admin) rooms(all []operator.Room, admin bool) Node {
 	var shown []operator.Room
 	for _, r := range all {
 		if r.State != identity.RoomDismissed {
@@ -36,7 +36,7 @@ func (a *Admin) rooms(all []operator.Room) Node {
 				Strong(Text(called), If(admitted, web.Pill(web.Good, "admitted"))),
 				Small(Textf("%s on %s", r.ID, r.Channel), If(r.Settings, Text(" · by the configuration"))),
 			),
-			If(!r.Settings, Div(Class("actions"),
+			If(admin && !r.Settings, Div(Class("actions"),
 				If(!admitted, roomForm(r, "/people/rooms/admit", "primary", "Admit")),
 				roomForm(r, "/people/rooms/dismiss", "danger", "Dismiss"),
 			)),
@@ -97,6 +97,6 @@ func memberForms(m identity.Member) Node {
 				return Option(Value(string(role)), If(role == m.Role, Selected()), Text(string(role)))
 			})),
 			Button(Type("submit"), Text("Set role"))),
-		Form(Method("post"), Action(at+"/remove"), Attr("hx-confirm", "Take "+m.Name+" out?"), Button(Class("danger"), Type("submit"), Text("Remove"))),
+		ask("Remove", "Take "+m.Name+" out? Their sessions, grants and secrets end.", at+"/remove"),
 	)
 }

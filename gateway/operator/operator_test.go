@@ -176,7 +176,7 @@ var unscoped = []string{"Providers"}
 // rights are what the methods need that need another right than to administer.
 var rights = map[string]scope.Right{
 	"Pairings": scope.See, "People": scope.See, "Invitations": scope.See, "Rooms": scope.See, "Workspaces": scope.See,
-	"Approve": scope.Approve, "Deny": scope.Approve, "OwnCode": scope.Console, "OwnSecrets": scope.Console,
+	"Approve": scope.Approve, "Deny": scope.Approve, "OwnCode": scope.Console, "OwnSecrets": scope.Console, "Bots": scope.Console,
 	"CreateWorkspace": scope.Own, "RenameWorkspace": scope.Own, "DeleteWorkspace": scope.Own,
 }
 
@@ -218,7 +218,7 @@ func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
 // reads are the methods that change nothing, so that nothing is recorded.
 var reads = []string{
 	"Approvals", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers",
-	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets",
+	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets", "Bots",
 	"Decide", // recorded as an approval, where it is decided
 }
 

@@ -188,6 +188,34 @@ func (p *Operator) StartLink(ctx context.Context, by scope.Scope, id channels.ID
 	return p.startLink(ctx, c, code)
 }
 
+// Bot is a channel, as far as somebody has to know it to write there.
+type Bot struct {
+	Channel channels.ID `json:"channel"`
+	As      string      `json:"as,omitempty"` // what the platform calls it, such as @hall_bot; "" while it is not connected
+}
+
+// Bots lists the channels of the workspace in which somebody asks.
+func (p *Operator) Bots(ctx context.Context, by scope.Scope) ([]Bot, error) {
+	if err := p.may(ctx, by, scope.Console); err != nil {
+		return nil, err
+	}
+	s, err := p.o.Gateway.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	called := map[channels.ID]string{}
+	for _, c := range s.Channels {
+		called[c.ID] = c.As
+	}
+	var all []Bot
+	for _, c := range p.o.Settings.Channels() {
+		if p.workspaceOf(c) == by.Workspace() {
+			all = append(all, Bot{Channel: c.ID, As: called[c.ID]})
+		}
+	}
+	return all, nil
+}
+
 // channelOf finds a channel of the workspace in which somebody asks.
 func (p *Operator) channelOf(by scope.Scope, id channels.ID) (gateway.ChannelConfig, error) {
 	for _, c := range p.o.Settings.Channels() {

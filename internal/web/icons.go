@@ -24,6 +24,10 @@ const (
 	Send    Icon = `<path d="M12 20V4M5 11l7-7 7 7"/>`
 	Check   Icon = `<path d="M4 12.5l5.5 5.5L20 7"/>`
 	Warning Icon = `<path d="M12 3.5L2.5 20h19z"/><path d="M12 10v4.5M12 17.2v.3"/>`
+	Person  Icon = `<circle cx="12" cy="8" r="4"/><path d="M4.5 20.5a7.5 7.5 0 0 1 15 0"/>`
+	Shield  Icon = `<path d="M12 3l7 3v5c0 4.5-3 8-7 10-4-2-7-5.5-7-10V6z"/><path d="M8.8 12l2.4 2.4 4.3-4.8"/>`
+	Book    Icon = `<path d="M6 3h13v18H6a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2z"/><path d="M8.5 8h7M8.5 12h7M8.5 16h4"/>`
+	House   Icon = `<path d="M4 21V9l8-6 8 6v12z"/><path d="M10 21v-6h4v6"/>`
 	Plus    Icon = `<path d="M12 5v14M5 12h14"/>`
 )
 

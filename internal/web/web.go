@@ -9,6 +9,7 @@ package web
 import (
 	"context"
 	"embed"
+	"slices"
 
 	. "maragu.dev/gomponents"
 	. "maragu.dev/gomponents/html"
@@ -36,6 +37,7 @@ type Frame struct {
 // Entry is one of the entries of the navigation.
 type Entry struct {
 	Href, Label string
+	Group       string // the title under which it stands with its neighbours; "" for none
 	Icon        Icon
 	Badge       int    // shown when positive
 	Poll        string // a path that answers with the badge anew; "" for none
@@ -118,10 +120,22 @@ func topMenu(f Frame) Node {
 	)
 }
 
+// navigation lists the entries; those of a group stand together under its title.
 func navigation(f Frame) Node {
-	return Nav(Aria("label", "Pages"), Ul(Map(f.Nav, func(l Entry) Node {
-		return Li(A(Href(l.Href), If(l.Href == f.Active, Aria("current", "page")), l.Icon.Node(), Span(Text(l.Label)), Badge(l)))
-	})))
+	var parts []Node
+	for rest := f.Nav; len(rest) > 0; {
+		n := slices.IndexFunc(rest, func(l Entry) bool { return l.Group != rest[0].Group })
+		if n < 0 {
+			n = len(rest)
+		}
+		parts = append(parts, Section(If(rest[0].Group != "", H2(Text(rest[0].Group))), Ul(Map(rest[:n], func(l Entry) Node { return Li(entry(l, f.Active)) }))))
+		rest = rest[n:]
+	}
+	return Nav(Aria("label", "Pages"), Group(parts))
+}
+
+func entry(l Entry, active string) Node {
+	return A(Href(l.Href), If(l.Href == active, Aria("current", "page")), l.Icon.Node(), Span(Text(l.Label)), Badge(l))
 }
 
 // Badge is the number at an entry, which asks for itself anew from time to time.
