@@ -16,7 +16,7 @@ func (r *reader) check(c *Config) {
 		r.plain("admin", "must not be the same address as 'listen': webhooks are open to platforms, the console is not")
 	}
 	r.reach(c)
-	r.egress(c.Egress)
+	r.egress(c)
 	if c.Public != "" {
 		if u, err := url.Parse(c.Public); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			r.plain("public_url", fmt.Sprintf("%q is not a URL such as https://bot.example.org", c.Public))

@@ -39,6 +39,7 @@ type app struct {
 	log       *slog.Logger
 	engine    bus.Engine
 	blobs     blob.Shelf // nil: in the state
+	gate      *egress.Gate
 	vault     *vault.Store
 	keepKey   func(context.Context) error // keeps the source of the vault's key alive; nil: nothing to do
 	directory *identity.Directory
@@ -75,18 +76,18 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.openAudit()
-	gate, err := a.openGate()
-	if err != nil {
+	if a.gate, err = a.openGate(); err != nil {
 		return nil, err
 	}
-	if err := a.openVault(ctx, gate); err != nil {
+	a.registry.MustRegister(traffic{a.gate})
+	if err := a.openVault(ctx, a.gate); err != nil {
 		return nil, err
 	}
 	if a.directory, err = identity.Open(ctx, a.engine, workspace, time.Now, a.log); err != nil {
 		return nil, err
 	}
 	a.logins = login.NewBook(a.engine, time.Now)
-	b := &border{gate: gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
+	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
 		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: []gateway.Shredder{a.vault},

@@ -62,12 +62,17 @@ func (a *app) reportLease(_ context.Context, u vault.Use) {
 	a.audit.Record(e)
 }
 
-// reportEgress records a refused way out.
+// reportEgress records a refused way out, or those that were allowed in the last
+// minute.
 func (a *app) reportEgress(_ context.Context, d egress.Decision) {
-	a.audit.Record(audit.Entry{
-		Kind: audit.Egress, Do: "refused", By: scope.Principal{Workspace: workspace, Member: "gateway", Role: scope.Service},
-		On: d.Method, To: d.Host, For: d.Policy, Err: d.Err.Error(),
-	})
+	e := audit.Entry{Kind: audit.Egress, Do: "allowed", By: d.By, On: d.Method, To: d.Host, For: d.Policy, Count: d.Count}
+	if e.By.Member == "" {
+		e.By = scope.Principal{Workspace: workspace, Member: "gateway", Role: scope.Service}
+	}
+	if d.Err != nil {
+		e.Do, e.Err = "refused", d.Err.Error()
+	}
+	a.audit.Record(e)
 }
 
 // auditFlags select entries.

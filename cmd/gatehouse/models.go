@@ -103,7 +103,7 @@ func (b *border) provider(name string, m config.Model) (provider.Provider, error
 		return nil, fmt.Errorf("model %s: base_url: %w", name, err)
 	}
 	policy := egress.Policy{
-		Name: "provider " + name, Allow: []egress.Destination{to}, Timeouts: egress.Timeouts{Header: 5 * time.Minute},
+		Name: ofModel + name, Allow: []egress.Destination{to}, Timeouts: egress.Timeouts{Header: 5 * time.Minute},
 	}
 	if m.BaseURL != "" || k.Local { // somebody meant exactly this address, wherever it lies
 		policy.Operator = []string{hostPort(base)}
@@ -121,8 +121,8 @@ func (b *border) provider(name string, m config.Model) (provider.Provider, error
 	return k.Open(c)
 }
 
-// keyed tells a key that is not there from a provider that cannot be reached:
-// trying again helps against the one only.
+// keyed tells a key that is not there, and a limit of our own, from a provider
+// that cannot be reached: trying again at once helps against the last only.
 type keyed struct {
 	next            http.RoundTripper
 	provider, model string
@@ -133,6 +133,9 @@ func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := k.next.RoundTrip(r)
 	if errors.Is(err, vault.ErrNotFound) {
 		err = &agent.Error{Kind: agent.NoKey, Provider: k.provider, Model: k.model, Err: err}
+	}
+	if limited := (*egress.Limited)(nil); errors.As(err, &limited) {
+		err = &agent.Error{Kind: agent.RateLimited, Provider: k.provider, Model: k.model, RetryAfter: limited.After, Err: err}
 	}
 	return resp, err
 }

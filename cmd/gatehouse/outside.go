@@ -70,7 +70,7 @@ func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
 
 func (o *outside) policy() egress.Policy {
 	return egress.Policy{
-		Name: "channel " + string(o.id), Allow: o.to, Operator: o.addr, Inject: slices.Clone(o.inject),
+		Name: ofChannel + string(o.id), Allow: o.to, Operator: o.addr, Inject: slices.Clone(o.inject),
 		MaxResponse: 64 << 20, Redirects: 3, Upgrade: true,
 	}
 }
@@ -86,7 +86,11 @@ func (o *outside) rebuildLocked() {
 func (o *outside) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := o.current.Load().Transport.RoundTrip(r)
 	if errors.Is(err, egress.ErrDenied) { // it never left
-		err = &channels.Error{Op: "send a request", Channel: o.id, Kind: channels.Transient, Err: err}
+		e := &channels.Error{Op: "send a request", Channel: o.id, Kind: channels.Transient, Err: err}
+		if limited := (*egress.Limited)(nil); errors.As(err, &limited) {
+			e.Kind, e.RetryAfter = channels.RateLimited, limited.After
+		}
+		err = e
 	}
 	return resp, err
 }

@@ -46,13 +46,18 @@ func newPasses(b *border, hosts []string) *passes {
 
 var errNoLeave = errors.New("this destination is not allowed; the person who runs this bot can name it under agent.hosts")
 
+// speaker is who a turn's requests are counted for and recorded under.
+func speaker(s scope.Scope) scope.Principal {
+	return scope.Principal{Workspace: s.Workspace(), Member: s.Member(), Role: s.Role()}
+}
+
 // requestFor bounds one request of a turn, its answer included.
 const requestFor = 60 * time.Second
 
 // Pass implements request.Gate.
 func (l *passes) Pass(ctx context.Context, s scope.Scope, to *url.URL, secret string) (request.Pass, error) {
 	p := egress.Policy{
-		Name: "tool " + request.Name, Allow: l.hosts, Operator: l.named,
+		Name: ofTool + request.Name, By: speaker(s), Allow: l.hosts, Operator: l.named,
 		Timeouts: egress.Timeouts{Total: requestFor}, MaxResponse: 4 << 20, Screen: true,
 	}
 	if secret == "" {

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/vault"
@@ -19,6 +21,9 @@ const proxyUser = "egress proxy"
 func (a *app) openGate() (*egress.Gate, error) {
 	o := egress.Options{Log: a.log, Leaks: a.leaks, Report: a.reportEgress}
 	var err error
+	if o.Terms, err = terms(a.cfg.Egress); err != nil {
+		return nil, err
+	}
 	if o.Roots, err = roots(a.cfg.Egress.CA); err != nil {
 		return nil, err
 	}
@@ -35,6 +40,70 @@ func (a *app) openGate() (*egress.Gate, error) {
 		}
 	}
 	return egress.New(o), nil
+}
+
+// The kinds of policies, which begin their names.
+const (
+	ofTool    = "tool "
+	ofChannel = "channel "
+	ofModel   = "provider "
+)
+
+// terms is what the configuration says of single tools, channels and models.
+func terms(e config.Egress) (func(policy string) egress.Terms, error) {
+	all := map[string]egress.Terms{}
+	for kind, ways := range map[string]map[string]config.Way{
+		ofTool: e.Tools, ofChannel: e.Channels, ofModel: e.Models,
+	} {
+		for name, w := range ways {
+			if kind == ofTool {
+				w = e.Tool(name)
+			}
+			t, err := termsOf(w, e.CA)
+			if err != nil {
+				return nil, fmt.Errorf("%s%s: %w", kind, name, err)
+			}
+			all[kind+name] = t
+		}
+	}
+	return func(policy string) egress.Terms {
+		t, named := all[policy]
+		if tool, is := strings.CutPrefix(policy, ofTool); is && !named {
+			return egress.Terms{Limits: limits(e.Tool(tool))}
+		}
+		return t
+	}, nil
+}
+
+func termsOf(w config.Way, everywhere []string) (t egress.Terms, err error) {
+	t.Limits = limits(w)
+	if len(w.CA) > 0 {
+		if t.Roots, err = roots(slices.Concat(everywhere, w.CA)); err != nil {
+			return t, err
+		}
+	}
+	if w.Proxy != "" {
+		t.Proxy = &egress.Proxy{}
+	}
+	if w.Proxy != "" && w.Proxy != config.Off {
+		if *t.Proxy, err = egress.ParseProxy(w.Proxy); err != nil {
+			return t, fmt.Errorf("proxy: %w", err)
+		}
+	}
+	places, err := w.Places()
+	for host, networks := range places {
+		t.Inside = append(t.Inside, egress.Inside{Host: host, Within: networks})
+	}
+	return t, err
+}
+
+// limits of a way; what is not above 0 bounds nothing.
+func limits(w config.Way) egress.Limits {
+	const megabyte = 1_000_000
+	return egress.Limits{
+		RequestsPerMinute: int64(w.RequestsPerMinute), RequestsPerDay: int64(w.RequestsPerDay),
+		BytesPerMinute: int64(w.MegabytesMinute) * megabyte, BytesPerDay: int64(w.MegabytesDay) * megabyte,
+	}
 }
 
 // proxyBinding lets the proxy have its login.

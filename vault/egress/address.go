@@ -113,8 +113,9 @@ func within(all []netip.Prefix, a netip.Addr) bool {
 }
 
 // checkAddress decides about an address that is about to be dialled. named
-// says that the operator's configuration names the host and the port.
-func checkAddress(address string, port uint16, named bool) error {
+// says that the operator's configuration names the host and the port, inside
+// that it does so for addresses of those networks.
+func checkAddress(address string, port uint16, named bool, inside []netip.Prefix) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil || ap.Port() != port {
 		return errAddress
@@ -123,7 +124,7 @@ func checkAddress(address string, port uint16, named bool) error {
 	case public:
 		return nil
 	case private:
-		if named {
+		if named || within(inside, ap.Addr().Unmap()) {
 			return nil
 		}
 		return errPrivate

@@ -25,6 +25,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
@@ -51,8 +52,10 @@ type Options struct {
 	// screened; nil: nothing is searched.
 	Leaks *leak.Guard
 	Now   func() time.Time // nil: time.Now; for signatures
-	// Report is told of each refusal, for the audit log; nil: nobody is. It
-	// must not block.
+	// Terms says what the configuration has on a policy of that name; nil: nothing.
+	Terms func(policy string) Terms
+	// Report is told of each refusal at once, and while Run runs each minute of
+	// what was let out, for the audit log; nil: nobody is. It must not block.
 	Report func(ctx context.Context, d Decision)
 	// Dialer makes a dialer that calls control on every address before it
 	// connects, resolved addresses included. nil: the network. Tests put a
@@ -60,18 +63,23 @@ type Options struct {
 	Dialer func(control Control, timeout time.Duration) DialFunc
 }
 
-// Decision is one refusal.
+// Decision is one refusal, or some requests that were let out.
 type Decision struct {
 	Policy string
-	Method string // "" for a dial
-	Host   string // host:port, or "" when it could not be understood
-	Err    error
+	By     scope.Principal // as the policy says
+	Method string          // of the refused request; "" for a dial
+	Host   string          // host:port, or "" when it could not be understood
+	Count  int             // of the requests that were let out
+	Err    error           // nil: they were let out
 }
 
 // Policy is what one channel, provider or tool may reach, and with which
 // secrets. The zero Policy reaches nothing.
 type Policy struct {
-	Name string // who asks, for errors and the audit: "channel support"
+	Name string // who asks, for errors, the audit and the configuration: "channel support"
+	// By is the member on whose behalf it is. Limits are for each, and the audit
+	// says who it was. Zero: the gateway itself.
+	By scope.Principal
 	// Allow lists the destinations. Empty: none.
 	Allow []Destination
 	// Operator lists what the operator's own configuration names, as host:port
@@ -133,7 +141,10 @@ func cmpOr(d, otherwise time.Duration) time.Duration {
 // Gate makes clients. It is safe for concurrent use and holds no connections:
 // each client has a pool of its own, so that nothing is shared across
 // policies.
-type Gate struct{ o Options }
+type Gate struct {
+	o      Options
+	meters meters
+}
 
 // New makes a gate.
 func New(o Options) *Gate {
@@ -146,7 +157,10 @@ func New(o Options) *Gate {
 	if o.Dialer == nil {
 		o.Dialer = network
 	}
-	return &Gate{o: o}
+	if o.Terms == nil {
+		o.Terms = func(string) Terms { return Terms{} }
+	}
+	return &Gate{o: o, meters: meters{all: map[string]*meter{}, sum: map[string]Total{}}}
 }
 
 // network dials for real.
@@ -162,7 +176,7 @@ func (g *Gate) Client(p Policy) *http.Client {
 	r := g.rules(p)
 	t := &http.Transport{
 		DialContext:            r.dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: g.o.Roots},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots},
 		TLSHandshakeTimeout:    r.Timeouts.TLS,
 		ResponseHeaderTimeout:  r.Timeouts.Header,
 		ExpectContinueTimeout:  time.Second,
@@ -188,6 +202,9 @@ func (g *Gate) Dial(p Policy) DialFunc {
 		target, err := r.socket(network, addr)
 		if err != nil {
 			return nil, r.refuse(ctx, "", addr, err)
+		}
+		if err := r.admit(target); err != nil {
+			return nil, r.refuse(ctx, "", target, err)
 		}
 		return r.dial(ctx, network, target)
 	}

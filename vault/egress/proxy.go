@@ -63,7 +63,7 @@ func (r *rules) through(ctx context.Context, p Proxy, host string, port uint16) 
 	if err != nil {
 		return nil, err
 	}
-	control := func(_, address string, _ syscall.RawConn) error { return checkAddress(address, proxyPort, true) }
+	control := func(_, address string, _ syscall.RawConn) error { return checkAddress(address, proxyPort, true, nil) }
 	conn, err := r.gate.o.Dialer(control, r.Timeouts.Dial)(ctx, "tcp", p.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errProxy, err)
@@ -78,7 +78,7 @@ func (r *rules) through(ctx context.Context, p Proxy, host string, port uint16) 
 		_ = conn.Close()
 		return nil, fmt.Errorf("%w: %w", errProxy, err)
 	}
-	return conn, conn.SetDeadline(time.Time{})
+	return metered{conn, r, r.meter()}, conn.SetDeadline(time.Time{})
 }
 
 // open asks the proxy for a connection.

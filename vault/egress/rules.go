@@ -2,10 +2,12 @@ package egress
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,11 +17,23 @@ import (
 type rules struct {
 	Policy
 	gate     *Gate
-	operator map[string]bool // canonical host:port
+	operator map[string]bool           // canonical host:port
+	inside   map[string][]netip.Prefix // canonical host:port
+	roots    *x509.CertPool
+	proxy    Proxy
+	limits   Limits
 }
 
 func (g *Gate) rules(p Policy) *rules {
-	r := &rules{Policy: p, gate: g, operator: map[string]bool{}}
+	terms := g.o.Terms(p.Name)
+	r := &rules{Policy: p, gate: g, operator: map[string]bool{}, roots: g.o.Roots, proxy: g.o.Proxy}
+	if terms.Roots != nil {
+		r.roots = terms.Roots
+	}
+	if terms.Proxy != nil {
+		r.proxy = *terms.Proxy
+	}
+	r.inside, r.limits = g.insideOf(p.Name, terms.Inside), terms.Limits
 	r.Allow, r.Inject = slices.Clone(p.Allow), slices.Clone(p.Inject)
 	r.Operator, r.Methods = slices.Clone(p.Operator), slices.Clone(p.Methods)
 	r.Timeouts = p.Timeouts.filled()
@@ -69,9 +83,14 @@ var _ net.Error = (*Error)(nil)
 // refuse makes and reports a refusal.
 func (r *rules) refuse(ctx context.Context, method, host string, err error) error {
 	e := &Error{Policy: r.Name, Host: host, Err: fmt.Errorf("%w: %w", ErrDenied, err)}
+	outcome := Total{Refused: 1}
+	if limited := (*Limited)(nil); errors.As(err, &limited) {
+		outcome = Total{Limited: 1}
+	}
+	r.gate.meters.count(r.Name, outcome)
 	r.gate.o.Log.WarnContext(ctx, "egress refused", "policy", r.Name, "host", host, "err", err)
 	if r.gate.o.Report != nil {
-		r.gate.o.Report(ctx, Decision{Policy: r.Name, Method: method, Host: host, Err: e})
+		r.gate.o.Report(ctx, Decision{Policy: r.Name, By: r.By, Method: method, Host: host, Err: e})
 	}
 	return e
 }
@@ -119,15 +138,16 @@ func (r *rules) dial(ctx context.Context, network, addr string) (net.Conn, error
 	if err != nil {
 		return nil, r.refuse(ctx, "", "", err)
 	}
-	named := r.operator[Destination{Host: host, Port: port}.addr()]
-	if proxy := r.gate.o.Proxy; proxy.Addr != "" && !(named && inside(host)) {
-		return r.through(ctx, proxy, host, port)
+	at := Destination{Host: host, Port: port}.addr()
+	named, networks := r.operator[at], r.inside[at]
+	if r.proxy.Addr != "" && networks == nil && !(named && inside(host)) {
+		return r.through(ctx, r.proxy, host, port)
 	}
 	control := func(network, address string, _ syscall.RawConn) error {
 		if !strings.HasPrefix(network, "tcp") {
 			return errNetwork
 		}
-		return checkAddress(address, port, named)
+		return checkAddress(address, port, named, networks)
 	}
 	conn, err := r.gate.o.Dialer(control, r.Timeouts.Dial)(ctx, network, addr)
 	if err != nil {
@@ -136,5 +156,5 @@ func (r *rules) dial(ctx context.Context, network, addr string) (net.Conn, error
 		}
 		return nil, err
 	}
-	return conn, nil
+	return metered{conn, r, r.meter()}, nil
 }

@@ -33,6 +33,10 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, t.refuse(req.Context(), req.Method, hostOf(to), err)
 	}
+	if err := t.admit(to.addr()); err != nil {
+		closeBody(req)
+		return nil, t.refuse(req.Context(), req.Method, hostOf(to), err)
+	}
 	out, err := t.screen(req)
 	if err != nil {
 		closeBody(req)
