@@ -146,6 +146,9 @@ func (s *sitting) admit(ctx context.Context, records []bus.Record) error {
 }
 
 func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
+	if wait, err := s.early(r); err != nil || wait {
+		return err
+	}
 	var e channels.Event
 	if err := json.Unmarshal(r.Body, &e); err != nil {
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: unreadable(r.Body, err)}

@@ -163,6 +163,35 @@ func TestCrashesBlameOnlyWhatWasTried(t *testing.T) {
 	})
 }
 
+// TestShortLivesBlameNobody: a process tries what may have ended others only
+// when it has lived for a while, so that many short lives set nothing aside.
+func TestShortLivesBlameNobody(t *testing.T) {
+	bubble(t, plain, func(r *rig) {
+		r.stop()
+		r.accept(said("anna", "1", "one"), said("anna", "2", "two"))
+		for range 5 {
+			if ls, err := r.bus.Lease(t.Context(), bus.Want{Queue: bus.Inbox, For: time.Second, NoWait: true}); err != nil || len(ls) != 1 {
+				t.Fatal(len(ls), err)
+			}
+			<-time.After(2 * time.Second)
+		}
+		for range 120 {
+			life := newRig(t, rigOptions{engine: r.bus})
+			life.after(2 * time.Second)
+			if got := sentTexts(life.chat.sent()); len(got) != 0 {
+				t.Fatalf("tried too early: %q", got)
+			}
+			life.stop()
+		}
+		last := newRig(t, rigOptions{engine: r.bus})
+		last.after(time.Minute)
+		if got := sentTexts(last.chat.sent()); len(got) == 0 || !strings.Contains(got[0], "echo: one") {
+			t.Errorf("told %q", got)
+		}
+		last.stop()
+	})
+}
+
 // TestWhatWasOverheard reaches the turn that follows, in whatever portions it
 // came, and no other.
 func TestWhatWasOverheard(t *testing.T) {

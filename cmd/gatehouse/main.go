@@ -30,6 +30,7 @@ func main() { os.Exit(Main()) }
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once, which it survives
 	root := rootCommand()
 	err := root.ExecuteContext(ctx)
 	if err == nil {

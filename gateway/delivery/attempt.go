@@ -13,18 +13,19 @@ import (
 
 // attempt is the work on one record.
 type attempt struct {
-	c     *Courier
-	lease *bus.Lease
-	rec   bus.Record
-	out   Outbound
-	p     progress
-	feat  channels.Features
-	draft channels.MessageID // ref of the draft that this replaces
+	c        *Courier
+	stopping context.Context // ends when no further send may begin
+	lease    *bus.Lease
+	rec      bus.Record
+	out      Outbound
+	p        progress
+	feat     channels.Features
+	draft    channels.MessageID // ref of the draft that this replaces
 }
 
 // send delivers a record as far as it gets and says what is to be settled.
-func (c *Courier) send(ctx context.Context, l *bus.Lease, r bus.Record) bus.Outcome {
-	a := attempt{c: c, lease: l, rec: r}
+func (c *Courier) send(stopping, ctx context.Context, l *bus.Lease, r bus.Record) bus.Outcome {
+	a := attempt{c: c, stopping: stopping, lease: l, rec: r}
 	if err := json.Unmarshal(r.Body, &a.out); err != nil {
 		a.out.Stage = apology // nobody knows for whom it was
 		return a.unreadable(err)
@@ -56,6 +57,10 @@ func (a *attempt) whole(ctx context.Context) bus.Outcome {
 
 // next brings one part to its receipt; an outcome ends the attempt.
 func (a *attempt) next(ctx context.Context, part channels.Part, first bool) *bus.Outcome {
+	if a.stopping.Err() != nil { // the parts before this one are kept
+		out := a.pause(a.c.Now())
+		return &out
+	}
 	part.Plain = part.Plain || a.p.Plain // what one part taught holds for the others
 	doubted := a.p.Doubt > 0
 	if done, out := a.resolve(ctx, &part); done || out != nil {

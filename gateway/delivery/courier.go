@@ -66,8 +66,11 @@ type Courier struct {
 
 // The patience of deliveries.
 const (
-	leaseFor  = 60 * time.Second
-	grace     = 5 * time.Second  // for sends under way when the gateway stops
+	leaseFor = 60 * time.Second
+	// grace is for sends under way when the gateway stops. One that is cut off
+	// is in doubt, so it is long; together with that of turns it stays below the
+	// 30 s after which supervisors kill.
+	grace     = 15 * time.Second
 	sendFor   = 45 * time.Second // one call of the platform
 	filesFor  = 10 * time.Minute // one that carries files
 	stale     = 15 * time.Minute // an older reply says how old it is
@@ -79,6 +82,7 @@ const (
 	repeatAfter = time.Second
 	giveUp      = 24 * time.Hour // from when the reply was made
 	settleFor   = 3 * time.Second
+	settleMost  = 5 * time.Second // between two tries of a settlement
 )
 
 // New makes a courier.
@@ -94,7 +98,7 @@ func New(o Options) *Courier {
 }
 
 // Run delivers until ctx ends, and then lets the sends that are under way
-// finish for a few seconds. It returns nil when ctx ends.
+// finish for some seconds; no further one begins. It returns nil when ctx ends.
 func (c *Courier) Run(ctx context.Context) error {
 	return bus.Work{
 		Want:     bus.Want{Queue: bus.Outbox, Channels: []string{string(c.ID)}, Max: 1, For: leaseFor},
@@ -110,24 +114,48 @@ func (c *Courier) deliver(stopping, work context.Context, l *bus.Lease) {
 			c.settle(work, l, r.Key, bus.Outcome{Verdicts: map[string]bus.Verdict{r.Key: {Fate: bus.Release}}})
 			return
 		}
-		c.settle(work, l, r.Key, c.sendSafely(work, l, r))
+		c.settle(work, l, r.Key, c.sendSafely(stopping, work, l, r))
 	}
 }
 
-// settle says the last word on a lease, even when the work was cut off: what
-// is known of a send must not be lost.
-func (c *Courier) settle(ctx context.Context, l *bus.Lease, key string, o bus.Outcome) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+// settle says the last word on a lease. What is known of a send must not be
+// lost, or the send is repeated: a bus that fails or is slow is asked again
+// until somebody else has the lease, and once more when the work is cut off.
+func (c *Courier) settle(work context.Context, l *bus.Lease, key string, o bus.Outcome) {
+	for n := 1; ; n++ {
+		last := work.Err() != nil
+		err := c.settleOnce(work, l, o)
+		if err == nil || errors.Is(err, bus.ErrLeaseLost) {
+			return
+		}
+		c.Log.Error("settle a delivery", "channel", c.ID, "event", key, "attempt", n, "err", err)
+		if last || errors.Is(err, bus.ErrClosed) {
+			return
+		}
+		rest(work, min(backoff(n), settleMost))
+	}
+}
+
+func (c *Courier) settleOnce(work context.Context, l *bus.Lease, o bus.Outcome) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleFor)
 	defer cancel()
-	if err := c.Bus.Settle(ctx, l, o); err != nil && !errors.Is(err, bus.ErrLeaseLost) {
-		c.Log.Error("settle a delivery", "channel", c.ID, "event", key, "err", err)
+	return c.Bus.Settle(ctx, l, o)
+}
+
+// rest waits for d, or until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
 // sendSafely shields the process from a reply that makes a channel or the
 // markup panic: it is tried a few times and then set aside. Nothing is said of
 // its progress, so the part that was under way is in doubt.
-func (c *Courier) sendSafely(ctx context.Context, l *bus.Lease, r bus.Record) (o bus.Outcome) {
+func (c *Courier) sendSafely(stopping, work context.Context, l *bus.Lease, r bus.Record) (o bus.Outcome) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -144,7 +172,7 @@ func (c *Courier) sendSafely(ctx context.Context, l *bus.Lease, r bus.Record) (o
 			o = a.tell(o, textLost)
 		}
 	}()
-	return c.send(ctx, l, r)
+	return c.send(stopping, work, l, r)
 }
 
 var errPanicked = errors.New("the adapter panicked")

@@ -415,3 +415,79 @@ func (slow) Send(ctx context.Context, _ channels.Part) (channels.Receipt, error)
 	<-ctx.Done()
 	return channels.Receipt{}, failure(channels.Ambiguous, 0)
 }
+
+// TestStopLeavesNoDoubt: what is under way when the gateway stops comes to its
+// end, no further part begins, and the next courier goes on without a mark.
+func TestStopLeavesNoDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inprocess.New(inprocess.Options{})
+		p := &platform{feat: smallParts()}
+		stop := start(b, late{p, 12 * time.Second}, &outcomes{})
+		put(t, b, "t/r000", delivery.Outbound{Markdown: paragraphs(3)})
+		<-time.After(time.Second)
+		stop()
+		if n := len(p.parts()); n != 1 {
+			t.Errorf("%d parts had arrived when the courier ended, want the one that was under way", n)
+		}
+		stop = start(b, p, &outcomes{})
+		<-time.After(time.Minute)
+		stop()
+		if got := heads(p.texts()); !slices.Equal(got, []string{"part 0", "part 1", "part 2"}) {
+			t.Errorf("delivered %q", got)
+		}
+	})
+}
+
+// late answers only after a while.
+type late struct {
+	*platform
+	after time.Duration
+}
+
+func (l late) Send(ctx context.Context, p channels.Part) (channels.Receipt, error) {
+	select {
+	case <-time.After(l.after):
+		return l.platform.Send(ctx, p)
+	case <-ctx.Done():
+		return channels.Receipt{}, failure(channels.Ambiguous, 0)
+	}
+}
+
+// TestSettlementThatFails: a send that arrived is not repeated because the
+// database was slow or full when that was to be kept.
+func TestSettlementThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &forgetful{Engine: inprocess.New(inprocess.Options{}), until: time.Now().Add(30 * time.Second)}
+		p := &platform{feat: plainFeatures()}
+		stop := start(b, p, &outcomes{})
+		put(t, b, "t/r000", delivery.Outbound{Markdown: "hello"})
+		<-time.After(5 * time.Minute)
+		stop()
+		if got := p.texts(); !slices.Equal(got, []string{"hello"}) {
+			t.Errorf("delivered %q", got)
+		}
+	})
+}
+
+// forgetful cannot settle for a while.
+type forgetful struct {
+	bus.Engine
+	until time.Time
+}
+
+func (f *forgetful) Settle(ctx context.Context, l *bus.Lease, o bus.Outcome) error {
+	if time.Now().Before(f.until) {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return f.Engine.Settle(ctx, l, o)
+}
+
+// heads are texts of paragraphs without their filling.
+func heads(texts []string) []string {
+	out := make([]string, len(texts))
+	for i, s := range texts {
+		out[i], _, _ = strings.Cut(s, " x")
+	}
+	return out
+}

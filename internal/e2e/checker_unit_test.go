@@ -34,6 +34,8 @@ func TestCheckerFindsFaults(t *testing.T) {
 		{"a draft that stayed", said, sent(1, "<echo: a", "a", "b", "c"), finding{Said: 3, Turns: 3, Drafts: 1}, nil},
 		{"a draft that grew", said, append(grown(1, 7, "<echo: a", "a"), sent(1, "b", "c")...), finding{Said: 3, Turns: 3}, nil},
 		{"lost", said, sent(1, "a", "c"), finding{Said: 3, Turns: 2}, []string{"lost"}},
+		{"lost, and told", said, sent(1, "<"+unknown+", and cannot tell.", "c"), finding{Said: 3, Turns: 1, Told: 1}, nil},
+		{"two lost, told once", said, sent(1, "<"+unknown+", and cannot tell.", "b"), finding{Said: 3, Turns: 1, Told: 1}, []string{"lost"}},
 		{"lost at the end", said, sent(1, "a", "b"), finding{Said: 3, Turns: 2}, []string{"lost"}},
 		{"only a draft", said, sent(1, "a", "b", "<echo: c"), finding{Said: 3, Turns: 2, Drafts: 1}, []string{"lost"}},
 		{"doubled, unmarked", said, sent(1, "a", "a", "b", "c"), finding{Said: 3, Turns: 3}, []string{"doubled"}},

@@ -93,7 +93,7 @@ func dieAt(t *testing.T, name failpoint.Name, nth int, store string) {
 	if !c.proc.diedOf(syscall.SIGKILL) {
 		t.Fatalf("the gateway ended otherwise: %v\n%s", c.proc.err, c.proc.log)
 	}
-	c.inFlight, _ = c.underWay()
+	c.count(true, true)
 	c.up()
 	writing.Wait()
 	c.finish(ctx)

@@ -183,7 +183,7 @@ func TestKilledInTheMidstOfAnUpload(t *testing.T) {
 	u, chat := r.person(7)
 	content := noise(20 << 20)
 	chat.Document(u, "backup.bin", "application/octet-stream", content)
-	if !eventually(patience, func() bool { n, _ := r.underWay(); return n > 0 }) {
+	if !eventually(patience, func() bool { return len(r.remains().sends) > 0 }) {
 		t.Fatal("no send is under way")
 	}
 	r.kill()

@@ -109,7 +109,7 @@ func TestOddUpdates(t *testing.T) {
 		t.Errorf("what came out of order was answered %d times", n)
 	}
 	r.term()
-	if _, dead := r.underWay(); dead != 0 {
+	if dead := r.remains().dead; dead != 0 {
 		t.Errorf("%d letters are dead", dead)
 	}
 }

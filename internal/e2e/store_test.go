@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -11,24 +12,67 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// underWay counts the sends that a gateway which has ended left unsettled, and
-// the dead letters.
-func (r *rig) underWay() (sends, dead int) {
+// send is one that a gateway left unsettled.
+type send struct {
+	key     string
+	attempt int
+}
+
+// remains is what a gateway which has ended left.
+type remains struct {
+	sends map[send]bool // true: a repetition was under way
+	dead  int           // letters
+}
+
+// remains reads the store of a gateway that has ended.
+func (r *rig) remains() remains {
 	r.t.Helper()
+	left := remains{sends: map[send]bool{}}
 	db, err := r.openStore()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	if db == nil {
-		return 0, 0 // it was killed before it made its store
+		return left // it was killed before it made its store
 	}
 	defer db.Close()
-	err = db.QueryRow(`SELECT coalesce(sum(CASE WHEN queue = 'outbox' AND state = 3 THEN 1 END), 0),
-		coalesce(sum(CASE WHEN state = 5 THEN 1 END), 0) FROM bus_record`).Scan(&sends, &dead)
+	rows, err := db.Query(`SELECT key, attempt, progress FROM bus_record WHERE queue = 'outbox' AND state = 3`)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return sends, dead
+	defer rows.Close()
+	for rows.Next() {
+		var s send
+		var note []byte
+		if err := rows.Scan(&s.key, &s.attempt, &note); err != nil {
+			r.t.Fatal(err)
+		}
+		var progress struct {
+			Doubt   int
+			Sending bool
+		}
+		_ = json.Unmarshal(note, &progress) // empty before the first try
+		left.sends[s] = progress.Sending && progress.Doubt > 0
+	}
+	if err := errors.Join(rows.Err(), db.QueryRow(`SELECT count(*) FROM bus_record WHERE state = 5`).Scan(&left.dead)); err != nil {
+		r.t.Fatal(err)
+	}
+	return left
+}
+
+// since is how many sends the last process left, and how many of them were
+// repetitions: not those that an earlier one had left and it did not touch.
+func (l remains) since(before remains) (sends, repetitions int) {
+	for s, again := range l.sends {
+		if _, old := before.sends[s]; old {
+			continue
+		}
+		sends++
+		if again {
+			repetitions++
+		}
+	}
+	return sends, repetitions
 }
 
 // openStore opens what the gateway keeps, nil when it has made nothing yet. Of a
