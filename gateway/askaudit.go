@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
+
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
@@ -33,6 +36,23 @@ func (g *Gateway) recordQuestion(q approval.Question, by scope.Principal) {
 		}
 	}
 	g.audit.Record(e)
+}
+
+// recordPairing puts into the audit log how somebody decided in a chat who is let
+// in, or what they tried: as the operator does for the other faces. It is kept
+// before they are told.
+func (g *Gateway) recordPairing(ctx context.Context, by scope.Scope, command string, p identity.Pairing, failed error) error {
+	if g.audit == nil {
+		return nil
+	}
+	e := audit.Entry{Kind: audit.Admin, Do: "pairing approved", By: by.Principal(), On: p.Who.ID}
+	if command == "deny" {
+		e.Do = "pairing denied"
+	}
+	if failed != nil {
+		e.Err = failed.Error()
+	}
+	return g.audit.Keep(context.WithoutCancel(ctx), e)
 }
 
 // recordRevoked puts the end of a lasting approval into the audit log.

@@ -147,14 +147,19 @@ func (g *Gateway) endApprovals(ctx context.Context, left identity.Departure) err
 		return err
 	}
 	for _, q := range asked {
-		if q.Requester.Member != left.Member.ID || q.Requester.Workspace != left.Workspace || !q.Open(g.now()) {
+		if q.Requester.Member != left.Member.ID || q.Requester.Workspace != left.Workspace {
+			continue
+		}
+		// First what waits for the answer, also for one that is given: once a
+		// question is closed, its messages come up again, as a stranger's.
+		if _, err := g.bus.Discard(ctx, q.Tag()); err != nil {
+			return err
+		}
+		if !q.Open(g.now()) {
 			continue
 		}
 		_, w := g.approvals.Stop(q, by, approval.Answer{Outcome: approval.Stopped})
 		if err := g.bus.Write(ctx, w); err != nil && !errors.Is(err, bus.ErrConflict) {
-			return err
-		}
-		if _, err := g.bus.Discard(ctx, q.Tag()); err != nil {
 			return err
 		}
 	}
@@ -243,17 +248,21 @@ func asksToBeLetIn(code string) bool {
 // who approves, in the direct chat that they have with the bot themselves.
 func (s *sitting) letInOrNot(ctx context.Context, it item, c channels.Command) (string, error) {
 	by := it.scope.Scope
-	switch {
-	case !by.Direct():
+	if !by.Direct() {
 		return textNotHere, nil
-	case !by.Role().May(scope.Approve):
-		return textNotYours, nil
 	}
 	do, said := s.g.ApprovePairing, textIsIn
 	if c.Name == "deny" {
 		do, said = s.g.DenyPairing, textIsRefused
 	}
-	p, err := do(ctx, by, c.Args)
+	var p identity.Pairing
+	err := identity.ErrForbidden
+	if by.Role().May(scope.Approve) {
+		p, err = do(ctx, by, c.Args)
+	}
+	if missing := s.g.recordPairing(ctx, by, c.Name, p, err); missing != nil {
+		return "", missing
+	}
 	switch {
 	case errors.Is(err, identity.ErrUnknown), errors.Is(err, bus.ErrConflict):
 		return textNoSuchCode, nil

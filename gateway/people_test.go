@@ -9,10 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -225,7 +228,13 @@ func forwarded(who, key, text string) channels.Event {
 // TestLettingInFromTheChat: by those who approve, in the direct chat that is
 // theirs, with the code and nothing else.
 func TestLettingInFromTheChat(t *testing.T) {
-	bubble(t, pairs, func(r *rig) {
+	var kept recorded
+	o := func() rigOptions {
+		p := pairs()
+		p.audit = &kept
+		return p
+	}
+	bubble(t, o, func(r *rig) {
 		r.join("anna", scope.Approver)
 		r.join("ben", scope.Ordinary)
 		n := len(r.chat.sent())
@@ -269,7 +278,45 @@ func TestLettingInFromTheChat(t *testing.T) {
 		if got := say(e); !strings.Contains(got, "only in a direct chat") {
 			t.Errorf("in a room: %q", got)
 		}
+		want := []string{
+			"pairing approved: failed", "pairing approved: failed", "pairing denied: failed", "pairing approved eve", "pairing denied: failed", "pairing denied mallory",
+		}
+		if d := cmp.Diff(want, kept.admin()); d != "" {
+			t.Errorf("the audit log: %s", d)
+		}
 	})
+}
+
+// recorded is an audit log in memory.
+type recorded struct {
+	mu  sync.Mutex
+	all []audit.Entry
+}
+
+func (r *recorded) Record(e audit.Entry) { _ = r.Keep(context.Background(), e) } // it cannot fail
+
+func (r *recorded) Keep(_ context.Context, entries ...audit.Entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, entries...)
+	return nil
+}
+
+// admin is what those in charge did, or tried.
+func (r *recorded) admin() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, e := range r.all {
+		switch {
+		case e.Kind != audit.Admin:
+		case e.Err != "":
+			all = append(all, e.Do+": failed")
+		default:
+			all = append(all, e.Do+" "+e.On)
+		}
+	}
+	return all
 }
 
 // TestRoomSettings reach the turns of the room, and no others.

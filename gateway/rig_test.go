@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -46,6 +47,7 @@ type rigOptions struct {
 
 	metrics *gateway.Metrics
 	leaks   *leak.Guard
+	audit   audit.Recorder
 }
 
 // member is a policy that admits the sender "anna" everywhere it matters.
@@ -76,7 +78,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.wrap != nil {
 		ch = o.wrap(r.chat)
 	}
-	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics, Leaks: o.leaks, Offboard: o.leave, Shred: o.shred})
+	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics, Leaks: o.leaks, Audit: o.audit, Offboard: o.leave, Shred: o.shred})
 	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{ch}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
 	if err := r.gw.Apply(t.Context(), []gateway.ChannelConfig{cfg}); err != nil {
 		t.Fatal(err)

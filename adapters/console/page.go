@@ -3,6 +3,7 @@ package console
 import (
 	"embed"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func chatPage(f web.Frame, some []entry, rev int64, more bool) Node {
 			Div(ID("scroll"),
 				Button(ID("older"), Type("button"), Class("plain"), If(!more, Attr("hidden")), Text("Show earlier messages")),
 				Ol(ID("messages"), Aria("label", "Messages"), Aria("live", "polite"), Map(some, func(e entry) Node { return Raw(item(e.message())) })),
-				welcome(len(some) > 0),
+				welcome(len(some) > 0, slices.ContainsFunc(f.Nav, func(l web.Entry) bool { return l.Href == "/channels" })),
 				Div(ID("typing"), Attr("hidden"), Role("status"), Span(Class("unseen"), Text("The bot is working on an answer")), I(), I(), I()),
 			),
 			Button(ID("down"), Type("button"), Attr("hidden"), Aria("label", "Go to the latest message"), Text("↓")),
@@ -67,10 +68,16 @@ func chatPage(f web.Frame, some []entry, rev int64, more bool) Node {
 	)
 }
 
-func welcome(hidden bool) Node {
+// welcome stands in an empty chat. Those who cannot add a channel can link an
+// account on one that is there.
+func welcome(hidden, adds bool) Node {
+	elsewhere := Group{Text("link another account under "), A(Href("/you"), Text("You"))}
+	if adds {
+		elsewhere = Group{Text("add a channel under "), A(Href("/channels"), Text("Channels"))}
+	}
 	return Div(ID("welcome"), If(hidden, Attr("hidden")), web.Empty(web.Chat, "Say hello",
 		"What you write here is answered by your agent. It stays between you and the bot.",
-		P(Class("small"), Text("Type "), Code(Text("/")), Text(" for commands. To talk from your phone, add a channel under "), A(Href("/channels"), Text("Channels")), Text(".")),
+		P(Class("small"), Text("Type "), Code(Text("/")), Text(" for commands. To talk from your phone, "), elsewhere, Text(".")),
 	))
 }
 

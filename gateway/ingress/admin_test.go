@@ -381,7 +381,7 @@ func TestMembersWhoDoNotAdminister(t *testing.T) {
 	if html := page.Body; page.StatusCode != http.StatusOK || !strings.Contains(html, "Mia") || strings.Contains(html, "/secrets") {
 		t.Errorf("the chat of a member: %s", page.Status)
 	}
-	for _, path := range []string{"/status", "/channels", "/models", "/people", "/dead", "/secrets", "/api/status", "/people/badge"} {
+	for _, path := range []string{"/status", "/channels", "/models", "/people", "/dead", "/secrets", "/api/status", "/people/badge", "/audit", "/workspaces", "/logins", "/approvals"} {
 		if resp := h.do(h.browser(), http.MethodGet, path, "", as); resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %s", path, resp.Status)
 		}

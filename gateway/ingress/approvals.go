@@ -35,7 +35,7 @@ func (a *Admin) showApprovals(w http.ResponseWriter, r *http.Request, by scope.S
 
 func (a *Admin) questions(all []approval.Question) Node {
 	if len(all) == 0 {
-		return web.Empty(web.Key, "Nothing is asked", "When a turn wants to do something that needs a person, it appears here and in the chat.")
+		return web.Empty(web.Shield, "Nothing is asked", "When a turn wants to do something that needs a person, it appears here and in the chat.")
 	}
 	return Ul(Class("list"), Map(all, func(q approval.Question) Node {
 		at := "/approvals/" + url.PathEscape(q.ID)
@@ -55,7 +55,7 @@ func (a *Admin) questions(all []approval.Question) Node {
 
 func (a *Admin) standings(all []approval.Standing) Node {
 	if len(all) == 0 {
-		return web.Empty(web.Key, "Nothing is allowed for longer", "A yes for a conversation or for 30 days appears here, and can be taken back.")
+		return web.Empty(web.Shield, "Nothing is allowed for longer", "A yes for a conversation or for 30 days appears here, and can be taken back.")
 	}
 	return Ul(Class("list"), Map(all, func(s approval.Standing) Node {
 		where := "everywhere"

@@ -98,7 +98,7 @@ func (a *Admin) entries(all []audit.Entry, called map[string]string) Node {
 		who := cmp.Or(called[e.By.Member], e.By.Member, "nobody")
 		outcome := If(e.Err != "", web.Pill(web.Bad, "failed"))
 		return Li(Div(Class("what"),
-			Strong(Text(sentenceStart(string(e.Kind)+" "+e.Do)), If(e.On != "", Code(Text(e.On))), If(e.Count > 1, Small(Textf("×%d", e.Count))), outcome),
+			Strong(Text(sentenceStart(e.Do)), If(e.On != "", Code(Text(e.On))), If(e.Count > 1, Small(Textf("×%d", e.Count))), web.Pill(web.Quiet, string(e.Kind)), outcome),
 			Small(Textf("#%d · %s", e.Seq, who), If(e.By.Workspace != "" && e.By.Workspace != a.o.Directory.Home(), Textf(" of %s", e.By.Workspace)),
 				If(e.To != "", Textf(" · to %s", e.To)), If(e.For != "", Textf(" · for %s", e.For)), Text(" · "), web.Ago(e.At, a.o.Now())),
 			If(e.Err != "", Small(Text(sentence(e.Err)))),

@@ -30,11 +30,12 @@ func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Sc
 	a.show(w, r, by, shown{title: "Channels", active: "/channels", notice: notice, status: status, body: []Node{
 		web.Heading("Channels", "Where people reach your bot, beside this console."),
 		boosted(
+			If(!s.Paused.IsZero(), everything(s)),
 			If(len(all) > 0, web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
 				return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero()))
 			})))),
 			addTelegram(r, all),
-			everything(s),
+			If(s.Paused.IsZero(), everything(s)),
 		),
 	}})
 }

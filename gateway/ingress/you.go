@@ -138,10 +138,17 @@ func ownSecretForm(r *http.Request, keep bool) Node {
 			Input(ID("name"), Name("name"), Required(), Value(name), MaxLength("64"), AutoComplete("off"), Attr("autocapitalize", "none"), Attr("spellcheck", "false"))),
 		web.Field("host", "Where it may be sent", "A host such as api.example.com; more of them with commas between.",
 			Input(ID("host"), Name("host"), Value(host), AutoComplete("off"), Attr("autocapitalize", "none"), Attr("spellcheck", "false"))),
+		web.Field("as", "Sent as", "The command line knows further kinds.", Select(ID("as"), Name("as"),
+			Option(Value(string(vault.Bearer)), Text("Bearer token")), Option(Value(string(vault.Basic)), Text("Login: user:password")),
+			Option(Value(""), Text("Where its placeholder stands")))),
 		web.Field("value", "Value", "", Input(ID("value"), Name("value"), Type("password"), Required(), AutoComplete("off"), Attr("spellcheck", "false"))),
+		Label(Class("check"), Input(Type("checkbox"), Name("tool"), Value(requestTool), Checked()), Text("My agent may use it for requests")),
 		Div(Class("actions"), Button(Class("primary"), Type("submit"), Text("Keep it"))),
 	)
 }
+
+// requestTool is the tool to which a member's own secrets can be granted here.
+const requestTool = "http_request"
 
 // hidden is a field that nobody sees.
 func hidden(name, value string) Node { return Input(Type("hidden"), Name(name), Value(value)) }
@@ -206,8 +213,12 @@ func (a *Admin) setOwnSecret(w http.ResponseWriter, r *http.Request, by scope.Sc
 		a.showYou(w, r, by, web.Notice(web.Bad, P(Text("A secret needs a value."))), http.StatusUnprocessableEntity)
 		return
 	}
-	to := operator.SecretSetting{Hosts: words(r.PostFormValue("host"))}
-	warning, err := a.o.Operator.SetSecret(r.Context(), by, vault.OwnedBy(name, by.Member()), []byte(value), to)
+	to := operator.SecretSetting{Hosts: words(r.PostFormValue("host")), Format: &vault.Format{Kind: vault.Kind(r.PostFormValue("as"))}}
+	full := vault.OwnedBy(name, by.Member())
+	warning, err := a.o.Operator.SetSecret(r.Context(), by, full, []byte(value), to)
+	if err == nil && r.PostFormValue("tool") != "" {
+		err = a.o.Operator.GrantSecret(r.Context(), by, full, vault.Grant{Kind: "tool", Name: requestTool})
+	}
 	a.toldYou(w, r, by, err, P(Textf("%s was kept.", name)), If(warning != "", P(Class("small"), Text(sentence(warning)))))
 }
 
