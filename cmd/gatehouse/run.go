@@ -40,6 +40,9 @@ func runCommand(f *flags) *cobra.Command {
 // processor time under load. GOGC wins over it.
 const gcPercent = 200
 
+// settled is when the start is over, whatever a channel does at first.
+const settled = 3 * time.Second
+
 func run(ctx context.Context, f flags) error {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
@@ -141,6 +144,7 @@ func (a *app) serve(ctx context.Context) error {
 	group.Go(func() error { return a.serveHTTP(ctx, l.admin, admin) })
 	group.Go(func() error { return a.serveHTTP(ctx, l.socket, admin.Socket(a.asOwner)) })
 	group.Go(func() error { return a.reloads(ctx) })
+	defer time.AfterFunc(settled, dropStart).Stop()
 	if a.keepKey != nil {
 		group.Go(func() error { return a.keepKey(ctx) })
 	}
