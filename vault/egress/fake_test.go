@@ -83,7 +83,10 @@ func (n *internet) host(name, address, listener string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.names == nil {
-		n.names, n.serves = map[string][]string{}, map[string]string{}
+		n.names = map[string][]string{}
+	}
+	if n.serves == nil {
+		n.serves = map[string]string{}
 	}
 	host, _, _ := net.SplitHostPort(name)
 	n.names[host] = []string{address}
