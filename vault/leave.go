@@ -69,6 +69,7 @@ func (s *Store) shred(ctx context.Context, sh *shelf) error {
 // forget takes a workspace out of memory. The caller holds s.mu.
 func (s *Store) forget(workspace string) {
 	next := maps.Clone(*s.shelves.Load())
+	s.unlearn(next[workspace], nil)
 	delete(next, workspace)
 	s.shelves.Store(&next)
 }

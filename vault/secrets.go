@@ -163,9 +163,9 @@ func (s *Store) attempt(ctx context.Context, workspace, name string, f decide) (
 	if short && s.o.Strict && meta.Version == versionOf(old) {
 		return Stored{}, fmt.Errorf("the vault is strict: a value has at least %d characters, so that it can be recognised where it leaks", MinMatch)
 	}
-	s.o.Leaks.Learn(plain)
 	meta.Name, meta.Changed = name, s.o.Now().UTC()
 	meta.Version++
+	s.o.Leaks.LearnAs(lesson(workspace, name, meta.Version), plain)
 	if old == nil {
 		meta.Created = meta.Changed
 	}

@@ -222,7 +222,7 @@ func (s *Store) verify(ctx context.Context, sh *shelf, m manifest) error {
 		if err != nil {
 			return fmt.Errorf("secret %q: %w", name, err)
 		}
-		s.o.Leaks.Learn(plain)
+		s.o.Leaks.LearnAs(lesson(sh.workspace, name, r.meta.Version), plain)
 		clear(plain)
 	}
 	kept, err := s.kept(ctx, sh.keys.now.name())
@@ -317,8 +317,37 @@ func (s *Store) shelf(workspace string) *shelf { return (*s.shelves.Load())[work
 // put makes a shelf visible. The caller holds s.mu.
 func (s *Store) put(sh *shelf) {
 	next := maps.Clone(*s.shelves.Load())
+	s.unlearn(next[sh.workspace], sh)
 	next[sh.workspace] = sh
 	s.shelves.Store(&next)
+}
+
+// lesson is the name under which the leak guard knows a version of a secret.
+func lesson(workspace, name string, version int) string {
+	return fmt.Sprintf("%s/%s/%d", workspace, name, version)
+}
+
+// tokenLesson is the name for the tokens that a secret was exchanged for.
+func tokenLesson(workspace, name string) string { return workspace + "/" + name + "/token" }
+
+// unlearn lets the leak guard forget what was in a workspace and is not in it
+// any more; either may be nil.
+func (s *Store) unlearn(old, now *shelf) {
+	if old == nil || s.o.Leaks == nil {
+		return
+	}
+	for name, r := range old.records {
+		var next *record
+		if now != nil {
+			next = now.records[name]
+		}
+		if next == nil || next.meta.Version != r.meta.Version {
+			s.o.Leaks.Forget(lesson(old.workspace, name, r.meta.Version))
+		}
+		if next == nil {
+			s.o.Leaks.Forget(tokenLesson(old.workspace, name))
+		}
+	}
 }
 
 // ensure returns the workspace's shelf, and makes its data key if it is new.

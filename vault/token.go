@@ -105,7 +105,14 @@ func (s *Store) recall(ctx context.Context, sh *shelf, r *record, c *tokenCell) 
 		return token{}, nil
 	}
 	c.until = t.Expires
+	s.learn(tokenLesson(sh.workspace, r.meta.Name), t)
 	return t, nil
+}
+
+// learn tells the leak guard of a token.
+func (s *Store) learn(name string, t token) {
+	s.o.Leaks.LearnAs(name, []byte(t.Access))
+	s.o.Leaks.LearnAs(name, []byte(t.Refresh))
 }
 
 func openToken(sh *shelf, r *record, sealed []byte) (t token, ok bool) {
@@ -119,8 +126,9 @@ func openToken(sh *shelf, r *record, sealed []byte) (t token, ok bool) {
 
 // keep makes a token durable.
 func (s *Store) keep(ctx context.Context, sh *shelf, r *record, c *tokenCell, t token) error {
-	s.o.Leaks.Learn([]byte(t.Access))
-	s.o.Leaks.Learn([]byte(t.Refresh))
+	name := tokenLesson(sh.workspace, r.meta.Name)
+	s.o.Leaks.Forget(name) // what it takes the place of
+	s.learn(name, t)
 	text, err := json.Marshal(t)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/vault/leak/known"
 	"github.com/gatehouse-chat/gatehouse/vault/leak/pattern"
@@ -19,6 +20,10 @@ import (
 
 // Hidden stands where a secret was.
 const Hidden = "[secret]"
+
+// Lingers is how long a value stays known after it was replaced or deleted: it
+// may be valid elsewhere, and on its way in an answer.
+const Lingers = 24 * time.Hour
 
 const (
 	tailBytes = 512  // of what went before, that is looked at together with what follows
@@ -44,11 +49,21 @@ func New() (*Guard, error) {
 	return &Guard{known: known.New(), patterns: p, tails: map[string][]byte{}}, nil
 }
 
-// Learn adds a value. The caller clears plain; the guard keeps keyed hashes of
-// parts of it only. Values shorter than known.Window are never found.
-func (g *Guard) Learn(plain []byte) {
+// Learn adds a value for good. The caller clears plain; the guard keeps keyed
+// hashes of parts of it only. Values shorter than known.Window are never found.
+func (g *Guard) Learn(plain []byte) { g.LearnAs("", plain) }
+
+// LearnAs is Learn under a name, by which it can be forgotten.
+func (g *Guard) LearnAs(name string, plain []byte) {
 	if g != nil {
-		g.known.Learn(plain)
+		g.known.Learn(name, plain)
+	}
+}
+
+// Forget lets what was learnt under a name be forgotten after [Lingers].
+func (g *Guard) Forget(name string) {
+	if g != nil {
+		g.known.Forget(name, time.Now().Add(Lingers))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 // Window is how many folded characters in a row are recognised: a shorter value
@@ -54,17 +55,21 @@ type Book struct {
 	shift uint     // 64 - log2 of the number of bits
 	known map[uint64]entry
 	exact bool // some values are known as bytes, for folding would leave too little
+
+	lessons map[string][]lesson // by name
+	next    atomic.Int64        // when something is to be forgotten, in ns since 1970; 0: nothing is
 }
 
 // entry is a window that is known, under its rolling hash.
 type entry struct {
 	sum  [16]byte // keyed hash of the window, which confirms the match
 	weak bool     // could be words: counts only in a run of longRun
+	held int      // how often a value that is known has it
 }
 
 // New makes a book that knows nothing.
 func New() *Book {
-	b := &Book{known: map[uint64]entry{}}
+	b := &Book{known: map[uint64]entry{}, lessons: map[string][]lesson{}}
 	_, _ = rand.Read(b.key[:])
 	b.base, b.mix[0], b.mix[1] = odd(), odd(), odd()
 	drop := uint64(1)
@@ -81,26 +86,6 @@ func odd() uint64 {
 	var x [8]byte
 	_, _ = rand.Read(x[:])
 	return binary.LittleEndian.Uint64(x[:]) | 1
-}
-
-// Learn adds a value. The caller clears plain. What is learnt stays known: a
-// value that was replaced may still be valid elsewhere.
-func (b *Book) Learn(plain []byte) {
-	all, exact := windowsOf(plain)
-	if len(all) == 0 {
-		return
-	}
-	defer clear(all)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.exact = b.exact || exact
-	b.grow(len(b.known) + len(all))
-	for _, w := range all {
-		h := b.hash(w.text[:])
-		e, is := b.known[h]
-		b.known[h] = entry{sum: b.seal(w.text[:]), weak: w.weak && (e.weak || !is)}
-		b.set(h)
-	}
 }
 
 // grow makes the bitmap large enough.

@@ -30,7 +30,7 @@ func hidden(b *known.Book, text string) string {
 func taught(values ...string) *known.Book {
 	b := known.New()
 	for _, v := range values {
-		b.Learn([]byte(v))
+		b.Learn("", []byte(v))
 	}
 	return b
 }
@@ -131,7 +131,7 @@ func TestFindProperty(t *testing.T) {
 		if b.Find([]byte(text)) != nil {
 			t.Fatal("finds what it does not know")
 		}
-		b.Learn([]byte(value))
+		b.Learn("", []byte(value))
 		last := 0
 		for _, s := range b.Find([]byte(text)) {
 			if s.From < last || s.To <= s.From || s.To > len(text) {
@@ -179,7 +179,7 @@ func TestNoFalseAlarms(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	b := known.New()
 	for range 1000 {
-		b.Learn([]byte(random(r, 40)))
+		b.Learn("", []byte(random(r, 40)))
 	}
 	text := corpus(t)
 	for range 20_000 {
@@ -210,7 +210,7 @@ func TestConcurrentUse(t *testing.T) {
 	b := known.New()
 	var wg sync.WaitGroup
 	for i := range 8 {
-		wg.Go(func() { b.Learn([]byte(fmt.Sprintf("%s-%d", secret, i))) })
+		wg.Go(func() { b.Learn("", []byte(fmt.Sprintf("%s-%d", secret, i))) })
 		wg.Go(func() { b.Holds([]byte("GET /bot" + secret)) })
 	}
 	wg.Wait()
@@ -243,7 +243,7 @@ func BenchmarkHolds(b *testing.B) {
 	for _, n := range []int{0, 10, 1000} {
 		book := known.New()
 		for range n {
-			book.Learn([]byte(random(r, 40)))
+			book.Learn("", []byte(random(r, 40)))
 		}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.SetBytes(4096)

@@ -225,7 +225,7 @@ var encodings = []struct {
 
 func TestEncodings(t *testing.T) {
 	b := known.New()
-	b.Learn([]byte(secret))
+	b.Learn("", []byte(secret))
 	const before, after = "Dear Ann, here it is: ", " and that was all of it. Regards, Bob."
 	caught := 0
 	for _, e := range encodings {

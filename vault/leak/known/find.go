@@ -12,6 +12,7 @@ const (
 // Holds reports whether a known value, or a part of one, stands in text. It is
 // what Find does, without saying where.
 func (b *Book) Holds(text []byte) bool {
+	b.expire()
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.bits != nil && b.holds(text)
@@ -21,6 +22,7 @@ func (b *Book) Holds(text []byte) bool {
 // and without overlaps. It returns nil where there is nothing, and does not
 // change text.
 func (b *Book) Find(text []byte) []Span {
+	b.expire()
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if b.bits == nil || !b.holds(text) {
