@@ -29,6 +29,7 @@ type Config struct {
 	Key            Key                `yaml:"key" doc:"What unlocks the vault: a file, or {source: ...}. Never inside 'data', never in the same backup."`
 	KeyFrom        Key                `yaml:"key_from" doc:"The key that 'key' takes the place of. What it locks is locked with 'key' at the next start; then this can be removed."`
 	Vault          Vault              `yaml:"vault"`
+	Encrypt        string             `yaml:"encrypt" enum:"none,content" doc:"content encrypts what people and models write in the database, and the files beside it, under the workspace's key. Takes effect with the next start; what is stored already is converted meanwhile."`
 	Store          string             `yaml:"store" doc:"sqlite, or a postgres:// URL."`
 	Log            Log                `yaml:"log"`
 	Models         map[string]Model   `yaml:"models" doc:"Models by the name that 'agent.model' and /model use."`
@@ -38,6 +39,12 @@ type Config struct {
 	Policy         string             `yaml:"policy" doc:"File with the rules on tools, destinations and secrets. Without it they follow from agent.tools and agent.hosts."`
 	Channels       map[string]Channel `yaml:"channels" doc:"Channels by id."`
 }
+
+// What is encrypted at rest besides the secrets.
+const (
+	EncryptNone    = "none"
+	EncryptContent = "content"
+)
 
 // Log says what is logged.
 type Log struct {
@@ -139,6 +146,7 @@ func Default() Config {
 		Data:       filepath.Join(dataHome(), "gatehouse"),
 		Key:        Key{Source: KeyFile, Path: filepath.Join(configHome(), "gatehouse", "key")},
 		Store:      "sqlite",
+		Encrypt:    EncryptNone,
 		ProxyLogin: ProxyLogin{Header: "Cf-Access-Jwt-Assertion"},
 		Log:        Log{Level: "info", Format: "auto"},
 		Agent: Agent{

@@ -22,6 +22,7 @@ const (
 	domainKeyID    = "gatehouse/key-id/v1"
 	domainLocked   = "gatehouse/locked/v1"
 	domainToken    = "gatehouse/token/v1"
+	domainContent  = "gatehouse/content/v1"
 )
 
 const (
@@ -69,8 +70,9 @@ func gcm(key []byte) (cipher.AEAD, error) {
 // dataKey is a workspace's key. Values are never encrypted under it directly,
 // but under keys derived from it with a salt of their own.
 type dataKey struct {
-	id  [idSize]byte
-	key []byte
+	id      [idSize]byte
+	key     []byte
+	content contentKeys
 }
 
 // newDataKey makes a random key.

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/sealed"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
@@ -34,22 +35,26 @@ const workspace = "home"
 
 // app is everything that stands on an open data folder.
 type app struct {
-	cfg       config.Config
-	warnings  config.Faults
-	log       *slog.Logger
-	engine    bus.Engine
-	blobs     blob.Shelf // nil: in the state
-	gate      *egress.Gate
-	vault     *vault.Store
-	keepKey   func(context.Context) error // keeps the source of the vault's key alive; nil: nothing to do
-	directory *identity.Directory
-	logins    *login.Book
-	audit     *audit.Log
-	gateway   *gateway.Gateway
-	settings  *settings
-	registry  *prometheus.Registry
-	leaks     *leak.Guard
-	closers   []func() error
+	cfg      config.Config
+	warnings config.Faults
+	log      *slog.Logger
+	engine   bus.Engine
+	content  *sealed.Engine // the engine, where content is encrypted; else nil
+	blobs    blob.Shelf     // nil: in the state
+	// convertFiles encrypts or decrypts the files that are kept; nil: they are in
+	// the state.
+	convertFiles func(context.Context) error
+	gate         *egress.Gate
+	vault        *vault.Store
+	keepKey      func(context.Context) error // keeps the source of the vault's key alive; nil: nothing to do
+	directory    *identity.Directory
+	logins       *login.Book
+	audit        *audit.Log
+	gateway      *gateway.Gateway
+	settings     *settings
+	registry     *prometheus.Registry
+	leaks        *leak.Guard
+	closers      []func() error
 }
 
 // openApp reads the configuration and opens the data folder, which this process
@@ -83,6 +88,9 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if err := a.openVault(ctx, a.gate); err != nil {
 		return nil, err
 	}
+	if err := a.openContent(ctx); err != nil {
+		return nil, err
+	}
 	if a.directory, err = identity.Open(ctx, a.engine, workspace, time.Now, a.log); err != nil {
 		return nil, err
 	}
@@ -90,7 +98,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
-		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: []gateway.Shredder{a.vault},
+		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: a.shredders(),
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
 		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks, Audit: a.audit,
 		Blobs: a.blobs,
@@ -119,12 +127,6 @@ func (a *app) openFolder(ctx context.Context) error {
 	store := a.cfg.Store
 	if store == "sqlite" {
 		store = filepath.Join(a.cfg.Data, "gatehouse.db")
-	}
-	if !open.IsPostgres(store) {
-		// A file in the embedded database would hold up every commit behind it.
-		if a.blobs, err = blob.NewFolder(filepath.Join(a.cfg.Data, "blobs"), time.Now); err != nil {
-			return err
-		}
 	}
 	a.engine, err = open.Open(ctx, store, open.Options{Log: a.log, Exclusive: true})
 	if err != nil {

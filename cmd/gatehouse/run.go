@@ -140,6 +140,7 @@ func (a *app) serve(ctx context.Context) error {
 	group.Go(func() error { return a.gateway.Run(ctx) })
 	group.Go(func() error { return a.audit.Run(ctx) })
 	group.Go(func() error { return a.gate.Run(ctx, usage{a.engine}) })
+	group.Go(func() error { return a.convertContent(ctx) })
 	group.Go(func() error { return a.serveHTTP(ctx, l.public, ingress.Public(a.gateway)) })
 	group.Go(func() error { return a.serveHTTP(ctx, l.admin, admin) })
 	group.Go(func() error { return a.serveHTTP(ctx, l.socket, admin.Socket(a.asOwner)) })

@@ -354,6 +354,7 @@ func fixed(old, next config.Config) []string {
 		{"data", old.Data, next.Data},
 		{"key", fmt.Sprint(old.Key, old.KeyFrom), fmt.Sprint(next.Key, next.KeyFrom)},
 		{"store", old.Store, next.Store},
+		{"encrypt", old.Encrypt, next.Encrypt},
 	} {
 		if k.a != k.b {
 			keys = append(keys, k.name)

@@ -14,8 +14,9 @@
 // still there. So a crash at any moment leaves no name without its content, and
 // no content for ever.
 //
-// A name is opaque to everybody else: a shelf that encrypts what it keeps would
-// wrap one of these, hash with a key, and change no caller.
+// A name is opaque to everybody else. It is a hash of the content even where the
+// content is encrypted ([Seal]): whoever has a file can find out whether it is
+// kept here.
 package blob
 
 import (

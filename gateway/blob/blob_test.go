@@ -57,7 +57,8 @@ type shelf struct {
 // everyShelf runs a test on each kind.
 func everyShelf(t *testing.T, f func(t *testing.T, s shelf)) {
 	t.Helper()
-	t.Run("folder", func(t *testing.T) { f(t, folderShelf(t)) })
+	t.Run("folder", func(t *testing.T) { f(t, folderShelf(t, nil)) })
+	t.Run("sealed folder", func(t *testing.T) { f(t, folderShelf(t, sealing(t, true))) })
 	t.Run("table", func(t *testing.T) {
 		e := inprocess.New(inprocess.Options{})
 		t.Cleanup(func() { _ = e.Close() })
@@ -73,10 +74,10 @@ func everyShelf(t *testing.T, f func(t *testing.T, s shelf)) {
 	})
 }
 
-func folderShelf(t *testing.T) shelf {
+func folderShelf(t *testing.T, seal *blob.Seal) shelf {
 	t.Helper()
 	c, dir := newClock(), filepath.Join(t.TempDir(), "blobs")
-	s, err := blob.NewFolder(dir, c.Now)
+	s, err := blob.NewFolder(dir, c.Now, seal)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +331,7 @@ func TestSweep(t *testing.T) {
 // TestDoubtRemovesNothing: when nobody can tell whether a holder is there, the
 // blob stays.
 func TestDoubtRemovesNothing(t *testing.T) {
-	s := folderShelf(t)
+	s := folderShelf(t, nil)
 	id := put(t, s, []byte("x"))
 	w, err := blob.Refer(id, blob.Holder{Key: "k"}, s.clock.Now())
 	if err == nil {
@@ -420,7 +421,7 @@ func TestTableDies(t *testing.T) {
 // TestFolderDies: a file that was being written is no blob, and goes.
 func TestFolderDies(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
-	s, err := blob.NewFolder(dir, c.Now)
+	s, err := blob.NewFolder(dir, c.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

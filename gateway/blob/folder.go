@@ -20,8 +20,9 @@ import (
 // file is written under another name, synced and renamed, so that one that has
 // its name is whole. The time of its last change is when it was put.
 type Folder struct {
-	dir string
-	now func() time.Time
+	dir  string
+	now  func() time.Time
+	seal *Seal // nil: files are kept as they are
 
 	// mu lets no removal come between the look at a file's time and its end.
 	mu sync.Mutex
@@ -32,22 +33,38 @@ var _ Shelf = (*Folder)(nil)
 // unfinished begins the names of files that are being written.
 const unfinished = "tmp-"
 
-// NewFolder opens or makes the folder, for its owner only.
-func NewFolder(dir string, now func() time.Time) (*Folder, error) {
+// NewFolder opens or makes the folder, for its owner only. seal says how files
+// are encrypted; nil: not at all, and none ever was.
+func NewFolder(dir string, now func() time.Time, seal *Seal) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for files: %w", err)
 	}
-	return &Folder{dir: dir, now: now}, nil
+	return &Folder{dir: dir, now: now, seal: seal}, nil
 }
 
 // path spreads the files over 256 folders.
 func (f *Folder) path(id ID) string { return filepath.Join(f.dir, string(id[:2]), string(id)) }
 
 // Put implements Shelf.
-func (f *Folder) Put(ctx context.Context, r io.Reader, limit int64) (_ ID, _ int64, err error) {
-	tmp, err := os.CreateTemp(f.dir, unfinished+"*")
+func (f *Folder) Put(ctx context.Context, r io.Reader, limit int64) (ID, int64, error) {
+	tmp, m, err := f.write(ctx, r, limit)
 	if err != nil {
 		return "", 0, fmt.Errorf("keep a file: %w", err)
+	}
+	failpoint.Hit(failpoint.BlobBefore)
+	if err := f.name(tmp, m.id()); err != nil {
+		_ = os.Remove(tmp)
+		return "", 0, fmt.Errorf("keep a file: %w", err)
+	}
+	failpoint.Hit(failpoint.BlobAfter)
+	return m.id(), m.size, nil
+}
+
+// write keeps what r gives in a file without a name of its own yet.
+func (f *Folder) write(ctx context.Context, r io.Reader, limit int64) (name string, m *measured, err error) {
+	tmp, err := os.CreateTemp(f.dir, unfinished+"*")
+	if err != nil {
+		return "", nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -55,19 +72,16 @@ func (f *Folder) Put(ctx context.Context, r io.Reader, limit int64) (_ ID, _ int
 			_ = os.Remove(tmp.Name())
 		}
 	}()
-	m := measure(ctx, r, limit)
-	if _, err := io.Copy(tmp, m); err != nil {
-		return "", 0, fmt.Errorf("keep a file: %w", err)
+	m = measure(ctx, r, limit)
+	if f.seal != nil && f.seal.On {
+		err = f.seal.write(ctx, tmp, m)
+	} else {
+		_, err = io.Copy(tmp, m)
 	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return "", 0, fmt.Errorf("keep a file: %w", err)
+	if err != nil {
+		return "", nil, err
 	}
-	failpoint.Hit(failpoint.BlobBefore)
-	if err := f.name(tmp.Name(), m.id()); err != nil {
-		return "", 0, fmt.Errorf("keep a file: %w", err)
-	}
-	failpoint.Hit(failpoint.BlobAfter)
-	return m.id(), m.size, nil
+	return tmp.Name(), m, errors.Join(tmp.Sync(), tmp.Close())
 }
 
 // name makes a written file the blob of that name. One that is there already
@@ -104,13 +118,20 @@ func syncFolder(dir string) error {
 }
 
 // Open implements Shelf.
-func (f *Folder) Open(_ context.Context, id ID) (io.ReadCloser, error) {
+func (f *Folder) Open(ctx context.Context, id ID) (io.ReadCloser, error) {
 	if !id.Valid() {
 		return nil, ErrNotFound
 	}
-	r, err := os.Open(f.path(id))
+	file, err := os.Open(f.path(id))
 	if err != nil {
 		return nil, absent("open a kept file", err)
+	}
+	if f.seal == nil {
+		return verify(file, id), nil
+	}
+	r, err := f.seal.reader(ctx, file)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a kept file: %w", err), file.Close())
 	}
 	return verify(r, id), nil
 }

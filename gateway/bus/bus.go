@@ -187,6 +187,23 @@ type Desk interface {
 	Replies(ctx context.Context, channel, prefix string) ([]Letter, error)
 	// Sweep applies the retention and reports what it removed.
 	Sweep(ctx context.Context, r Retention) (Swept, error)
+	// Spaces lists the spaces of the state in which something stands, in byte
+	// order.
+	Spaces(ctx context.Context) ([]string, error)
+	// Revise shows f up to limit records behind the position after, in order and
+	// whatever became of them, and stores what f makes of them, all in one
+	// commit. It returns the last position that it looked at, 0 when there was
+	// none. f must not block and not call the bus; it may be called again with
+	// the same records.
+	Revise(ctx context.Context, after int64, limit int, f func(Letter) Revision) (last int64, err error)
+}
+
+// Revision is what becomes of a stored record. The zero Revision leaves it.
+type Revision struct {
+	// Remove forgets the record but for the hash of its key. One that waits or
+	// is leased stays as it is.
+	Remove         bool
+	Body, Progress json.RawMessage // in the place of what is stored; nil leaves that
 }
 
 // Letter is a record with what became of it.

@@ -11,6 +11,16 @@ import (
 func isConflict(err error) bool { return errors.Is(err, bus.ErrConflict) }
 
 var deskCases = []testCase{
+	{name: "records are revised whatever became of them", run: revise},
+	{name: "a revision removes what is done with, and its key stays known", run: reviseAway},
+	{name: "the spaces of the state are listed", run: func(b *bench) {
+		b.must(b.Write(b.ctx, bus.Write{Space: "t", Key: "1", Value: []byte("x")}, bus.Write{Space: "s", Key: "1", Value: []byte("x")},
+			bus.Write{Space: "s", Key: "2", Value: []byte("x")}, bus.Write{Space: "u", Key: "1", Value: []byte("x")}))
+		b.must(b.Write(b.ctx, bus.Write{Space: "u", Key: "1"}))
+		all, err := b.Spaces(b.ctx)
+		b.must(err)
+		b.diff("spaces", all, []string{"s", "t"})
+	}},
 	{name: "unparked records come back in their old places", run: unpark},
 	{name: "a record parked again goes by its new tag", run: func(b *bench) {
 		b.park("old", "a/1")
@@ -411,4 +421,69 @@ func sweptOrder(b *bench) {
 		b.wantErr(b.Settle(b.ctx, frozen, bus.Outcome{}), bus.ErrLeaseLost)
 		b.settle(l, bus.Verdict{Fate: bus.Retry})
 	}
+}
+
+// revise gives every record another body and progress, in portions.
+func revise(b *bench) {
+	b.park("t", "p/1")
+	b.die("d/1")
+	b.publish("a/1", "r/1")
+	l := b.take("a/1")
+	var seen []string
+	states := map[string]bus.State{}
+	after := int64(0)
+	for {
+		last, err := b.Revise(b.ctx, after, 2, func(l bus.Letter) bus.Revision {
+			seen = append(seen, l.Key)
+			states[l.Key] = l.State
+			if l.Key == "r/1" {
+				return bus.Revision{}
+			}
+			return bus.Revision{Body: json.RawMessage(`{"new":"` + l.Key + `"}`), Progress: json.RawMessage(`{"was":1}`)}
+		})
+		b.must(err)
+		if last == 0 {
+			break
+		}
+		after = last
+	}
+	b.diff("seen", seen, []string{"p/1", "d/1", "a/1", "r/1"})
+	b.diff("states", states, map[string]bus.State{"p/1": bus.Parked, "d/1": bus.Died, "a/1": bus.Leased, "r/1": bus.Ready})
+	b.settle(l, bus.Verdict{Fate: bus.Retry})
+	b.unpark("t", 1)
+	got := map[string]string{}
+	for range 3 {
+		l := b.lease()
+		for _, r := range l.Records {
+			got[r.Key] = string(r.Body) + string(r.Progress)
+		}
+	}
+	for _, x := range b.dead(bus.Inbox) {
+		got[x.Key] = string(x.Body) + string(x.Progress)
+	}
+	b.diff("bodies", got, map[string]string{
+		"p/1": `{"new":"p/1"}{"was":1}`, "d/1": `{"new":"d/1"}{"was":1}`, "a/1": `{"new":"a/1"}{"was":1}`, "r/1": string(rec("r/1").Body),
+	})
+}
+
+// reviseAway removes everything that may be removed.
+func reviseAway(b *bench) {
+	b.park("t", "p/1")
+	b.die("d/1")
+	b.publish("o/1")
+	b.settle(b.take("o/1"), bus.Verdict{Fate: bus.Ack})
+	b.publish("a/1", "a/2")
+	l := b.take("a/1", "a/2")
+	last, err := b.Revise(b.ctx, 0, 0, func(bus.Letter) bus.Revision { return bus.Revision{Remove: true} })
+	b.must(err)
+	b.diff("last", last, l.Records[1].Seq)
+	b.settle(l, bus.Verdict{Fate: bus.Ack})
+	b.publish("p/1", "d/1", "o/1")
+	b.unpark("t", 0)
+	b.idle()
+	b.diff("dead", len(b.dead(bus.Inbox)), 0)
+	left := 0
+	_, err = b.Revise(b.ctx, 0, 0, func(bus.Letter) bus.Revision { left++; return bus.Revision{} })
+	b.must(err)
+	b.diff("left", left, 2)
 }

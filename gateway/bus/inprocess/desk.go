@@ -186,3 +186,53 @@ func (e *Engine) Sweep(ctx context.Context, keep bus.Retention) (bus.Swept, erro
 	}
 	return s, nil
 }
+
+// Spaces lists the spaces of the state.
+func (e *Engine) Spaces(ctx context.Context) ([]string, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var all []string
+	for k := range e.state {
+		all = append(all, k.space)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// Revise stores what f makes of records.
+func (e *Engine) Revise(ctx context.Context, after int64, limit int, f func(bus.Letter) bus.Revision) (int64, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	var all []*record
+	for _, r := range e.records {
+		if r.Seq > after {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b *record) int { return cmp.Compare(a.Seq, b.Seq) })
+	last := int64(0)
+	for _, r := range all[:min(len(all), rule.Limit(limit))] {
+		last = r.Seq
+		v := f(bus.Letter{Record: r.copied(), State: e.stateOf(r), Reason: r.reason, At: r.at})
+		switch {
+		case v.Remove && !r.waits():
+			e.forget(r)
+			continue
+		case v.Remove:
+			continue
+		}
+		if v.Body != nil {
+			r.Body = slices.Clone(v.Body)
+		}
+		if v.Progress != nil {
+			r.Progress = slices.Clone(v.Progress)
+		}
+	}
+	return last, nil
+}

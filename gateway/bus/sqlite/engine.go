@@ -188,3 +188,7 @@ func fromMicros(us int64) time.Time {
 	}
 	return time.UnixMicro(us)
 }
+
+// Compact writes the file anew, so that nothing is left in it of what was
+// deleted or replaced. Everything else waits meanwhile.
+func (e *Engine) Compact(ctx context.Context) error { return e.db.Compact(ctx) }
