@@ -40,7 +40,8 @@ func allKept() []kept {
 		{space: "login"},      // sessions of the console
 		{space: "audit"},      // acts, without what was written
 		{space: "audit-mark"},
-		{space: "vault"}, // encrypted by itself
+		{space: "vault"},  // encrypted by itself
+		{space: "egress"}, // how much was sent where
 		{space: "sealed"},
 	}
 }
