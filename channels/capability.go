@@ -48,6 +48,14 @@ type Receiver interface {
 	Receive(sink Sink) http.Handler
 }
 
+// Sole says whether Run may work in one process at a time only, because the
+// platform gives what comes in to one connection. Of several gateways on one
+// database, one runs such a channel; the others use everything but Run, which
+// must work without it. The answer never changes.
+type Sole interface {
+	Sole() bool
+}
+
 // Answerer ends a button press on the platform's side, so that its spinner
 // stops; text is shown for a moment where the platform can.
 type Answerer interface {

@@ -94,5 +94,6 @@ const (
 	Connecting Phase = "connecting"
 	Connected  Phase = "connected"
 	Retrying   Phase = "retrying"
-	Broken     Phase = "broken" // needs a person
+	Broken     Phase = "broken"  // needs a person
+	Standby    Phase = "standby" // set by the host: another gateway receives for the channel, and this one sends
 )

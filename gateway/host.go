@@ -55,7 +55,7 @@ func (h *host) Report(n channels.Health) {
 		n.As = h.health.As
 	}
 	n.Since = h.health.Since
-	if h.health.Phase == channels.Connected {
+	if h.health.Phase == channels.Connected || h.health.Phase == channels.Standby {
 		h.lost = h.g.now()
 	}
 	if n.Phase != h.health.Phase {
@@ -90,11 +90,12 @@ func (h *host) Health() channels.Health {
 	return h.health
 }
 
-// away is how long the channel has not been connected, whatever it tried.
+// away is how long the channel has not been connected, whatever it tried. One
+// that leaves receiving to another gateway is not away.
 func (h *host) away() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.health.Phase == channels.Connected {
+	if h.health.Phase == channels.Connected || h.health.Phase == channels.Standby {
 		return 0
 	}
 	return h.g.now().Sub(h.lost)

@@ -84,9 +84,13 @@ func (l *line) receive(ctx context.Context) {
 	pause := reopenFirst
 	for {
 		began := l.g.now()
-		err := l.runOnce(ctx)
+		err := l.run(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errReplaced) {
+			l.g.log.Warn("another gateway has taken over; waiting for its end", "channel", l.id)
+			continue
 		}
 		if l.g.now().Sub(began) > reopenMost {
 			pause = reopenFirst
@@ -107,6 +111,15 @@ func (l *line) receive(ctx context.Context) {
 }
 
 var errPanicked = errors.New("the adapter panicked")
+
+// run runs the channel, where it must not run twice as soon as no other gateway
+// does.
+func (l *line) run(ctx context.Context) error {
+	if s, ok := channels.As[channels.Sole](l.ch); ok && l.g.replicas && s.Sole() {
+		return l.receiveAlone(ctx)
+	}
+	return l.runOnce(ctx)
+}
 
 // runOnce shields the process from an adapter that panics.
 func (l *line) runOnce(ctx context.Context) (err error) {

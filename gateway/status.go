@@ -129,7 +129,7 @@ func (l *line) ready() ChannelReady {
 		c.Error = h.Err.Error()
 	}
 	switch h.Phase {
-	case channels.Connected:
+	case channels.Connected, channels.Standby:
 		c.Ready = true
 		return c
 	case channels.Broken:

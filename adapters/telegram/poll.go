@@ -44,6 +44,10 @@ type poller struct {
 
 func (p *poller) key() string { return fmt.Sprintf("offset/%d", p.self.ID) }
 
+// Sole implements channels.Sole: of two who poll with one token, each ends the
+// other's poll. A webhook may be received anywhere.
+func (c *Channel) Sole() bool { return c.cfg.Mode == modePoll }
+
 func (c *Channel) runPoll(ctx context.Context, self codec.Self, sink channels.Sink) error {
 	p := &poller{Channel: c, self: self, sink: sink, fast: true}
 	if err := p.load(ctx); err != nil {

@@ -88,6 +88,7 @@ var (
 	_ channels.Typer     = (*Channel)(nil)
 	_ channels.Fetcher   = (*Channel)(nil)
 	_ channels.Receiver  = (*Channel)(nil)
+	_ channels.Sole      = (*Channel)(nil)
 	_ channels.Answerer  = (*Channel)(nil)
 	_ channels.Commander = (*Channel)(nil)
 	_ channels.Prober    = (*Channel)(nil)

@@ -136,6 +136,8 @@ func phase(c gateway.ChannelStatus) Node {
 	switch c.Phase {
 	case channels.Connected:
 		return web.Pill(web.Good, "connected")
+	case channels.Standby:
+		return web.Pill(web.Good, "standing by")
 	case channels.Connecting:
 		return web.Pill(web.Busy, "connecting")
 	case channels.Retrying:

@@ -25,6 +25,7 @@ type settings struct {
 	script  agenttest.Script // nil: agenttest.Echo
 	stream  bool
 	data    string   // the data folder; "": one of the test
+	key     string   // file of the vault's key; "": one of the test
 	env     []string // besides the bare environment
 	agent   []string // further lines of the agent's section: "max_turns: 8"
 	channel []string // further lines of the channel's section
@@ -74,6 +75,21 @@ func (r *rig) data() string {
 	return filepath.Join(r.dir, "data")
 }
 
+func (r *rig) key() string { return cmp.Or(r.set.key, filepath.Join(r.dir, "key")) }
+
+// replica is a second gateway for the same people, on the same database and
+// with the same key.
+func (r *rig) replica() *rig {
+	r.t.Helper()
+	set := r.set
+	set.key, set.data = r.key(), ""
+	x := &rig{t: r.t, set: set, bot: r.bot, model: r.model, dir: r.t.TempDir()}
+	x.env = bare(x.dir, set.env...)
+	x.configure()
+	r.t.Cleanup(x.end)
+	return x
+}
+
 func (r *rig) configPath() string { return filepath.Join(r.dir, "gatehouse.yaml") }
 
 // configure writes the configuration.
@@ -89,7 +105,7 @@ func (r *rig) configure() {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\n",
-		cmp.Or(r.set.listen, "127.0.0.1:0"), r.data(), filepath.Join(r.dir, "key"))
+		cmp.Or(r.set.listen, "127.0.0.1:0"), r.data(), r.key())
 	fmt.Fprintf(&b, "log: {level: %s, format: text}\nmodels:\n  default: %s\n", cmp.Or(r.set.level, "info"), model)
 	fmt.Fprintf(&b, "agent:\n  daily_spend: %s\n", cmp.Or(r.set.spend, "-1"))
 	for _, l := range r.set.agent {
