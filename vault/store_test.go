@@ -258,6 +258,43 @@ func TestLeaseConfigured(t *testing.T) {
 	}
 }
 
+// TestLeaseTrial: to a secret's own hosts, without a grant, and to nothing that
+// the configuration names beside them.
+func TestLeaseTrial(t *testing.T) {
+	v, _, _ := home(t)
+	for name, hosts := range map[string][]string{"fixed": {"api.example.com"}, "nowhere": nil, "fixed@m-anna": {"own.example"}} {
+		if _, err := v.Set(t.Context(), "home", name, []byte(secret), hosts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.Configure("home", vault.Binding{Ref: "secret://nowhere", Kind: "channel", Name: "support", Hosts: []string{"api.example.com"}}); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		workspace, secret, host string
+		want                    error
+	}{
+		{"home", "fixed", "api.example.com:443", nil},
+		{"home", "fixed", "API.example.com", nil},
+		{"home", "fixed@m-anna", "own.example:443", nil},
+		{"home", "fixed@m-anna", "api.example.com:443", vault.ErrDenied},
+		{"home", "fixed", "api.example.com:80", vault.ErrDenied},
+		{"home", "fixed", "own.example:443", vault.ErrDenied},
+		{"home", "fixed", "", vault.ErrDenied},
+		{"home", "nowhere", "api.example.com:443", vault.ErrDenied},
+		{"home", "fixed@m-ben", "api.example.com:443", vault.ErrNotFound},
+		{"home", "x", "api.example.com:443", vault.ErrNotFound},
+		{"away", "fixed", "api.example.com:443", vault.ErrNotFound},
+	}
+	for _, tt := range tests {
+		by := scope.Principal{Workspace: tt.workspace, Member: "m-anna", Role: scope.Ordinary}
+		l, err := v.LeaseTrial(t.Context(), by, tt.secret, tt.host)
+		if !errors.Is(err, tt.want) || (l == nil) != (tt.want != nil) {
+			t.Errorf("%s of %s to %q: %v", tt.secret, tt.workspace, tt.host, err)
+		}
+	}
+}
+
 func TestConfigureRefuses(t *testing.T) {
 	v, _, _ := home(t)
 	for name, b := range map[string]vault.Binding{

@@ -119,6 +119,7 @@ func setupScript(e *testscript.Env) error {
 	e.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector rests for a second after each command
 	e.Setenv("TELEGRAM", tg.URL())
 	e.Setenv("MODEL", model.OpenAI())
+	e.Setenv("MODEL_HOST", strings.Split(model.OpenAI(), "/")[2])
 	files := map[string]string{
 		"token.txt": tg.Token() + "\n", "wrong-token.txt": wrongToken + "\n",
 		"key.txt": rightKey + "\n", "wrong-key.txt": "sk-test-a-wrong-key-0002\n",

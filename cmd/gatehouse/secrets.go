@@ -26,8 +26,8 @@ func secretsCommand(f *flags) *cobra.Command {
 			return printSecrets(c.OutOrStdout(), all)
 		}),
 	}
-	return group("secrets", "Keep tokens and keys in the vault", setSecretCommand(f), list,
-		rotateSecretCommand(f), grantCommand(f), revokeCommand(f), deleteSecretCommand(f))
+	return inWorkspace(f, group("secrets", "Keep tokens and keys in the vault", setSecretCommand(f), list,
+		rotateSecretCommand(f), grantCommand(f), revokeCommand(f), tryCommand(f), secretAuditCommand(f), deleteSecretCommand(f)))
 }
 
 func printSecrets(out io.Writer, all []vault.Meta) error {

@@ -96,7 +96,7 @@ func details(ctx context.Context, d *desk, c gateway.ChannelStatus, probe bool) 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$`)
 
 func channelsAdd(f *flags) *cobra.Command {
-	id, baseURL := "", ""
+	id, baseURL, home := "", "", ""
 	c := &cobra.Command{
 		Use: "add PLATFORM", Short: "Add a channel: asks for the token, checks it, connects",
 		Long: "Add a channel. The token is asked for without showing it, or read from standard\n" +
@@ -107,6 +107,8 @@ func channelsAdd(f *flags) *cobra.Command {
 	}
 	c.Flags().StringVar(&id, "id", "", "name of the channel (default: the platform's)")
 	c.Flags().StringVar(&baseURL, "base-url", "", "another API server than the platform's own")
+	c.Flags().StringVar(&home, "workspace", "", "workspace that the channel belongs to; default "+workspace)
+	_ = c.RegisterFlagCompletionFunc("workspace", suggestions(f, false, workspaceIDs)) // the flag is there
 	c.RunE = func(c *cobra.Command, a []string) error {
 		if !slices.Contains(allDrivers().Names(), a[0]) {
 			return usageError{fmt.Errorf("there is no platform %q; there are: %s", a[0], strings.Join(allDrivers().Names(), ", "))}
@@ -118,17 +120,22 @@ func channelsAdd(f *flags) *cobra.Command {
 			return usageError{fmt.Errorf("%q is no name for a channel: it has 1 to 40 letters, digits, - or _, and begins with a letter or digit", id)}
 		}
 		return withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			return addChannel(ctx, c, d, api.NewChannel{ID: channels.ID(id), Adapter: a[0], Section: section(baseURL)})
+			return addChannel(ctx, c, d, api.NewChannel{ID: channels.ID(id), Adapter: a[0], Section: section(baseURL, home)})
 		})(c, a)
 	}
 	return c
 }
 
-func section(baseURL string) map[string]any {
-	if baseURL == "" {
-		return nil
+// section is what a new channel's section holds beside its token.
+func section(baseURL, home string) map[string]any {
+	s := map[string]any{}
+	if baseURL != "" {
+		s["base_url"] = baseURL
 	}
-	return map[string]any{"base_url": baseURL}
+	if home != "" && home != workspace {
+		s["workspace"] = home
+	}
+	return s
 }
 
 // tokenHints say where a newcomer gets a token.

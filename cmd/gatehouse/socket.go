@@ -50,7 +50,7 @@ func (a *app) asOwner(r *http.Request) (scope.Scope, error) {
 func (a *app) newOperator(running bool, console string) *operator.Operator {
 	return operator.New(operator.Options{
 		Gateway: a.gateway, Running: running, Bus: a.engine, Directory: a.directory, Vault: a.vault,
-		Settings: a.settings, Logins: a.logins, Audit: a.audit, AuditFile: a.cfg.AuditFile(), Console: console, Now: time.Now,
+		Settings: a.settings, Logins: a.logins, Audit: a.audit, AuditFile: a.cfg.AuditFile(), Console: console, Try: a.settings.border.try, Now: time.Now,
 	})
 }
 

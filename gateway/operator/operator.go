@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +88,10 @@ type Options struct {
 	Audit     *audit.Log
 	AuditFile string // where its checkpoints are; "": nowhere
 	Console   string // base URL of the console
-	Now       func() time.Time
+	// Try makes one request with a secret, named in full, to a URL of one of its
+	// hosts, and returns the status of the answer: "200 OK".
+	Try func(ctx context.Context, by scope.Scope, secret string, to *url.URL) (string, error)
+	Now func() time.Time
 }
 
 // Operator carries out what the person in charge asks for. Each method takes
@@ -327,7 +331,8 @@ type Added struct {
 
 // AddChannel keeps a channel's token in the vault, asks the platform who it
 // is, and adds the channel. Nothing is kept when the platform refuses, and no
-// secret that was there before is touched.
+// secret that was there before is touched. A section with a workspace adds it to
+// that one, whose owner the link makes: only an owner may.
 func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter, token string, section map[string]any) (_ Added, err error) {
 	defer func() { p.did(ctx, by, "channel added", string(id), &err) }()
 	if err := p.allow(by); err != nil {
@@ -339,11 +344,15 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if token = strings.TrimSpace(token); token == "" {
 		return Added{}, fmt.Errorf("%w: a channel needs a token", ErrInvalid)
 	}
-	secret, err := p.freeName(ctx, by, strings.ToLower(string(id))+"-token")
+	as, err := p.ownerOf(ctx, by, section)
 	if err != nil {
 		return Added{}, err
 	}
-	if _, err := p.o.Vault.Set(ctx, by.Workspace(), secret, []byte(token), nil); err != nil {
+	secret, err := p.freeName(ctx, as, strings.ToLower(string(id))+"-token")
+	if err != nil {
+		return Added{}, err
+	}
+	if _, err := p.o.Vault.Set(ctx, as.Workspace(), secret, []byte(token), nil); err != nil {
 		return Added{}, fmt.Errorf("keep the token: %w", err)
 	}
 	full := maps.Clone(section)
@@ -351,11 +360,31 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 		full = map[string]any{}
 	}
 	full["token"] = "secret://" + secret
-	added, err := p.add(ctx, by, id, adapter, full)
+	added, err := p.add(ctx, as, id, adapter, full)
 	if err != nil && !p.configured(id) {
-		_ = p.o.Vault.Delete(context.WithoutCancel(ctx), by.Workspace(), secret)
+		_ = p.o.Vault.Delete(context.WithoutCancel(ctx), as.Workspace(), secret)
 	}
 	return added, err
+}
+
+// ownerOf is who a new channel is set up for: whoever asks, or the owner of the
+// other workspace that its section names.
+func (p *Operator) ownerOf(ctx context.Context, by scope.Scope, section map[string]any) (scope.Scope, error) {
+	id, _ := section["workspace"].(string)
+	if id == "" || id == by.Workspace() {
+		return by, nil
+	}
+	if err := p.may(ctx, by, scope.Own); err != nil {
+		return scope.Scope{}, err
+	}
+	all, err := p.o.Directory.Workspaces(ctx)
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	if !slices.ContainsFunc(all, func(w identity.Workspace) bool { return w.ID == id && !w.Ending }) {
+		return scope.Scope{}, fmt.Errorf("%w: there is no workspace %q; make it first", ErrInvalid, id)
+	}
+	return p.o.Directory.In(id).Machine(ctx)
 }
 
 func (p *Operator) configured(id channels.ID) bool {

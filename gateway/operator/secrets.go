@@ -2,8 +2,11 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -74,6 +77,44 @@ func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string
 	}
 	stored, err := p.o.Vault.Rotate(ctx, by.Workspace(), name, func([]byte) ([]byte, error) { return slices.Clone(value), nil })
 	return stored.Warning(), err
+}
+
+// Tried is what became of a request with a secret.
+type Tried struct {
+	Host   string `json:"host"`
+	Status string `json:"status"` // "200 OK"
+}
+
+// TrySecret makes one request with a secret, put in as its format says, to the
+// URL, which has to lie at one of its hosts; "" for the root of the first one.
+// Nothing of the answer is returned but its status.
+func (p *Operator) TrySecret(ctx context.Context, by scope.Scope, name, to string) (_ Tried, err error) {
+	defer func() { p.did(ctx, by, "secret tried", name, &err) }()
+	if err := p.maySecret(ctx, by, name); err != nil {
+		return Tried{}, err
+	}
+	all, err := p.o.Vault.List(ctx, by.Workspace())
+	if err != nil {
+		return Tried{}, err
+	}
+	i := slices.IndexFunc(all, func(m vault.Meta) bool { return m.Name == name })
+	switch {
+	case i < 0:
+		return Tried{}, fmt.Errorf("secret %s: %w", name, vault.ErrNotFound)
+	case len(all[i].Hosts) == 0:
+		return Tried{}, fmt.Errorf("%w: %s may be sent nowhere yet; give it a host", ErrInvalid, name)
+	case to == "":
+		to = "https://" + all[i].Hosts[0] + "/"
+	}
+	u, err := url.Parse(to)
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return Tried{}, fmt.Errorf("%w: the URL is not one such as https://api.example.com/v1/me", ErrInvalid)
+	}
+	status, err := p.o.Try(ctx, by, name, u)
+	if errors.Is(err, vault.ErrDenied) {
+		err = fmt.Errorf("%w: %s may not be sent to %s; it goes to %s", ErrInvalid, name, u.Host, strings.Join(all[i].Hosts, ", "))
+	}
+	return Tried{Host: u.Host, Status: status}, err
 }
 
 // DeleteSecret removes a secret for good.

@@ -184,6 +184,7 @@ func (h *handler) routes() map[string]route {
 		"PUT /api/secrets/{name}":         h.setSecret,
 		"DELETE /api/secrets/{name}":      h.deleteSecret,
 		"POST /api/secrets/{name}/rotate": h.rotateSecret,
+		"POST /api/secrets/{name}/try":    h.trySecret,
 		"POST /api/secrets/{name}/grants": h.granted(h.op.GrantSecret),
 		"POST /api/secrets/{name}/revoke": h.granted(h.op.RevokeSecret),
 		"POST /api/key/rotate":            h.rotateKey,

@@ -58,6 +58,24 @@ func (h *handler) deleteSecret(r *http.Request, by scope.Scope) (any, error) {
 	return struct{}{}, h.op.DeleteSecret(r.Context(), by, r.PathValue("name"))
 }
 
+// Trial says where a secret is tried out.
+type Trial struct {
+	URL string `json:"url,omitempty"` // "": the root of its first host
+}
+
+func (h *handler) trySecret(r *http.Request, by scope.Scope) (any, error) {
+	t, err := read[Trial](r)
+	if err != nil {
+		return nil, err
+	}
+	return h.op.TrySecret(r.Context(), by, r.PathValue("name"), t.URL)
+}
+
+// TrySecret makes one request with a secret.
+func (c *Client) TrySecret(ctx context.Context, name, to string) (operator.Tried, error) {
+	return post[operator.Tried](ctx, c, secretPath(name, "/try"), Trial{URL: to})
+}
+
 // granted serves a change of a secret's grants.
 func (h *handler) granted(act func(context.Context, scope.Scope, string, vault.Grant) error) route {
 	return func(r *http.Request, by scope.Scope) (any, error) {
