@@ -86,6 +86,7 @@ type Batch struct {
 type Write struct {
 	Key   string
 	Value []byte
+	Files []File // what the value names of a [Keeper]: they are kept as long as the key is
 }
 
 // Address is a place where messages are.

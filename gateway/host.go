@@ -2,11 +2,15 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 )
 
@@ -23,7 +27,10 @@ type host struct {
 	connected chan struct{} // closed at the first connection
 }
 
-var _ channels.Host = (*host)(nil)
+var (
+	_ channels.Host   = (*host)(nil)
+	_ channels.Keeper = (*host)(nil)
+)
 
 func newHost(g *Gateway, c ChannelConfig) *host {
 	h := &host{g: g, cfg: c, connected: make(chan struct{})}
@@ -45,7 +52,24 @@ func (h *host) Public() string { return h.cfg.Public }
 func (h *host) Log() *slog.Logger { return h.g.log.With("channel", h.cfg.ID) }
 
 // State implements channels.Host.
-func (h *host) State() channels.State { return state{store: h.g.bus, space: stateSpace(h.cfg.ID)} }
+func (h *host) State() channels.State {
+	return state{store: h.g.bus, space: stateSpace(h.cfg.ID), now: h.g.now}
+}
+
+// Keep implements channels.Keeper.
+func (h *host) Keep(ctx context.Context, f channels.File, r io.Reader, limit int64) (channels.File, error) {
+	got, err := files{g: h.g}.put(ctx, f, r, limit)
+	if errors.Is(err, agent.ErrFileTooLarge) {
+		err = &channels.Error{Op: "keep", Channel: h.cfg.ID, Kind: channels.Rejected, Err: err}
+	}
+	got.Kind = shownAs(got)
+	return got, err
+}
+
+// Kept implements channels.Keeper.
+func (h *host) Kept(ctx context.Context, f channels.File) (io.ReadCloser, error) {
+	return h.g.blobs.Open(ctx, blob.ID(f.Blob))
+}
 
 // Report implements channels.Host.
 func (h *host) Report(n channels.Health) {
@@ -120,6 +144,7 @@ func (h *host) waitConnected(ctx context.Context) error {
 type state struct {
 	store bus.Store
 	space string
+	now   func() time.Time
 }
 
 // Get implements channels.State.
@@ -140,9 +165,26 @@ func (s state) List(ctx context.Context, prefix, after string, limit int) ([]cha
 
 // Put implements channels.State.
 func (s state) Put(ctx context.Context, w ...channels.Write) error {
-	writes := make([]bus.Write, len(w))
-	for i, x := range w {
-		writes[i] = bus.Write{Space: s.space, Key: x.Key, Value: x.Value}
+	writes, err := stateWrites(s.space, w, s.now())
+	if err != nil {
+		return err
 	}
 	return s.store.Write(ctx, writes...)
+}
+
+// stateWrites are an adapter's writes to its space, and with them the references
+// to the files that they name.
+func stateWrites(space string, all []channels.Write, now time.Time) ([]bus.Write, error) {
+	out := make([]bus.Write, 0, len(all))
+	for _, w := range all {
+		out = append(out, bus.Write{Space: space, Key: w.Key, Value: w.Value})
+		for _, f := range w.Files {
+			ref, err := blob.Refer(blob.ID(f.Blob), blob.Holder{Space: space, Key: w.Key}, now)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, ref)
+		}
+	}
+	return out, nil
 }

@@ -35,7 +35,7 @@ const (
 
 // Accept implements channels.Sink.
 func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
-	batch := bus.Batch{Records: make([]bus.Record, 0, len(b.Events)), State: make([]bus.Write, 0, len(b.State))}
+	batch := bus.Batch{Records: make([]bus.Record, 0, len(b.Events))}
 	for _, e := range b.Events {
 		if err := i.sealPath(ctx, &e); err != nil {
 			return i.refusal(ctx, err)
@@ -46,10 +46,12 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 		}
 		batch.Records = append(batch.Records, r)
 	}
-	for _, w := range b.State {
-		batch.State = append(batch.State, bus.Write{Space: stateSpace(i.id), Key: w.Key, Value: w.Value})
-	}
 	began := i.g.now()
+	state, err := stateWrites(stateSpace(i.id), b.State, began)
+	if err != nil {
+		return i.refusal(ctx, err)
+	}
+	batch.State = state
 	if err := i.g.bus.Publish(ctx, batch); err != nil {
 		return i.refusal(ctx, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -31,6 +32,8 @@ func (c *Channel) Visit(sink channels.Sink) http.Handler {
 		"GET /chat":               (*visit).page,
 		"GET /chat/api/messages":  (*visit).messages,
 		"POST /chat/api/messages": (*visit).say,
+		"POST /chat/api/files":    (*visit).upload,
+		"GET /chat/api/file":      (*visit).file,
 		"POST /chat/api/press":    (*visit).press,
 		"GET /chat/api/commands":  (*visit).commands,
 		"GET /chat/api/stream":    (*visit).stream,
@@ -101,7 +104,10 @@ func (v *visit) say(w http.ResponseWriter, r *http.Request) {
 	case !validKey.MatchString(s.Key):
 		refuse(w, http.StatusBadRequest, "a key has 8 to 64 letters, digits and hyphens")
 		return
-	case strings.TrimSpace(s.Text) == "":
+	case len(s.Files) > wire.MaxFiles:
+		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("a message has at most %d files", wire.MaxFiles))
+		return
+	case strings.TrimSpace(s.Text) == "" && len(s.Files) == 0:
 		refuse(w, http.StatusBadRequest, "the message is empty")
 		return
 	case len(s.Text) > wire.MaxText:
@@ -125,6 +131,10 @@ func (v *visit) say(w http.ResponseWriter, r *http.Request) {
 
 // fail answers what was not kept. The gateway itself logs why.
 func (v *visit) fail(w http.ResponseWriter, err error) {
+	if errors.Is(err, errNoUpload) {
+		refuse(w, http.StatusUnprocessableEntity, "a file of this message is no longer there; attach it again")
+		return
+	}
 	if channels.KindOf(err) == channels.Rejected {
 		refuse(w, http.StatusUnprocessableEntity, "the gateway does not take this message")
 		return
@@ -147,13 +157,17 @@ func (v *visit) take(ctx context.Context, s wire.Say) (entry, error) {
 		}
 		return e, err
 	}
-	e := entry{Keys: []string{s.Key}, Seq: v.chat.next(), From: wire.Member, Text: s.Text, Plain: true}
+	files, used, err := v.c.log.uploads(ctx, v.chat.id, s.Files)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{Keys: []string{s.Key}, Seq: v.chat.next(), From: wire.Member, Text: s.Text, Plain: true, Files: files}
 	e.Rev = e.Seq
 	state, err := v.chat.add(ctx, v.c.log, e)
 	if err != nil {
 		return entry{}, err
 	}
-	b := channels.Batch{Events: []channels.Event{v.event(s.Key, e.at(), content(s))}, State: state}
+	b := channels.Batch{Events: []channels.Event{v.event(s.Key, e.at(), content(s, files))}, State: append(state, used...)}
 	if err := v.sink.Accept(ctx, b); err != nil {
 		return entry{}, err
 	}
@@ -174,12 +188,12 @@ func (v *visit) event(key string, at time.Time, c channels.Content) channels.Eve
 
 var commandForm = regexp.MustCompile(`(?s)^/([A-Za-z][A-Za-z0-9_-]{0,31})(?:\s+(.*))?$`)
 
-func content(s wire.Say) channels.Content {
+func content(s wire.Say, files []channels.File) channels.Content {
 	id := channels.MessageID(s.Key)
-	if m := commandForm.FindStringSubmatch(strings.TrimSpace(s.Text)); m != nil {
+	if m := commandForm.FindStringSubmatch(strings.TrimSpace(s.Text)); m != nil && len(files) == 0 {
 		return channels.Command{ID: id, Name: strings.ToLower(m[1]), Args: m[2]}
 	}
-	return channels.Message{ID: id, Text: s.Text}
+	return channels.Message{ID: id, Text: s.Text, Files: incoming(files)}
 }
 
 // press serves POST /chat/api/press. Only a button that the message carries can

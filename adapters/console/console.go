@@ -13,6 +13,8 @@
 // the package wire); a failure is a wire.Failure.
 //
 //	POST /chat/api/messages            wire.Say   -> wire.Message
+//	POST /chat/api/files?key=KEY&name=NAME  the content -> wire.File
+//	GET  /chat/api/file?id=ID&n=N      the content of a message's file, from 0
 //	POST /chat/api/press               wire.Press -> {}
 //	GET  /chat/api/messages?after=REV  wire.Page: what changed after REV, by change
 //	GET  /chat/api/messages?before=SEQ wire.Page: the messages before SEQ
@@ -26,6 +28,11 @@
 // nothing else. 503 means that nothing was kept and that the client should try
 // again after Retry-After seconds.
 //
+// A file is uploaded first, under a key of its own, and belongs to the message
+// that names this key within [uploadFor]. Its content is given to the member in
+// whose chat it stands and to nobody else; a browser shows only pictures of four
+// kinds and saves everything else.
+//
 // On the stream, "message" carries the message's rev as its id; what came after
 // it is sent again on the next connection. "ready" follows what was missed.
 // "draft", "typing" and "pressed" have no id and are lossy. A comment is sent
@@ -36,12 +43,14 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/console/wire"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 )
@@ -93,13 +102,18 @@ func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (c
 	if faults := d.Check(cfg); len(faults) > 0 {
 		return nil, fmt.Errorf("console: %s: %s", faults[0].Path, faults[0].Text)
 	}
-	return &Channel{host: h, log: transcript{state: h.State()}, chats: map[channels.ConversationID]*chat{}}, nil
+	keeper, ok := h.(channels.Keeper)
+	if !ok {
+		return nil, errors.New("console: the host keeps no files")
+	}
+	return &Channel{host: h, keeper: keeper, log: transcript{state: h.State()}, chats: map[channels.ConversationID]*chat{}}, nil
 }
 
 // Channel is the console. It is safe for concurrent use.
 type Channel struct {
-	host channels.Host
-	log  transcript
+	host   channels.Host
+	keeper channels.Keeper
+	log    transcript
 
 	mu       sync.Mutex
 	chats    map[channels.ConversationID]*chat
@@ -114,6 +128,7 @@ var (
 	_ channels.Deleter    = (*Channel)(nil)
 	_ channels.Typer      = (*Channel)(nil)
 	_ channels.Drafter    = (*Channel)(nil)
+	_ channels.Fetcher    = (*Channel)(nil)
 	_ channels.Answerer   = (*Channel)(nil)
 	_ channels.Commander  = (*Channel)(nil)
 	_ channels.Reconciler = (*Channel)(nil)
@@ -123,7 +138,8 @@ var (
 // Features implements channels.Channel.
 func (c *Channel) Features(channels.Address) channels.Features {
 	return channels.Features{
-		Dialect: markup.WebHTML, MaxText: maxReply, MaxButtons: maxButtons, MaxButtonData: maxButtonData,
+		Dialect: markup.WebHTML, MaxText: maxReply, MaxCaption: maxReply, MaxButtons: maxButtons, MaxButtonData: maxButtonData,
+		MaxFile: wire.MaxFile, MaxAlbum: wire.MaxFiles, MaxFetch: wire.MaxFile,
 		Commands: true, Drafts: true, DraftEvery: draftEvery, TypingFor: typingFor,
 	}
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"embed"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -53,6 +54,7 @@ func chatPage(f web.Frame, some []entry, rev int64, more bool) Node {
 		},
 		H1(Class("unseen"), Text("Chat")),
 		Div(ID("chat"), Data("rev", decimal(rev)), Data("max", decimal(wire.MaxText)),
+			Data("max-file", decimal(wire.MaxFile)), Data("max-files", decimal(wire.MaxFiles)),
 			If(f.Notice != nil, Div(Class("missing"), f.Notice)),
 			Div(ID("scroll"),
 				Button(ID("older"), Type("button"), Class("plain"), If(!more, Attr("hidden")), Text("Show earlier messages")),
@@ -81,11 +83,16 @@ func welcome(hidden, adds bool) Node {
 	))
 }
 
+var attachHint = fmt.Sprintf("Attach files: up to %d, each with at most %s. You can drop or paste them, too.", wire.MaxFiles, wire.Size(wire.MaxFile))
+
 func composer() Node {
 	return Form(ID("composer"), AutoComplete("off"),
 		Div(ID("line"), Role("status"), Attr("hidden")),
 		Ul(ID("hints"), Role("listbox"), Aria("label", "Commands"), Attr("hidden")),
+		Ul(ID("attached"), Aria("label", "Files to send"), Attr("hidden")),
 		Div(Class("box"),
+			Input(ID("choose"), Type("file"), Multiple(), Attr("hidden"), Attr("tabindex", "-1"), Aria("label", "Files")),
+			Button(ID("attach"), Class("plain"), Type("button"), Aria("label", "Attach files"), TitleAttr(attachHint), web.Clip.Node()),
 			Label(Class("unseen"), For("text"), Text("Message")),
 			Textarea(ID("text"), Rows("1"), Placeholder("Write a message"), Attr("enterkeyhint", "send"), AutoFocus()),
 			Button(Class("primary"), Type("submit"), Aria("label", "Send"), web.Send.Node()),
@@ -116,10 +123,24 @@ func body(m wire.Message) Node {
 	switch {
 	case m.Deleted:
 		return P(Class("muted"), Text("This message was removed."))
+	case m.Text == "":
+		return attachments(m)
 	case m.Plain:
-		return P(Class("literal"), Text(m.Text))
+		return Group{P(Class("literal"), Text(m.Text)), attachments(m)}
 	}
-	return Div(Class("prose"), Raw(markup.WebHTML.Render(markup.Parse(m.Text))))
+	return Group{Div(Class("prose"), Raw(markup.WebHTML.Render(markup.Parse(m.Text)))), attachments(m)}
+}
+
+func attachments(m wire.Message) Node {
+	if len(m.Files) == 0 {
+		return nil
+	}
+	return Ul(Class("files"), Map(m.Files, func(f wire.File) Node {
+		if f.Picture {
+			return Li(A(Href(f.URL), Target("_blank"), Img(Src(f.URL), Alt(f.Name), Loading("lazy"))))
+		}
+		return Li(A(Class("file"), Href(f.URL), Download(f.Name), web.File.Node(), Span(Text(f.Name)), Small(Text(wire.Size(f.Size)))))
+	}))
 }
 
 func buttons(m wire.Message) Node {

@@ -14,6 +14,10 @@ import (
 // Send implements channels.Channel. The message's id is the part's key, and a
 // part that comes again replaces itself.
 func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, error) {
+	var err error
+	if p.Files, err = c.keepAll(ctx, p.Files); err != nil {
+		return channels.Receipt{}, err
+	}
 	ch := c.chat(p.To.Conversation)
 	if err := ch.enter(ctx); err != nil {
 		return channels.Receipt{}, c.fail("send", channels.Transient, err)
@@ -89,7 +93,7 @@ func (e *entry) fill(p channels.Part) {
 	if p.Plain {
 		e.Text = markup.PlainText.Render(p.Body)
 	}
-	e.Buttons = nil
+	e.Buttons, e.Files = nil, p.Files
 	for _, b := range p.Buttons {
 		e.Buttons = append(e.Buttons, wire.Button{Label: b.Label, Data: b.Data, URL: b.URL})
 	}
@@ -97,7 +101,7 @@ func (e *entry) fill(p channels.Part) {
 
 func same(a, b entry) bool {
 	return a.Text == b.Text && a.Plain == b.Plain && a.Deleted == b.Deleted &&
-		slices.Equal(a.Buttons, b.Buttons) && slices.Equal(a.Keys, b.Keys)
+		slices.Equal(a.Buttons, b.Buttons) && slices.Equal(a.Keys, b.Keys) && slices.EqualFunc(a.Files, b.Files, sameFile)
 }
 
 // Edit implements channels.Editor.
@@ -127,7 +131,7 @@ func (c *Channel) Delete(ctx context.Context, at channels.Address, id channels.M
 	case e.Deleted:
 		return nil
 	}
-	e.Text, e.Buttons, e.Deleted, e.Rev = "", nil, true, ch.next()
+	e.Text, e.Buttons, e.Files, e.Deleted, e.Rev = "", nil, nil, true, ch.next()
 	w, err := c.log.put(ch.id, e)
 	if err == nil {
 		err = c.log.state.Put(ctx, w...)

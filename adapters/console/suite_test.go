@@ -1,10 +1,12 @@
 package console_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,7 +31,6 @@ func TestConformance(t *testing.T) {
 			// One private chat for each member, and nothing else.
 			channeltest.Rooms, channeltest.Threads, channeltest.JoinedThreads, channeltest.Quoting,
 			channeltest.Edits, channeltest.Deletions, channeltest.Reactions, channeltest.Reacting,
-			channeltest.FilesIn, channeltest.FilesOut,
 			// The platform is the gateway: there is no far side that could fail, and no credential.
 			channeltest.Outages, channeltest.Revocation, channeltest.Stalls, channeltest.Secrets,
 			channeltest.Throttles, channeltest.Unavailables, channeltest.LostAnswers, channeltest.BadFormats,
@@ -217,15 +218,23 @@ func (h *house) say(s channeltest.Said) channels.MessageID {
 		s.By = channeltest.Alice
 	}
 	key := consoleclient.NewKey()
-	h.post(s.By, key, s.Text)
+	h.post(s.By, key, s.Text, s.Files...)
 	return channels.MessageID(key)
 }
 
-func (h *house) post(who, key, text string) {
+func (h *house) post(who, key, text string, files ...channeltest.Upload) {
 	h.person(who).queue <- func() {
 		h.insist(func() error { return h.listening(who) }) // the page sends once it is connected
+		var keys []string
+		for _, f := range files {
+			keys = append(keys, consoleclient.NewKey())
+			h.insist(func() error {
+				_, err := h.client(who).Upload(h.ctx, keys[len(keys)-1], f.Name, int64(len(f.Body)), bytes.NewReader(f.Body))
+				return err
+			})
+		}
 		h.insist(func() error {
-			_, err := h.client(who).Say(h.ctx, key, text)
+			_, err := h.client(who).Say(h.ctx, key, text, keys...)
 			var f *consoleclient.Error
 			if errors.As(err, &f) && f.Status == http.StatusUnprocessableEntity {
 				return nil // the page says so and goes on
@@ -274,12 +283,29 @@ func (h *house) shown(at channels.Address) []channeltest.Shown {
 		if m.Edited {
 			s.Edits = 1
 		}
+		for _, f := range m.Files {
+			s.Files = append(s.Files, channeltest.Upload{Name: f.Name, MIME: f.MIME, Body: h.content(string(at.Conversation), f)})
+		}
 		for _, b := range m.Buttons {
 			s.Buttons = append(s.Buttons, channels.Button{Label: b.Label, Data: b.Data, URL: b.URL})
 		}
 		out = append(out, s)
 	}
 	return out
+}
+
+func (h *house) content(who string, f wire.File) []byte {
+	r, err := h.client(who).File(h.ctx, f)
+	if err != nil {
+		h.t.Errorf("open %s: %v", f.Name, err)
+		return nil
+	}
+	defer func() { _ = r.Close() }()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		h.t.Errorf("read %s: %v", f.Name, err)
+	}
+	return b
 }
 
 func (h *house) press(id channels.MessageID, label string) {

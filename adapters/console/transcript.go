@@ -23,6 +23,8 @@ type entry struct {
 	Edited  bool          `json:"edited,omitempty"`
 	Deleted bool          `json:"deleted,omitempty"`
 	Buttons []wire.Button `json:"buttons,omitempty"`
+
+	Files []channels.File `json:"files,omitempty"` // with the Blob of each
 }
 
 func (e entry) id() string { return e.Keys[0] }
@@ -33,13 +35,14 @@ func (e entry) at() time.Time { return time.UnixMicro(e.Seq).UTC() }
 func (e entry) message() wire.Message {
 	return wire.Message{
 		ID: e.id(), Seq: e.Seq, Rev: e.Rev, From: e.From, Text: e.Text, Plain: e.Plain, At: e.at(),
-		Edited: e.Edited, Deleted: e.Deleted, Buttons: e.Buttons,
+		Edited: e.Edited, Deleted: e.Deleted, Buttons: e.Buttons, Files: e.files(),
 	}
 }
 
 // transcript reads and writes what the channel's state holds of the chats:
-// under "m/<member>/<seq>" the messages, in their order, and under
-// "k/<member>/<key>" the seq of the message with this key.
+// under "m/<member>/<seq>" the messages, in their order, under
+// "k/<member>/<key>" the seq of the message with this key, and under
+// "u/<member>/<key>" what was uploaded for a message that is still to come.
 type transcript struct{ state channels.State }
 
 func rowsOf(id channels.ConversationID) string { return "m/" + url.PathEscape(string(id)) + "/" }
@@ -98,7 +101,7 @@ func (t transcript) put(id channels.ConversationID, e entry) ([]channels.Write, 
 	if err != nil {
 		return nil, fmt.Errorf("write the transcript: %w", err)
 	}
-	w := []channels.Write{{Key: rowKey(id, e.Seq), Value: b}}
+	w := []channels.Write{{Key: rowKey(id, e.Seq), Value: b, Files: e.Files}}
 	for _, k := range e.Keys {
 		w = append(w, channels.Write{Key: indexKey(id, k), Value: strconv.AppendInt(nil, e.Seq, 10)})
 	}

@@ -16,7 +16,9 @@ import (
 // accepted, and the secrets.
 type disk struct {
 	state   map[string][]byte
-	known   map[[2]string]bool // account and key of every event
+	files   map[string][]byte   // kept, by their Blob
+	named   map[string][]string // the Blobs that a key of the state names
+	known   map[[2]string]bool  // account and key of every event
 	events  []channels.Event
 	secrets map[string]string // by reference
 	seed    [32]byte          // of Derive
@@ -28,6 +30,13 @@ func (d *disk) clone() *disk {
 	for k, v := range d.state {
 		c.state[k] = bytes.Clone(v)
 	}
+	c.named = maps.Clone(d.named)
+	c.files = map[string][]byte{} // what nothing names is swept at the next occasion
+	for _, names := range d.named {
+		for _, name := range names {
+			c.files[name] = d.files[name]
+		}
+	}
 	c.known = maps.Clone(d.known)
 	c.events = slices.Clone(d.events)
 	c.secrets = maps.Clone(d.secrets)
@@ -37,6 +46,10 @@ func (d *disk) clone() *disk {
 // write stores adapter state; a nil value deletes.
 func (d *disk) write(ws []channels.Write) {
 	for _, w := range ws {
+		delete(d.named, w.Key)
+		for _, f := range w.Files {
+			d.named[w.Key] = append(d.named[w.Key], f.Blob)
+		}
 		if w.Value == nil {
 			delete(d.state, w.Key)
 			continue

@@ -49,7 +49,10 @@ type Host struct {
 	rotating   sync.Mutex
 }
 
-var _ channels.Host = (*Host)(nil)
+var (
+	_ channels.Host   = (*Host)(nil)
+	_ channels.Keeper = (*Host)(nil)
+)
 
 // HostOption changes a new Host.
 type HostOption func(*Host)
@@ -101,7 +104,10 @@ func NewHost(t testing.TB, opts ...HostOption) *Host {
 	t.Helper()
 	h := &Host{
 		t: t, id: "test", allowed: map[string][]string{}, board: newBoard(),
-		disk: &disk{state: map[string][]byte{}, known: map[[2]string]bool{}, secrets: map[string]string{}},
+		disk: &disk{
+			state: map[string][]byte{}, files: map[string][]byte{}, named: map[string][]string{},
+			known: map[[2]string]bool{}, secrets: map[string]string{},
+		},
 		dial: dialLoopback, tickets: map[string]string{}, derived: map[string]string{},
 	}
 	_, _ = rand.Read(h.disk.seed[:])

@@ -27,7 +27,8 @@ func chatCommand(f *flags) *cobra.Command {
 			"With a question, or with one on standard input, it prints the answer and leaves:\n" +
 			"with 0 when there is one, with 1 when the agent could not answer.\n\n" +
 			"In the chat: Ctrl-C stops a running answer, a second Ctrl-C or Ctrl-D leaves,\n" +
-			"Alt-Enter begins a new line, /help lists the commands.",
+			"Alt-Enter begins a new line, /help lists the commands. /file PATH sends a file;\n" +
+			"/save NUMBER [PATH] saves one that you got, here or in another folder.",
 		Example: "  gatehouse chat\n  gatehouse chat \"What is the tallest tree?\"\n  gatehouse chat <question.txt",
 		RunE: func(c *cobra.Command, a []string) error {
 			question, err := questionOf(c.InOrStdin(), a)

@@ -112,6 +112,7 @@ func readEntries(ctx context.Context, in io.Reader, f *face, entries chan<- entr
 // outgoing is a message, or the press of a button, on its way to the gateway.
 type outgoing struct {
 	key, text string
+	file      string // the path of one to send
 	press     *wire.Press
 }
 
@@ -123,6 +124,7 @@ type conversation struct {
 	outgoing chan outgoing
 	mine     map[string]bool   // keys of what was typed here
 	seen     map[string]string // id of a message -> the text that was shown
+	files    []wire.File       // those that were shown; their numbers begin at 1
 	buttons  wire.Message      // the latest message with buttons
 	busy     bool              // an answer is awaited
 	warned   bool              // Ctrl-C was pressed once
@@ -131,7 +133,7 @@ type conversation struct {
 }
 
 func (v *conversation) greet(p wire.Page) {
-	v.face.print(v.face.dim("Ctrl-C stops an answer, Ctrl-D leaves, /help lists the commands.") + "\n")
+	v.face.print(v.face.dim("Ctrl-C stops an answer, Ctrl-D leaves, /help lists the commands, /file PATH sends a file.") + "\n")
 	for _, m := range p.Messages {
 		v.message(m)
 	}
@@ -146,9 +148,12 @@ func (v *conversation) deliver(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case o := <-v.outgoing:
-			if o.press != nil {
+			switch {
+			case o.press != nil:
 				err = press(ctx, v.c, *o.press, waiting)
-			} else {
+			case o.file != "":
+				err = v.deliverFile(ctx, o, waiting)
+			default:
 				_, err = deliver(ctx, v.c, o.key, o.text, waiting)
 			}
 		}
@@ -198,6 +203,9 @@ func (v *conversation) entry(ctx context.Context, e entry) error {
 	case len(text) > wire.MaxText:
 		v.face.print(fmt.Sprintf("(too long: a message may have %d KB)", wire.MaxText>>10))
 		return nil
+	}
+	if word, rest, _ := strings.Cut(text, " "); word == "/file" || word == "/save" {
+		return v.transfer(ctx, word, strings.TrimSpace(rest))
 	}
 	if b, ok := v.chosen(text); ok {
 		return v.press(ctx, b)
@@ -296,7 +304,7 @@ func (v *conversation) message(m wire.Message) {
 		return
 	case m.From == wire.Member:
 		if !v.mine[m.ID] && !again { // typed here, it is on the screen already
-			v.face.print(v.face.dim("> " + v.face.message(m)))
+			v.face.print(v.face.dim("> " + v.withFiles(m)))
 		}
 		v.seen[m.ID] = m.Text
 		return
@@ -304,7 +312,7 @@ func (v *conversation) message(m wire.Message) {
 	v.seen[m.ID] = m.Text
 	v.busy, v.warned = false, false
 	v.face.grow("")
-	text := v.face.message(m)
+	text := v.withFiles(m)
 	if again {
 		text = v.face.dim("(changed) ") + text
 	}

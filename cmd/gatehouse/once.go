@@ -136,12 +136,15 @@ func (a *awaited) see(e consoleclient.Event) {
 			a.face.grow(a.face.draft(e.Text))
 		}
 	case wire.Message:
-		if e.From != wire.Bot || e.Deleted || e.Seq <= a.after || a.shown[e.ID] == e.Text {
+		if e.From != wire.Bot || e.Deleted || e.Seq <= a.after || (a.shown[e.ID] == e.Text && len(e.Files) == 0) {
 			return
 		}
 		a.shown[e.ID] = e.Text
 		a.face.grow("")
 		a.face.print(a.face.message(e))
+		for _, f := range e.Files {
+			a.face.print(a.face.dim(fileLine("file", f) + " (the chat without a question saves it)"))
+		}
 		a.whole = time.After(untilWhole)
 	}
 }

@@ -51,10 +51,10 @@ func follow(ctx context.Context, c *consoleclient.Client, rev int64, emit func(c
 
 // deliver sends a message until the gateway has kept it or refuses it. Every
 // try has the same key, so that a try whose answer was lost does not double it.
-func deliver(ctx context.Context, c *consoleclient.Client, key, text string, waiting func()) (wire.Message, error) {
+func deliver(ctx context.Context, c *consoleclient.Client, key, text string, waiting func(), files ...string) (wire.Message, error) {
 	var m wire.Message
 	err := insist(ctx, waiting, func() (err error) {
-		m, err = c.Say(ctx, key, text)
+		m, err = c.Say(ctx, key, text, files...)
 		return err
 	})
 	return m, err

@@ -31,6 +31,9 @@ type chatServer struct {
 	after   []string           // from where each connection went on
 	latest  wire.Page
 	presses []wire.Press
+	uploads map[string]string // by the name of the file
+	away    int               // uploads that break off
+	content map[string]string // of the files that there are, by their URL
 }
 
 type streaming struct {
@@ -70,6 +73,20 @@ func (s *chatServer) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		_ = json.NewEncoder(rec).Encode(wire.Message{ID: say.Key, Seq: 10, Rev: 10, From: wire.Member, Text: say.Text})
 		return rec.Result(), nil
+	case "POST /chat/api/files":
+		b, err := io.ReadAll(r.Body)
+		if s.away--; err != nil || s.away >= 0 {
+			return nil, errors.Join(errors.New("the connection broke off"), err)
+		}
+		name := r.URL.Query().Get("name")
+		s.uploads = map[string]string{name: string(b)}
+		_ = json.NewEncoder(rec).Encode(wire.File{Name: name, Size: int64(len(b))})
+		return rec.Result(), nil
+	case "GET /chat/api/file":
+		if body, ok := s.content[r.URL.RequestURI()]; ok {
+			_, _ = io.WriteString(rec, body)
+			return rec.Result(), nil
+		}
 	case "POST /chat/api/press":
 		var p wire.Press
 		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {

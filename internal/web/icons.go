@@ -28,6 +28,8 @@ const (
 	Shield  Icon = `<path d="M12 3l7 3v5c0 4.5-3 8-7 10-4-2-7-5.5-7-10V6z"/><path d="M8.8 12l2.4 2.4 4.3-4.8"/>`
 	Book    Icon = `<path d="M6 3h13v18H6a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2z"/><path d="M8.5 8h7M8.5 12h7M8.5 16h4"/>`
 	House   Icon = `<path d="M4 21V9l8-6 8 6v12z"/><path d="M10 21v-6h4v6"/>`
+	Clip    Icon = `<path d="M20 11.5l-8.3 8.3a5.5 5.5 0 0 1-7.8-7.8l8.6-8.6a3.7 3.7 0 0 1 5.2 5.2l-8.5 8.5a1.8 1.8 0 0 1-2.6-2.6l7.7-7.7"/>`
+	File    Icon = `<path d="M6 3h8l5 5v13H6z"/><path d="M14 3v5h5"/>`
 	Plus    Icon = `<path d="M12 5v14M5 12h14"/>`
 )
 

@@ -6,7 +6,8 @@
   const $ = (id) => document.getElementById(id);
   const chat = $("chat"), list = $("messages"), scroll = $("scroll"), text = $("text"), form = $("composer");
   const line = $("line"), typing = $("typing"), older = $("older"), down = $("down"), hints = $("hints"), welcome = $("welcome");
-  const maxBytes = Number(chat.dataset.max);
+  const attach = $("attach"), chooser = $("choose"), attached = $("attached");
+  const maxBytes = Number(chat.dataset.max), maxFile = Number(chat.dataset.maxFile), maxFiles = Number(chat.dataset.maxFiles);
   const storage = "gatehouse-chat-unsent";
   let rev = Number(chat.dataset.rev);
 
@@ -142,7 +143,8 @@
     if (byID(one.key)) return;
     const li = $("pending").content.firstElementChild.cloneNode(true);
     li.dataset.id = one.key;
-    li.querySelector(".bubble").append(Object.assign(document.createElement("p"), { className: "literal", textContent: one.text }));
+    const what = [one.text, ...(one.names || [])].filter(Boolean).join("\n");
+    li.querySelector(".bubble").append(Object.assign(document.createElement("p"), { className: "literal", textContent: what }));
     li.querySelector(".meta").textContent = "Sending…";
     list.append(li);
     welcome.hidden = true;
@@ -158,7 +160,7 @@
     clearTimeout(again);
     while (queue.length) {
       const one = queue[0];
-      const got = await post("/chat/api/messages?as=page", one);
+      const got = await post("/chat/api/messages?as=page", { key: one.key, text: one.text, files: one.files });
       if (got.ok) {
         forget(one.key);
         place(got.body);
@@ -187,14 +189,124 @@
     }
   }
 
+  // --- files ---
+
+  // What is chosen, dropped or pasted goes to the gateway at once; the message
+  // that is written meanwhile names it.
+  let uploads = [];
+  let sendWhenDone = false;
+  const readable = (n) => (n < 1000 ? `${n} bytes` : n < 1 << 20 ? `${Math.ceil(n / 1024)} KB` : `${Number((n / (1 << 20)).toPrecision(3))} MB`);
+
+  function add(files) {
+    for (const f of files) {
+      if (f.size > maxFile) { tell(`${f.name} has ${readable(f.size)}. A file may have ${readable(maxFile)}.`, 8000); continue; }
+      if (uploads.length >= maxFiles) { tell(`A message has at most ${maxFiles} files. Send these first.`, 8000); break; }
+      const up = { key: newKey(), file: f, name: f.name || "picture.png", done: false, failed: "" };
+      uploads.push(up);
+      up.li = chip(up);
+      attached.append(up.li);
+      upload(up, 0);
+    }
+    attached.hidden = !uploads.length;
+    text.focus();
+  }
+
+  function chip(up) {
+    const li = document.createElement("li");
+    const bar = Object.assign(document.createElement("progress"), { max: 100, value: 0 });
+    const away = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: "×" });
+    away.setAttribute("aria-label", `Remove ${up.name}`);
+    away.addEventListener("click", () => remove(up));
+    li.append(Object.assign(document.createElement("span"), { textContent: up.name }),
+      Object.assign(document.createElement("small"), { textContent: readable(up.file.size) }), bar, away);
+    return li;
+  }
+
+  function remove(up) {
+    up.gone = true;
+    up.request?.abort();
+    up.li.remove();
+    uploads = uploads.filter((x) => x !== up);
+    attached.hidden = !uploads.length;
+    settle();
+  }
+
+  function upload(up, tries) {
+    const x = new XMLHttpRequest(); // which tells how far it is
+    up.request = x;
+    x.open("POST", `/chat/api/files?key=${up.key}&name=${encodeURIComponent(up.name)}`);
+    x.setRequestHeader("Content-Type", up.file.type || "application/octet-stream");
+    x.upload.onprogress = (e) => { if (e.lengthComputable) up.li.querySelector("progress").value = 100 * e.loaded / e.total; };
+    x.onload = () => {
+      if (x.status === 200) { up.done = true; up.li.classList.add("done"); settle(); return; }
+      if (x.status === 401) { location.href = "/login"; return; }
+      let why = "";
+      try { why = JSON.parse(x.responseText).error; } catch { /* a proxy's page */ }
+      if (x.status < 500) fail(up, why || "The gateway did not take it."); else later(up, tries);
+    };
+    x.onerror = () => later(up, tries);
+    x.send(up.file);
+  }
+
+  // later tries again, for about a minute, while the gateway may be away.
+  function later(up, tries) {
+    if (up.gone) return;
+    if (tries >= 8) { fail(up, "The gateway could not be reached."); return; }
+    setTimeout(() => { if (!up.gone) upload(up, tries + 1); }, Math.min(500 * 2 ** tries, 15000));
+  }
+
+  function fail(up, why) {
+    up.failed = why;
+    up.li.classList.add("failed");
+    tell(`${up.name}: ${why}`, 8000);
+    settle();
+  }
+
+  // settle sends the message that waited for its files.
+  function settle() {
+    if (!sendWhenDone) return;
+    if (uploads.some((u) => u.failed)) { sendWhenDone = false; return; }
+    if (uploads.every((u) => u.done)) send();
+  }
+
+  attach.addEventListener("click", () => chooser.click());
+  chooser.addEventListener("change", () => { add([...chooser.files]); chooser.value = ""; });
+  const carriesFiles = (e) => [...(e.dataTransfer?.types || [])].includes("Files");
+  chat.addEventListener("dragover", (e) => { if (carriesFiles(e)) { e.preventDefault(); chat.classList.add("dropping"); } });
+  chat.addEventListener("dragleave", (e) => { if (!chat.contains(e.relatedTarget)) chat.classList.remove("dropping"); });
+  chat.addEventListener("drop", (e) => {
+    if (!carriesFiles(e)) return;
+    e.preventDefault();
+    chat.classList.remove("dropping");
+    add([...e.dataTransfer.files]);
+  });
+  text.addEventListener("paste", (e) => {
+    const files = [...(e.clipboardData?.files || [])];
+    if (files.length) { e.preventDefault(); add(files); }
+  });
+
   function send() {
     const value = text.value.trim();
-    if (!value) return;
+    sendWhenDone = false;
+    if (!value && !uploads.length) return;
+    if (uploads.some((u) => u.failed)) { tell("A file could not be sent. Remove it, or attach it again.", 6000); return; }
+    if (uploads.some((u) => !u.done)) {
+      sendWhenDone = true;
+      tell("The message goes out as soon as its files are there.", 4000);
+      return;
+    }
     if (new TextEncoder().encode(value).length > maxBytes) {
       tell("This is too long for one message. Send it in parts.", 6000);
       return;
     }
     const one = { key: newKey(), text: value };
+    if (uploads.length) {
+      one.files = uploads.map((u) => u.key);
+      one.names = uploads.map((u) => u.name);
+      uploads = [];
+      attached.replaceChildren();
+      attached.hidden = true;
+    }
     text.value = "";
     grow();
     suggest();
@@ -304,6 +416,7 @@
   let stick = true; // the window may change its size; whoever reads the end goes on doing so
   scroll.addEventListener("scroll", () => { stick = atEnd(); if (stick) down.hidden = true; });
   new ResizeObserver(() => { if (stick) toEnd(); }).observe(scroll);
+  list.addEventListener("load", () => { if (stick) toEnd(); }, true); // pictures come later
   down.addEventListener("click", () => { toEnd(); down.hidden = true; });
   addEventListener("online", () => { if (source.readyState === EventSource.CLOSED) connect(); });
   addEventListener("pagehide", () => source?.close());

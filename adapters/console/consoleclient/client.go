@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -42,11 +44,40 @@ func (e *Error) Error() string { return e.Reason }
 // with success: every try uses the same one.
 func NewKey() string { return rand.Text() }
 
-// Say sends a message, once. nil means that it is durable.
-func (c *Client) Say(ctx context.Context, key, text string) (wire.Message, error) {
+// Say sends a message, once, with the files that were uploaded under the given
+// keys. nil means that it is durable.
+func (c *Client) Say(ctx context.Context, key, text string, files ...string) (wire.Message, error) {
 	var m wire.Message
-	err := c.call(ctx, http.MethodPost, "/chat/api/messages", wire.Say{Key: key, Text: text}, &m)
+	err := c.call(ctx, http.MethodPost, "/chat/api/messages", wire.Say{Key: key, Text: text, Files: files}, &m)
 	return m, err
+}
+
+// Upload brings a file of size bytes to the gateway, for a message that names
+// the key. It blocks for as long as that takes. A try under the same key costs
+// nothing when an earlier one succeeded.
+func (c *Client) Upload(ctx context.Context, key, name string, size int64, content io.Reader) (wire.File, error) {
+	var f wire.File
+	if size > wire.MaxFile {
+		return f, &Error{Status: http.StatusRequestEntityTooLarge, Reason: "a file has at most " + wire.Size(wire.MaxFile)}
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/chat/api/files?"+url.Values{"key": {key}, "name": {name}}.Encode(), request{
+		kind: mime.TypeByExtension(path.Ext(name)), size: size, body: content,
+	})
+	if err != nil {
+		return f, err
+	}
+	defer resp.Body.Close()
+	return f, decodeInto(resp.Body, &f)
+}
+
+// File reads a file of a message from the start. The caller closes it; a
+// content that breaks off ends with an error other than io.EOF.
+func (c *Client) File(ctx context.Context, f wire.File) (io.ReadCloser, error) {
+	resp, err := c.do(ctx, http.MethodGet, f.URL, request{})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }
 
 // Press presses a button.
@@ -80,13 +111,13 @@ func (c *Client) Commands(ctx context.Context) ([]wire.Command, error) {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
-	var in io.Reader
+	in := request{kind: "application/json"}
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
 			return err
 		}
-		in = bytes.NewReader(b)
+		in.body, in.size = bytes.NewReader(b), int64(len(b))
 	}
 	resp, err := c.do(ctx, method, path, in)
 	if err != nil {
@@ -96,19 +127,35 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 	if into == nil {
 		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+	return decodeInto(resp.Body, into)
+}
+
+func decodeInto(body io.Reader, into any) error {
+	if err := json.NewDecoder(body).Decode(into); err != nil {
 		return fmt.Errorf("read the gateway's answer: %w", err)
 	}
 	return nil
 }
 
+// request is what a request carries.
+type request struct {
+	kind string
+	size int64
+	body io.Reader // nil: nothing
+}
+
 // do sends a request; what is not a success is an *Error.
-func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, body)
+func (c *Client) do(ctx context.Context, method, path string, in request) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, in.body)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Content-Type", "application/json")
+	if in.body != nil {
+		r.ContentLength = in.size
+	}
+	if in.kind != "" {
+		r.Header.Set("Content-Type", in.kind)
+	}
 	resp, err := c.HTTP.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("ask the gateway: %w", err)
@@ -141,7 +188,7 @@ func (c *Client) Stream(ctx context.Context, rev int64) iter.Seq2[Event, error] 
 		if rev >= 0 {
 			path += "?after=" + strconv.FormatInt(rev, 10)
 		}
-		resp, err := c.do(ctx, http.MethodGet, path, nil)
+		resp, err := c.do(ctx, http.MethodGet, path, request{})
 		if err != nil {
 			yield(nil, err)
 			return

@@ -2,13 +2,18 @@
 // share it. The package console says what is sent where.
 package wire
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // The limits of what a client may send.
 const (
-	MaxText = 16 << 10 // bytes of one message
-	MaxKey  = 64       // characters of a key
-	MaxPage = 200      // messages in one answer
+	MaxText  = 16 << 10 // bytes of one message
+	MaxFile  = 50 << 20 // bytes of one file
+	MaxFiles = 10       // files of one message
+	MaxKey   = 64       // characters of a key
+	MaxPage  = 200      // messages in one answer
 )
 
 // Message is one message of a chat.
@@ -23,6 +28,7 @@ type Message struct {
 	Edited  bool      `json:"edited,omitempty"`
 	Deleted bool      `json:"deleted,omitempty"` // its text is gone
 	Buttons []Button  `json:"buttons,omitempty"`
+	Files   []File    `json:"files,omitempty"`
 	Item    string    `json:"item,omitempty"` // as HTML, for the page
 }
 
@@ -42,10 +48,31 @@ type Button struct {
 	URL   string `json:"url,omitempty"`
 }
 
+// File is a file of a message, or one that was uploaded for the next.
+type File struct {
+	Name    string `json:"name"`
+	MIME    string `json:"mime"`
+	Size    int64  `json:"size"`
+	URL     string `json:"url,omitempty"`     // where its content is, for whom the message is; without a host
+	Picture bool   `json:"picture,omitempty"` // a browser may show it
+}
+
+// Size is a number of bytes as people read it.
+func Size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%d KB", (n+1023)>>10)
+	}
+	return fmt.Sprintf("%.3g MB", float64(n)/(1<<20))
+}
+
 // Say is the body of a message that a client sends.
 type Say struct {
-	Key  string `json:"key"` // made by the client; the same for every try
-	Text string `json:"text"`
+	Key   string   `json:"key"`             // made by the client; the same for every try
+	Text  string   `json:"text"`            // may be empty beside files
+	Files []string `json:"files,omitempty"` // the keys under which they were uploaded
 }
 
 // Press is the body of a button press.
