@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -17,9 +18,12 @@ import (
 var ErrManual = errors.New("please edit the file yourself")
 
 // Edit sets one entry, at path [section, name], in the text of a configuration
-// and leaves everything else as it is, comments and order included. A nil value
-// removes the entry.
+// and leaves everything else as it is, comments and order included. A path of
+// [section] alone is the section as a whole. A nil value removes the entry.
 func Edit(text []byte, path []string, value any) ([]byte, error) {
+	if len(path) == 1 {
+		return editSection(text, path[0], value)
+	}
 	section, name := path[0], path[1]
 	if !validName(name) {
 		return nil, fmt.Errorf("%q is not a name: it has 1 to 40 letters, digits, - or _", name)
@@ -50,6 +54,40 @@ func Edit(text []byte, path []string, value any) ([]byte, error) {
 	after, err := decode(edited)
 	if err != nil || !reflect.DeepEqual(after, expected(before, section, name, entry, value == nil)) {
 		return nil, fmt.Errorf("%w: under %q put\n%s", ErrManual, section, entry)
+	}
+	return edited, nil
+}
+
+// editSection replaces, adds or removes a whole section.
+func editSection(text []byte, name string, value any) ([]byte, error) {
+	before, err := decode(text)
+	if err != nil {
+		return nil, err
+	}
+	if _, there := before[name]; !there && value == nil {
+		return text, nil
+	}
+	entry, err := yaml.Marshal(map[string]any{name: value})
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
+	lines, added := newLines(text), newLines(entry)
+	if value == nil {
+		added = nil
+		delete(before, name)
+	} else {
+		var e map[string]any
+		_ = yaml.Unmarshal(entry, &e) // it was marshalled right before
+		before[name] = e[name]
+	}
+	out := append(lines.trimmed(), added...)
+	if at := lines.find(0, len(lines), 0, name); at >= 0 {
+		out = slices.Concat(lines[:at], added, lines[lines.end(at, 0):])
+	}
+	edited := []byte(strings.TrimLeft(strings.Join(out, "\n")+"\n", "\n"))
+	after, err := decode(edited)
+	if err != nil || !reflect.DeepEqual(after, before) {
+		return nil, fmt.Errorf("%w: at the outermost level put\n%s", ErrManual, entry)
 	}
 	return edited, nil
 }

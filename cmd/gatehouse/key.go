@@ -11,7 +11,7 @@ import (
 )
 
 func keyCommand(f *flags) *cobra.Command {
-	return group("key", "Look after the key that locks the vault", rotateKeyCommand(f), makeKeyCommand())
+	return group("key", "Look after the key that locks the vault", rotateKeyCommand(f), moveKeyCommand(f), makeKeyCommand())
 }
 
 func rotateKeyCommand(f *flags) *cobra.Command {

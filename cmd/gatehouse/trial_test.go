@@ -30,7 +30,7 @@ func TestTry(t *testing.T) {
 	}))
 	defer srv.Close()
 	store := inprocess.New(inprocess.Options{})
-	defer store.Close() //nolint:errcheck // the test is over
+	defer store.Close()
 	v := vaulttest.Open(t, store, vaulttest.NewKey(t))
 	b := &border{gate: egress.New(egress.Options{Log: slog.New(slog.DiscardHandler)}), vault: v, workspace: workspace}
 	host := strings.TrimPrefix(srv.URL, "http://")
