@@ -31,6 +31,7 @@ func allKept() []kept {
 		{space: "via"},          // how often a reply path was used
 		{space: "stop"},         // requests among replicas
 		{space: "pauses"},
+		{space: "receiver"}, // which of several gateways polls
 		{space: "spend"},
 		{space: "blob"}, // sizes and times
 		{space: "blob-lone"},
