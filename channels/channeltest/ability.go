@@ -31,6 +31,8 @@ const (
 	Reacting    Ability = "reacting"
 	Typing      Ability = "typing"
 	FilesOut    Ability = "sending files"
+	Captions    Ability = "texts beside files"
+	Albums      Ability = "several files together"
 	Buttons     Ability = "buttons"
 	Answering   Ability = "answering presses"
 	CommandMenu Ability = "registered commands"
@@ -52,7 +54,7 @@ func Abilities() []Ability {
 	return []Ability{
 		Rooms, Threads, JoinedThreads, Redelivery, Edits, Deletions, Reactions, Presses, FilesIn,
 		Drops, Outages, Revocation, Stalls, Secrets,
-		Editing, Deleting, Reacting, Typing, FilesOut, Buttons, Answering, CommandMenu, Quoting, TextLimit,
+		Editing, Deleting, Reacting, Typing, FilesOut, Captions, Albums, Buttons, Answering, CommandMenu, Quoting, TextLimit,
 		Reconciling, Probing,
 		Throttles, Unavailables, LostAnswers, BadFormats, ShutOuts, Refusals,
 	}
@@ -122,6 +124,10 @@ func (a Ability) byChannel(r *rig) (does, shown bool) {
 		return can[channels.Fetcher](r), true
 	case FilesOut:
 		return f.MaxFile > 0, true
+	case Captions:
+		return f.MaxFile > 0 && f.MaxCaption > 0, true
+	case Albums:
+		return f.MaxFile > 0 && f.MaxAlbum > 1, true
 	case Buttons:
 		return f.MaxButtons > 0, true
 	case Answering:

@@ -1,11 +1,8 @@
 package channeltest
 
 import (
-	"bytes"
-	"context"
 	"embed"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +31,9 @@ func sendCases() []Case {
 		{Name: "send/a reaction", Needs: []Ability{Reacting}, run: reacts},
 		{Name: "send/typing", Needs: []Ability{Typing}, run: types},
 		{Name: "send/a file, byte for byte", Needs: []Ability{FilesOut}, run: fileOut},
+		{Name: "send/the longest caption", Needs: []Ability{Captions}, run: longestCaption},
+		{Name: "send/an album", Needs: []Ability{Albums}, run: album},
+		{Name: "send/a file that cannot be read", Needs: []Ability{FilesOut}, run: unreadableFile},
 		{Name: "send/commands are registered", Needs: []Ability{CommandMenu}, run: commandMenu},
 		{Name: "send/conversations do not wait for each other", Needs: []Ability{Stalls}, run: parallel},
 		{Name: "send/what was sent is known", Needs: []Ability{Reconciling}, run: reconciles},
@@ -264,28 +264,6 @@ func types(r *rig) {
 	r.check("type", capability[channels.Typer](r).Type(r.t.Context(), e.Where))
 	if n := r.hs.Typed(e.Where); n != 1 {
 		r.t.Errorf("typing was shown %d times", n)
-	}
-}
-
-func fileOut(r *rig) {
-	e, _ := r.hear(Said{})
-	body := blob(int(min(fileSize, r.ch.Features(e.Where).MaxFile)))
-	opened := 0
-	file := channels.File{
-		Kind: channels.Document, Name: "report ä.bin", MIME: "application/octet-stream", Size: int64(len(body)),
-		Open: func(context.Context) (io.ReadCloser, error) {
-			opened++
-			return io.NopCloser(bytes.NewReader(body)), nil
-		},
-	}
-	rec, err := r.send(channels.Part{To: e.Where, Body: markup.Plain("the caption"), Files: []channels.File{file}})
-	r.check("send", err)
-	got := r.shown(e.Where, rec.ID)
-	if len(got.Files) != 1 || got.Files[0].Name != file.Name || !bytes.Equal(got.Files[0].Body, body) {
-		r.t.Fatalf("the platform got %d files, or other bytes or another name", len(got.Files))
-	}
-	if got.Text != "the caption" || opened == 0 {
-		r.t.Errorf("the caption reads %q; the file was opened %d times", got.Text, opened)
 	}
 }
 

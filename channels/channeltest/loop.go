@@ -102,7 +102,7 @@ var (
 // Features implements channels.Channel.
 func (c *loopChannel) Features(channels.Address) channels.Features {
 	return channels.Features{
-		Dialect: markup.CommonMark, MaxText: loopMaxText, MaxCaption: loopMaxText, MaxFile: loopMaxFile,
+		Dialect: markup.CommonMark, MaxText: loopMaxText, MaxCaption: loopMaxText, MaxFile: loopMaxFile, MaxAlbum: loopMaxAlbum,
 		MaxFetch: loopMaxFile, MaxButtons: loopMaxButtons, MaxButtonData: loopMaxData,
 		Commands: true, Threads: true, ReplyTo: true, Drafts: true, TypingFor: 5 * time.Second,
 	}

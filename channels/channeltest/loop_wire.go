@@ -84,6 +84,7 @@ type (
 const (
 	loopMaxText    = 2000 // runes of CommonMark
 	loopMaxFile    = 8 << 20
+	loopMaxAlbum   = 4
 	loopMaxButtons = 4
 	loopMaxData    = 64
 )

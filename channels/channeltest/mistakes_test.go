@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -212,6 +213,34 @@ func sendMutants() []mutant {
 				p.Files[i].Open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader([]byte("x"))), nil }
 			}
 		}),
+		part("cuts captions", "send/the longest caption", "of a caption of", func(p *channels.Part) {
+			if len(p.Files) > 0 {
+				p.Body = markup.Plain(string([]rune(markup.PlainText.Render(p.Body))[:500]))
+			}
+		}),
+		part("sends one file of an album", "send/an album", "the album", func(p *channels.Part) { p.Files = p.Files[:min(1, len(p.Files))] }),
+		part("turns an album around", "send/an album", "the album", func(p *channels.Part) { slices.Reverse(p.Files) }),
+		{
+			name: "sends without a file that it cannot open", in: "send/a file that cannot be read", says: "was sent all the same",
+			send: func(ctx context.Context, _ *channeltest.Host, p channels.Part, next sendFunc) (channels.Receipt, error) {
+				rec, err := next(ctx, p)
+				if err != nil && len(p.Files) > 0 {
+					p.Files = nil
+					return next(ctx, p)
+				}
+				return rec, err
+			},
+		},
+		{
+			name: "is in doubt about a file that it cannot read", in: "send/a file that cannot be read", says: "of kind",
+			send: func(ctx context.Context, _ *channeltest.Host, p channels.Part, next sendFunc) (channels.Receipt, error) {
+				rec, err := next(ctx, p)
+				if err != nil {
+					return rec, &channels.Error{Op: "send", Channel: "test", Kind: channels.Ambiguous, Err: err}
+				}
+				return rec, nil
+			},
+		},
 		part("drops captions", "send/a file, byte for byte", "the caption reads", func(p *channels.Part) {
 			if len(p.Files) > 0 {
 				p.Body = markup.Plain("")
