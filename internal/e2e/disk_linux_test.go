@@ -51,6 +51,9 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%+v", judge(said, r.bot.Delivered()))
 	}
 	r.term()
+	if f := judge(said, r.bot.Delivered()); f.Repeated+f.Doubted > 0 {
+		t.Errorf("what had arrived while nothing could be kept was repeated: %+v", f)
+	}
 }
 
 // smallDisk mounts a file system of that many bytes for the test.
