@@ -41,13 +41,25 @@ func (a *Admin) rightful() map[scope.Right]map[string]page {
 	return map[scope.Right]map[string]page{
 		scope.Console:    a.ownPages(),
 		scope.See:        {"GET /people": a.peoplePage, "GET /people/badge": a.badge},
-		scope.Approve:    {"POST /people/{code}/approve": a.approve, "POST /people/{code}/deny": a.deny},
+		scope.Approve:    a.approvePages(),
 		scope.Administer: a.administerPages(),
 		scope.Own: {
 			"POST /workspaces":             a.createWorkspace,
 			"POST /workspaces/{id}/rename": a.renameWorkspace,
 			"POST /workspaces/{id}/delete": a.deleteWorkspace,
 		},
+	}
+}
+
+// approvePages are for those who answer for others.
+func (a *Admin) approvePages() map[string]page {
+	return map[string]page{
+		"POST /people/{code}/approve": a.approve,
+		"POST /people/{code}/deny":    a.deny,
+		"GET /approvals":              a.approvalsPage,
+		"POST /approvals/{id}/allow":  a.allowCall,
+		"POST /approvals/{id}/deny":   a.denyCall,
+		"POST /approvals/{id}/revoke": a.revokeApproval,
 	}
 }
 
@@ -83,10 +95,6 @@ func (a *Admin) administerPages() map[string]page {
 		"POST /people/invitations/{id}/withdraw": a.withdraw,
 		"POST /people/rooms/admit":               a.admitRoom,
 		"POST /people/rooms/dismiss":             a.dismissRoom,
-		"GET /approvals":                         a.approvalsPage,
-		"POST /approvals/{id}/allow":             a.allowCall,
-		"POST /approvals/{id}/deny":              a.denyCall,
-		"POST /approvals/{id}/revoke":            a.revokeApproval,
 		"GET /dead":                              a.deadPage,
 		"GET /dead/{seq}":                        a.letterPage,
 		"POST /dead/{seq}/replay":                a.replay,
@@ -177,7 +185,7 @@ func (a *Admin) sections(ctx context.Context, by scope.Scope) []web.Entry {
 	}
 	admin := may(scope.Administer)
 	add(admin && home, web.Entry{Group: watch, Href: "/status", Label: "Status", Icon: web.Pulse})
-	add(admin, web.Entry{Group: watch, Href: "/approvals", Label: "Approvals", Icon: web.Shield})
+	add(may(scope.Approve), web.Entry{Group: watch, Href: "/approvals", Label: "Approvals", Icon: web.Shield})
 	add(admin && home, web.Entry{Group: watch, Href: "/dead", Label: "Dead letters", Icon: web.Tray})
 	add(admin && home, web.Entry{Group: watch, Href: "/audit", Label: "Audit", Icon: web.Book})
 	add(may(scope.See), web.Entry{Group: people, Href: "/people", Label: "People", Icon: web.People, Badge: a.waiting(ctx, by), Poll: "/people/badge"})

@@ -18,9 +18,9 @@ type Approvals struct {
 	Standings []approval.Standing `json:"standings"`
 }
 
-// Approvals lists them, for those in charge.
+// Approvals lists them, for those who may answer for others.
 func (p *Operator) Approvals(ctx context.Context, by scope.Scope) (Approvals, error) {
-	if err := p.may(ctx, by, scope.Administer); err != nil {
+	if err := p.may(ctx, by, scope.Approve); err != nil {
 		return Approvals{}, err
 	}
 	questions, err := p.o.Gateway.Questions(ctx)
@@ -35,7 +35,7 @@ func (p *Operator) Approvals(ctx context.Context, by scope.Scope) (Approvals, er
 
 // Decide answers a question, named by its id or its code.
 func (p *Operator) Decide(ctx context.Context, by scope.Scope, id string, a approval.Answer) (approval.Question, error) {
-	if err := p.may(ctx, by, scope.Administer); err != nil {
+	if err := p.may(ctx, by, scope.Approve); err != nil {
 		return approval.Question{}, err
 	}
 	all, err := p.o.Gateway.Questions(ctx)
@@ -54,7 +54,7 @@ func (p *Operator) Decide(ctx context.Context, by scope.Scope, id string, a appr
 // RevokeApproval ends a lasting approval, from the next call on.
 func (p *Operator) RevokeApproval(ctx context.Context, by scope.Scope, id string) (_ approval.Standing, err error) {
 	defer func() { p.did(ctx, by, "standing approval revoked", id, &err) }()
-	if err := p.may(ctx, by, scope.Administer); err != nil {
+	if err := p.may(ctx, by, scope.Approve); err != nil {
 		return approval.Standing{}, err
 	}
 	s, err := p.o.Gateway.RevokeStanding(ctx, by, id)

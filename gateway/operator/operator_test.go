@@ -176,7 +176,8 @@ var unscoped = []string{"Providers"}
 // rights are what the methods need that need another right than to administer.
 var rights = map[string]scope.Right{
 	"Pairings": scope.See, "People": scope.See, "Invitations": scope.See, "Rooms": scope.See, "Workspaces": scope.See,
-	"Approve": scope.Approve, "Deny": scope.Approve, "OwnCode": scope.Console, "OwnSecrets": scope.Console, "Bots": scope.Console,
+	"Approve": scope.Approve, "Deny": scope.Approve, "Approvals": scope.Approve, "Decide": scope.Approve, "RevokeApproval": scope.Approve,
+	"OwnCode": scope.Console, "OwnSecrets": scope.Console, "Bots": scope.Console,
 	"CreateWorkspace": scope.Own, "RenameWorkspace": scope.Own, "DeleteWorkspace": scope.Own,
 }
 
