@@ -134,6 +134,12 @@ func (s *terminal) ends(code int) {
 // desktop is a person's machine with an emulated Telegram and a model.
 func desktop(t *testing.T, answer string) (env []string, tg *telegramtest.Server) {
 	t.Helper()
+	return desktopOf(t, func(*agenttest.Request) agenttest.Answer { return agenttest.Say(answer) })
+}
+
+// desktopOf is a desktop whose model follows a script.
+func desktopOf(t *testing.T, script agenttest.Script) (env []string, tg *telegramtest.Server) {
+	t.Helper()
 	tg, err := telegramtest.Start(telegramtest.WithBot("Helpful", "helpful_bot"))
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +150,7 @@ func desktop(t *testing.T, answer string) (env []string, tg *telegramtest.Server
 		t.Fatal(err)
 	}
 	t.Cleanup(model.Close)
-	model.Follow(func(*agenttest.Request) agenttest.Answer { return agenttest.Say(answer) })
+	model.Follow(script)
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "gatehouse.yaml")
 	text := fmt.Sprintf("models:\n  default: {provider: compatible, base_url: %q, model: small}\n", model.OpenAI())
@@ -229,6 +235,77 @@ func TestTerminalChat(t *testing.T) {
 	other.sees(`(?s)again.*fine`)
 	other.types("\x04")
 	other.ends(0)
+	gw.types("\x03")
+	gw.ends(0)
+}
+
+// TestTerminalHidesAModelKey, which is asked for like every other secret.
+func TestTerminalHidesAModelKey(t *testing.T) {
+	env, _ := desktop(t, "hello")
+	model, err := agenttest.Start(agenttest.Config{Script: agenttest.Directed, Key: rightKey, Models: []string{"small"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(model.Close)
+	for key, code := range map[string]int{"sk-test-a-wrong-key-0002": 1, rightKey: 0} {
+		set := show(t, env, "models", "set", "compatible", "--base-url", model.OpenAI(), "--model", "small")
+		set.sees("Key")
+		set.types(key + "\r")
+		set.ends(code)
+		if strings.Contains(set.String(), key) {
+			t.Errorf("the screen shows the key:\n%q", set)
+		}
+	}
+	list := show(t, env, "secrets", "list")
+	list.ends(0)
+	if got := list.String(); !strings.Contains(got, "default") || strings.Contains(got, rightKey) {
+		t.Errorf("the vault holds:\n%s", got)
+	}
+}
+
+// TestTerminalCtrlCStopsAnAnswer that grows, and the chat goes on.
+func TestTerminalCtrlCStopsAnAnswer(t *testing.T) {
+	env, _ := desktopOf(t, func(r *agenttest.Request) agenttest.Answer {
+		if said := r.Asked(); strings.Contains(said[len(said)-1], "for ever") {
+			return agenttest.Dying("the first half and never the rest of it", agenttest.Stall)
+		}
+		return agenttest.Echo(r)
+	})
+	gw := show(t, env, "run")
+	gw.sees("login#")
+	chat := show(t, env, "chat")
+	chat.sees("/help lists")
+	chat.types("think for ever\r")
+	chat.sees("the first half")
+	chat.types("\x03")
+	chat.sees("stopping; Ctrl-C again leaves")
+	chat.types("still there?\r")
+	chat.sees("echo: .*still there\\?")
+	if got := chat.String(); strings.Contains(got, "rest of it") {
+		t.Errorf("the answer went on:\n%q", got)
+	}
+	chat.types("\x04")
+	chat.ends(0)
+	gw.types("\x03")
+	gw.ends(0)
+}
+
+// TestTerminalFollowsItsSize: what is shown after the window has another width
+// is laid out for that one, between words.
+func TestTerminalFollowsItsSize(t *testing.T) {
+	answer := strings.TrimSpace(strings.Repeat("alpha bravo charlie delta echo foxtrot golf hotel ", 6))
+	env, _ := desktop(t, answer)
+	gw := show(t, env, "run")
+	gw.sees("login#")
+	chat := show(t, env, "chat")
+	chat.sees("/help lists")
+	for _, columns := range []int{80, 30, 100, 7} {
+		resize(t, chat.master, uint16(columns), 24) //nolint:gosec // small
+		chat.types("again\r")
+		chat.sees(regexp.QuoteMeta(strings.Join(wrap(answer, columns-1), "\r\n")))
+	}
+	chat.types("\x04")
+	chat.ends(0)
 	gw.types("\x03")
 	gw.ends(0)
 }

@@ -1,7 +1,6 @@
 package hardcases_test
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,36 +29,4 @@ func TestStatesNameEveryFailpoint(t *testing.T) {
 			t.Errorf("docs/states.md names %s, which is no failpoint", m[1])
 		}
 	}
-}
-
-// TestStatesNameRealTests: every test that the page sends its reader to exists.
-func TestStatesNameRealTests(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "states.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sources := testSources(t, filepath.Join("..", "..", ".."))
-	for _, m := range regexp.MustCompile("`(Test[A-Z][A-Za-z0-9_]*)`").FindAllStringSubmatch(string(page), -1) {
-		if m[1] != "TestFailpoints" && !strings.Contains(sources, "func "+m[1]+"(") {
-			t.Errorf("docs/states.md names %s, which is no test", m[1])
-		}
-	}
-}
-
-// testSources is what stands in the test files below a folder.
-func testSources(t *testing.T, root string) string {
-	t.Helper()
-	var all strings.Builder
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		all.Write(b)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all.String()
 }
