@@ -76,7 +76,7 @@ func (v *conversation) deliverFile(ctx context.Context, o outgoing, waiting func
 	var sent wire.File
 	var local error // which another try would meet again
 	upload := consoleclient.NewKey()
-	err := insist(ctx, waiting, func() error {
+	remote := insist(ctx, waiting, func() error {
 		f, size, err := openRegular(o.file)
 		if err != nil {
 			local = err
@@ -86,7 +86,7 @@ func (v *conversation) deliverFile(ctx context.Context, o outgoing, waiting func
 		sent, err = v.c.Upload(ctx, upload, filepath.Base(o.file), size, f)
 		return err
 	})
-	if err = errors.Join(local, err); err != nil {
+	if err := errors.Join(local, remote); err != nil {
 		return err
 	}
 	if _, err := deliver(ctx, v.c, o.key, "", waiting, upload); err != nil {

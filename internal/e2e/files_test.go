@@ -2,13 +2,18 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/console/consoleclient"
+	"github.com/gatehouse-chat/gatehouse/adapters/console/wire"
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
@@ -257,5 +264,85 @@ func TestTextsAndWhatFails(t *testing.T) {
 	got := r.awaitText(chat, "and this")
 	if !strings.Contains(got, "I could not open the document “gone.txt”.") || strings.Contains(got, "never seen") {
 		t.Errorf("the answer is %q", got)
+	}
+}
+
+// TestVoiceIsWrittenDown: a voice note is fetched from the platform, written
+// down by the model that is named for it, and answered as if it had been typed.
+// Where nobody can listen, its sender is told so.
+func TestVoiceIsWrittenDown(t *testing.T) {
+	for name, listener := range map[string]bool{"with a listener": true, "without one": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, settings{})
+			if listener {
+				model := fmt.Sprintf(`{provider: compatible, model: %%s, base_url: %q, api_key: "sk-test-123456789"}`, r.model.OpenAI())
+				r.set.model = fmt.Sprintf(model+"\n  listener: "+model, "scripted", "whisper-1")
+				r.set.agent = []string{"transcribe: listener"}
+				r.configure()
+			}
+			r.up()
+			u, chat := r.person(7)
+			recording := append([]byte("OggS\x00\x02OpusHead"), noise(300_000)...)
+			chat.Voice(u, recording, 12)
+			chat.Say(u, "did you hear it")
+			got := r.awaitText(chat, "did you hear it")
+			answers := strings.Join(texts(r.bot.Delivered()), "\n")
+			if heard := strings.Contains(answers, agenttest.Heard(recording)); heard != listener {
+				t.Errorf("written down: %t, want %t; the answers are %q and %q", heard, listener, answers, got)
+			}
+		})
+	}
+}
+
+// console speaks for the owner over the socket in the data folder.
+func (r *rig) console() *consoleclient.Client {
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", filepath.Join(r.data(), "admin.sock"))
+	}}
+	r.t.Cleanup(t.CloseIdleConnections)
+	return &consoleclient.Client{HTTP: &http.Client{Transport: t}, Base: "http://gatehouse"}
+}
+
+// TestConsoleCarriesFiles: a file goes from the console to the agent and back,
+// and both stand there as they were after the process was killed.
+func TestConsoleCarriesFiles(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{script: sendBack, agent: []string{"tools: [files]"}})
+	r.up()
+	c := r.console()
+	content := noise(5 << 20)
+	if _, err := c.Upload(t.Context(), "upload-1", "backup.bin", int64(len(content)), bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	r.kill()
+	r.up()
+	if _, err := c.Say(t.Context(), "message-1", "send it back", "upload-1"); err != nil {
+		t.Fatal(err)
+	}
+	var files []wire.File
+	arrived := func() bool {
+		files = nil
+		p, err := c.Latest(t.Context(), 0)
+		for _, m := range p.Messages {
+			files = append(files, m.Files...)
+		}
+		return err == nil && len(files) == 2
+	}
+	if !eventually(patience, arrived) {
+		t.Fatalf("the chat has %+v\n%s", files, r.proc.log)
+	}
+	r.kill()
+	r.up()
+	for _, f := range files {
+		body, err := c.File(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(body)
+		if err = errors.Join(err, body.Close()); err != nil || !bytes.Equal(got, content) || f.Name != "backup.bin" {
+			t.Errorf("%s comes back with %d bytes, or other ones: %v", f.Name, len(got), err)
+		}
 	}
 }
