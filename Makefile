@@ -38,11 +38,12 @@ needs:
 	@$(NEEDS)
 
 bench: build ## print the table of speed and size
-	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./gateway/bus/sqlite
+	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./gateway/bus/sqlite \
+		./vault ./vault/egress ./vault/leak/...
 
 soak: needs ## run the crash and load tests at full length
 	GATEHOUSE_SOAK=1 $(PGSERVER) exec -- $(TOOL) gotestsum --format=standard-verbose -- \
-		-run=Soak -count=1 -timeout=120m $(TESTFLAGS) ./internal/e2e/...
+		-run=Soak -count=1 -timeout=120m $(TESTFLAGS) ./internal/e2e/... ./vault/leak
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" internal/toolchain/fuzz $(PKG)
