@@ -2,13 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
@@ -125,4 +131,47 @@ func TestFiguresOfTheWayOut(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// A limit of our own makes a channel and a model wait as long as it says.
+func TestLimitsMakeOthersWait(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	gate := egress.New(egress.Options{Terms: func(string) egress.Terms {
+		return egress.Terms{Limits: egress.Limits{RequestsPerDay: 1}}
+	}})
+	to, err := egress.ParseDestination(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &outside{b: &border{gate: gate}, id: "support", to: []egress.Destination{to}, addr: []string{hostPort(server.URL)}}
+	o.rebuildLocked()
+	model := gate.Client(egress.Policy{Name: ofModel + "default", Allow: o.to, Operator: o.addr})
+	send := func(rt http.RoundTripper) error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := rt.RoundTrip(req)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		return err
+	}
+	k := keyed{next: model.Transport, provider: "openai", model: "m"}
+	for _, rt := range []http.RoundTripper{o, k} {
+		if err := send(rt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c *channels.Error
+	if err := send(o); !errors.As(err, &c) || c.Kind != channels.RateLimited || c.RetryAfter <= 0 || c.RetryAfter > 24*time.Hour {
+		t.Errorf("the channel: %v", err)
+	}
+	var m *agent.Error
+	if err := send(k); !errors.As(err, &m) || m.Kind != agent.RateLimited || m.RetryAfter <= 0 || m.RetryAfter > 24*time.Hour {
+		t.Errorf("the model: %v", err)
+	}
+	model.CloseIdleConnections()
+	o.current.Load().CloseIdleConnections()
 }
