@@ -8,3 +8,18 @@ func Kept() map[string]bool {
 	}
 	return all
 }
+
+// Decision is what becomes of a space when a person is erased.
+type Decision struct {
+	Erased    bool
+	What, Why string
+}
+
+// Decided lists the decisions by space.
+func Decided() map[string]Decision {
+	all := map[string]Decision{}
+	for _, k := range allKept() {
+		all[k.space] = Decision{Erased: k.erase != nil, What: k.what, Why: k.why}
+	}
+	return all
+}

@@ -106,6 +106,7 @@ type Options struct {
 	Replicas  bool           // other processes may work on the same bus
 	Offboard  []Offboarder   // in this order, for each member who is removed
 	Shred     []Shredder     // in this order, for each workspace that is deleted
+	Erase     []Eraser       // in this order, for each person who is erased
 	Audit     audit.Recorder // nil: nothing is recorded
 	Version   string
 	Now       func() time.Time // nil: time.Now
@@ -127,6 +128,7 @@ type Gateway struct {
 	replicas  bool
 	leave     []Offboarder
 	shred     []Shredder
+	erasers   []Eraser
 	version   string
 	now       func() time.Time
 	log       *slog.Logger
@@ -164,7 +166,7 @@ func New(o Options) *Gateway {
 	}
 	g := &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
-		leave: o.Offboard, shred: o.Shred, leaks: o.Leaks,
+		leave: o.Offboard, shred: o.Shred, erasers: o.Erase, leaks: o.Leaks,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, audit: o.Audit, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
 		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{}, blobs: o.Blobs,

@@ -3,47 +3,59 @@ package gateway
 import (
 	"net/url"
 	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 )
 
 // kept says of a space of the durable state what it holds.
 type kept struct {
 	space   string // a name, or with a slash at its end what names begin with
-	content bool   // its values hold what people or models wrote
+	content bool   // its values hold what people or models wrote, and can be encrypted
 	// owner is the workspace that a key names; nil: it names none.
 	owner func(key string) string
+	// erase decides what becomes of a row when a person is erased, and what is
+	// the word for such rows in the report. Where erase is nil, why says why
+	// nothing has to become of it, or who does it.
+	erase     func(*erasure, kv.Entry) change
+	what, why string
+}
+
+// names reports whether a space is meant.
+func (k kept) names(space string) bool {
+	return k.space == space || strings.HasSuffix(k.space, "/") && strings.HasPrefix(space, k.space)
 }
 
 // allKept lists every space. A test fails when one is missing.
 func allKept() []kept {
 	return []kept{
-		{space: "session", content: true, owner: before("|")}, // histories
-		{space: "room", content: true},                        // what rooms overheard
-		{space: "note", content: true, owner: before("/")},
-		{space: "step", content: true},       // journals of turns that run
-		{space: "approval", content: true},   // what a call would do, in words
-		{space: "channel/", content: true},   // what an adapter keeps, such as the console's transcript
-		{space: "blob-piece", content: true}, // files, where the database keeps them
+		{space: "session", content: true, owner: before("|"), why: "each session is taken as a whole, by the book of sessions"},
+		{space: "room", content: true, erase: (*erasure).overheard, what: "overheard in rooms"},
+		{space: "note", content: true, owner: before("/"), erase: (*erasure).note, what: "notes"},
+		{space: "step", content: true, erase: (*erasure).ofTurn, what: "steps of turns"},
+		{space: "approval", content: true, why: "taken as a whole, by the book of approvals"},
+		{space: "channel/", content: true, erase: (*erasure).adapters, what: "the console's transcript"},
+		{space: "blob-piece", content: true, why: "goes with what refers to it"}, // files, where the database keeps them
 
-		{space: "session-meta"}, // the model that was chosen, the time of the last /new
-		{space: "turn"},         // when it was and how it ended
-		{space: "gathered"},     // which turn answered an event
-		{space: "draft"},        // ids of messages
-		{space: "via"},          // how often a reply path was used
-		{space: "stop"},         // requests among replicas
-		{space: "pauses"},
-		{space: "receiver"}, // which of several gateways polls
-		{space: "spend"},
-		{space: "blob"}, // sizes and times
-		{space: "blob-lone"},
-		{space: "blob-ref"},
-		{space: "workspaces"}, // their names
-		{space: "identity"},   // members, their accounts and their names
-		{space: "login"},      // sessions of the console
-		{space: "audit"},      // acts, without what was written
-		{space: "audit-mark"},
-		{space: "vault"},  // encrypted by itself
-		{space: "egress"}, // how much was sent where
-		{space: "sealed"},
+		{space: "session-meta", why: "goes with its session"},
+		{space: "turn", erase: (*erasure).turn, what: "records of turns"},
+		{space: "gathered", erase: (*erasure).gathered, what: "records of turns"},
+		{space: "draft", erase: (*erasure).ofTurn, what: "drafts"},
+		{space: "via", why: "counts under hashes of what is erased"},
+		{space: "stop", why: "requests among replicas, which last for moments"},
+		{space: "pauses", why: "names no person"},
+		{space: "spend", erase: (*erasure).spent, what: "figures of spending, now without a name"},
+		{space: "blob", why: "goes with what refers to it"},
+		{space: "blob-lone", why: "goes with what refers to it"},
+		{space: "blob-ref", why: "goes with what it refers from"},
+		{space: "workspaces", why: "names no person"},
+		{space: "identity", why: "the directory removes the member, their accounts and when they were answered"},
+		{space: "login", why: "ended with the member's departure"},
+		{space: "audit", why: "buried in the log itself, so that its chain holds"},
+		{space: "audit-mark", why: "positions and hashes"},
+		{space: "vault", why: "their secrets and grants end with the member's departure"},
+		{space: "egress", why: "how much was sent where, by nobody's name"},
+		{space: "receiver", why: "which process receives for a channel"},
+		{space: "sealed", why: "a position"},
 	}
 }
 

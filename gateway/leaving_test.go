@@ -78,6 +78,14 @@ func (m *mortal) Discard(ctx context.Context, tag string) (n int, err error) {
 	return n, err
 }
 
+func (m *mortal) Revise(ctx context.Context, after int64, limit int, f func(bus.Letter) bus.Revision) (last int64, err error) {
+	err = m.commit(func() (err error) {
+		last, err = m.Engine.Revise(ctx, after, limit, f)
+		return err
+	})
+	return last, err
+}
+
 // atEachWrite runs something on an engine that dies at its first write, then at
 // its second, and so on until it survives, each before and after the commit.
 func atEachWrite(t *testing.T, least int, run func(t *testing.T, m *mortal, n int)) {

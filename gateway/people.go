@@ -103,16 +103,31 @@ func (g *Gateway) RemoveMember(ctx context.Context, by scope.Scope, id string) (
 }
 
 func (g *Gateway) finishDeparture(ctx context.Context, left identity.Departure) error {
+	_, err := g.depart(ctx, left)
+	return err
+}
+
+// depart ends what somebody held, and erases what is kept of them if that was
+// asked for.
+func (g *Gateway) depart(ctx context.Context, left identity.Departure) (done Erasure, err error) {
 	g.running.end(left.Workspace, left.Member.ID)
 	if err := errors.Join(g.discardParked(ctx, left), g.endApprovals(ctx, left)); err != nil {
-		return err
+		return done, err
 	}
 	for _, o := range g.leave {
 		if err := o.Offboard(ctx, left.Workspace, left.Member.ID); err != nil {
-			return fmt.Errorf("end what %s holds: %w", left.Member.ID, err)
+			return done, fmt.Errorf("end what %s holds: %w", left.Member.ID, err)
 		}
 	}
-	return g.dir.Departed(ctx, left)
+	if left.Erase {
+		if done, err = g.erase(ctx, left); err != nil || done.Waiting > 0 {
+			return done, err // the housekeeping goes on
+		}
+		if err := g.erased(ctx, left, done); err != nil {
+			return done, err
+		}
+	}
+	return done, g.dir.Departed(ctx, left)
 }
 
 // discardParked drops what the accounts of somebody who left wrote while they

@@ -98,7 +98,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
-		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: a.shredders(),
+		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: a.shredders(), Erase: []gateway.Eraser{auditEraser{a.audit}},
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
 		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks, Audit: a.audit,
 		Blobs: a.blobs,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -118,7 +120,7 @@ func membersCommand(f *flags) *cobra.Command {
 				return fmt.Sprintf("%s is %s from now on", printable(m.Name), m.Role), err
 			}),
 		acting(f, "remove ID", "Take a member out; ends their sessions, grants, approvals and turns at once", cobra.ExactArgs(1), members, removeMember),
-		inviteCommand(f), invitationsCommand(f),
+		eraseMember(f, members), inviteCommand(f), invitationsCommand(f),
 	))
 }
 
@@ -129,6 +131,53 @@ func removeMember(ctx context.Context, d *desk, a []string) (string, error) {
 		said += fmt.Sprintf("\nwarning: the configuration still lets them in: remove their id from channels.%s.allow", c)
 	}
 	return said, err
+}
+
+func eraseMember(f *flags, members cobra.CompletionFunc) *cobra.Command {
+	confirm, asJSON := "", false
+	c := &cobra.Command{
+		Use: "erase ID", Short: "Take a member out and erase what is kept of them, for good",
+		Args: args(cobra.ExactArgs(1)), ValidArgsFunction: members,
+		Example: "  gatehouse members erase m-7k2p --confirm m-7k2p",
+		Long: "Take a member out and erase what is kept of them: messages in and out, histories,\n" +
+			"what rooms overheard of them, notes, approvals, their secrets and logins, and what\n" +
+			"the audit log says of them. Nothing of it comes back. It can be run again, also for\n" +
+			"somebody who was removed before.",
+		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+			if confirm != a[0] {
+				return usageError{fmt.Errorf("this cannot be undone: say so with --confirm %s", a[0])}
+			}
+			done, err := d.EraseMember(ctx, a[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), done)
+			}
+			printErasure(c.OutOrStdout(), done)
+			return nil
+		}),
+	}
+	c.Flags().StringVar(&confirm, "confirm", "", "the member's id once more")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printErasure(out io.Writer, done gateway.Erasure) {
+	fmt.Fprintf(out, "%s is out and erased:\n", done.Member)
+	for _, place := range slices.Sorted(maps.Keys(done.Erased)) {
+		fmt.Fprintf(out, "  %6d  %s\n", done.Erased[place], place)
+	}
+	if len(done.Erased) == 0 {
+		fmt.Fprintln(out, "  nothing was kept")
+	}
+	if done.Waiting > 0 {
+		fmt.Fprintf(out, "%d are on their way, and are erased when they have arrived.\n", done.Waiting)
+	}
+	fmt.Fprintln(out, "Kept:")
+	for _, k := range done.Kept {
+		fmt.Fprintf(out, "  %s\n", k)
+	}
 }
 
 // memberThenRole completes a member first, and a role after it.

@@ -204,6 +204,7 @@ type Departure struct {
 	Links     []Link    `json:"links,omitempty"`
 	By        string    `json:"by"`
 	At        time.Time `json:"at"`
+	Erase     bool      `json:"erase,omitempty"` // what is kept of them, too
 }
 
 // Remove takes a member out of the workspace: from here on they are a stranger,
@@ -214,6 +215,34 @@ func (d *Directory) Remove(ctx context.Context, by scope.Scope, id string) (Depa
 	if !d.administers(by) {
 		return Departure{}, ErrForbidden
 	}
+	return d.remove(ctx, by, id, false)
+}
+
+// Erase is Remove, with the order to erase what is kept of the member. It takes
+// also the id of somebody who is no member any more.
+func (d *Directory) Erase(ctx context.Context, by scope.Scope, id string) (Departure, error) {
+	if !d.administers(by) {
+		return Departure{}, ErrForbidden
+	}
+	if id == "" {
+		return Departure{}, fmt.Errorf("%w: say who", ErrInvalid)
+	}
+	left, err := d.remove(ctx, by, id, true)
+	if !errors.Is(err, ErrUnknown) {
+		return left, err
+	}
+	left, version, err := getVersion[Departure](ctx, d, departureKey(id))
+	switch {
+	case errors.Is(err, ErrUnknown):
+		left = Departure{Workspace: d.workspace, Member: Member{ID: id}, By: by.Member(), At: d.now()}
+	case err != nil:
+		return left, err
+	}
+	left.Erase = true
+	return left, d.store.Write(ctx, d.set(departureKey(id), condition(version), left))
+}
+
+func (d *Directory) remove(ctx context.Context, by scope.Scope, id string, erase bool) (Departure, error) {
 	m, version, err := getVersion[Member](ctx, d, memberKey(id))
 	if err != nil {
 		return Departure{}, fmt.Errorf("member %q: %w", id, err)
@@ -225,7 +254,7 @@ func (d *Directory) Remove(ctx context.Context, by scope.Scope, id string) (Depa
 	if err != nil {
 		return Departure{}, err
 	}
-	left := Departure{Workspace: d.workspace, Member: m, By: by.Member(), At: d.now()}
+	left := Departure{Workspace: d.workspace, Member: m, By: by.Member(), At: d.now(), Erase: erase}
 	links, err := rows[Link](ctx, d, "link/")
 	if err != nil {
 		return Departure{}, err
@@ -233,6 +262,9 @@ func (d *Directory) Remove(ctx context.Context, by scope.Scope, id string) (Depa
 	for _, l := range links {
 		if l.value.Member == id {
 			left.Links, writes = append(left.Links, l.value), append(writes, kv.Write{Space: space, Key: l.key})
+			if erase {
+				writes = append(writes, d.unset(askKey(l.value.Channel, l.value.Account, l.value.Sender), 0))
+			}
 		}
 	}
 	writes = append(writes, d.unset(memberKey(id), version), d.set(departureKey(id), 0, left))

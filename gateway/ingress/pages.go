@@ -91,6 +91,7 @@ func (a *Admin) administerPages() map[string]page {
 		"POST /models":                           a.setModel,
 		"POST /people/{id}/role":                 a.setRole,
 		"POST /people/{id}/remove":               a.removeMember,
+		"POST /people/{id}/erase":                a.eraseMember,
 		"POST /people/invitations":               a.invite,
 		"POST /people/invitations/{id}/withdraw": a.withdraw,
 		"POST /people/rooms/admit":               a.admitRoom,

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"fmt"
 	"net/http"
 
 	. "maragu.dev/gomponents"
@@ -78,6 +79,15 @@ func (a *Admin) removeMember(w http.ResponseWriter, r *http.Request, by scope.Sc
 	a.ruled(w, r, by, err, "They are out. Their sessions, grants and approvals have ended.")
 }
 
+func (a *Admin) eraseMember(w http.ResponseWriter, r *http.Request, by scope.Scope) {
+	done, err := a.o.Operator.EraseMember(r.Context(), by, r.PathValue("id"))
+	said := "They are out, and what was kept of them is erased."
+	if done.Waiting > 0 {
+		said = fmt.Sprintf("They are out. %d messages are on their way and are erased when they have arrived; the rest is.", done.Waiting)
+	}
+	a.ruled(w, r, by, err, said)
+}
+
 // ruled shows the people again, with how an action ended.
 func (a *Admin) ruled(w http.ResponseWriter, r *http.Request, by scope.Scope, err error, said string) {
 	if err != nil {
@@ -98,5 +108,6 @@ func memberForms(m identity.Member) Node {
 			})),
 			Button(Type("submit"), Text("Set role"))),
 		ask("Remove", "Take "+m.Name+" out? Their sessions, grants and secrets end.", at+"/remove"),
+		ask("Erase", "Take "+m.Name+" out and erase what is kept of them: messages, histories, notes? This cannot be undone.", at+"/erase"),
 	)
 }

@@ -105,6 +105,17 @@ func (p *Operator) RemoveMember(ctx context.Context, by scope.Scope, member stri
 	return left, invalid(err)
 }
 
+// EraseMember takes a member out and erases what is kept of them. It takes also
+// the id of somebody who was removed before.
+func (p *Operator) EraseMember(ctx context.Context, by scope.Scope, member string) (_ gateway.Erasure, err error) {
+	defer func() { p.did(ctx, by, "erasure asked for", member, &err) }()
+	if err := p.may(ctx, by, scope.Administer); err != nil {
+		return gateway.Erasure{}, err
+	}
+	done, err := p.o.Gateway.EraseMember(ctx, by, member)
+	return done, invalid(err)
+}
+
 // Unlink makes an account unknown again.
 func (p *Operator) Unlink(ctx context.Context, by scope.Scope, l identity.Link) (err error) {
 	defer func() { p.did(ctx, by, "identity unlinked", l.Sender, &err) }()

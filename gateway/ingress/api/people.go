@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -53,6 +55,16 @@ func (h *handler) peopleRoutes() map[string]route {
 		"PATCH /api/people/{id}": h.changeMember,
 		"DELETE /api/people/{id}": func(r *http.Request, by scope.Scope) (any, error) {
 			return h.op.RemoveMember(r.Context(), by, r.PathValue("id"))
+		},
+		"POST /api/people/{id}/erase": func(r *http.Request, by scope.Scope) (any, error) {
+			c, err := read[Confirmation](r)
+			if err != nil {
+				return nil, err
+			}
+			if c.Member != r.PathValue("id") {
+				return nil, fmt.Errorf("%w: to erase a member for good, say their id in 'member'", operator.ErrInvalid)
+			}
+			return h.op.EraseMember(r.Context(), by, c.Member)
 		},
 		"POST /api/identities/unlink": func(r *http.Request, by scope.Scope) (any, error) {
 			l, err := read[identity.Link](r)
@@ -167,6 +179,16 @@ func (c *Client) RemoveMember(ctx context.Context, id string) (operator.Left, er
 	var left operator.Left
 	err := c.call(ctx, http.MethodDelete, "/api/people/"+url.PathEscape(id), nil, &left)
 	return left, err
+}
+
+// Confirmation names the member once more before what cannot be undone.
+type Confirmation struct {
+	Member string `json:"member"`
+}
+
+// EraseMember takes a member out and erases what is kept of them.
+func (c *Client) EraseMember(ctx context.Context, id string) (gateway.Erasure, error) {
+	return post[gateway.Erasure](ctx, c, "/api/people/"+url.PathEscape(id)+"/erase", Confirmation{Member: id})
 }
 
 // Unlink makes an account unknown.
