@@ -77,7 +77,7 @@ func workspaceForm(r *http.Request, keep bool) Node {
 func (a *Admin) createWorkspace(w http.ResponseWriter, r *http.Request, by scope.Scope) {
 	x, err := a.o.Operator.CreateWorkspace(r.Context(), by, strings.TrimSpace(r.PostFormValue("id")), strings.TrimSpace(r.PostFormValue("name")))
 	a.toldWorkspaces(w, r, by, err, P(Textf("%s is there.", x.Name)),
-		P(Class("small"), Text("A channel joins it with "), Code(Textf("workspace: %s", x.ID)), Text(" in its section; "),
+		P(Class("small"), Text("On the machine that runs Gatehouse, "), Code(Textf("gatehouse channels add telegram --workspace %s", x.ID)), Text(" gives it a channel, and "),
 			Code(Textf("gatehouse members invite --workspace %s", x.ID)), Text(" invites its people.")))
 }
 
