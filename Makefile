@@ -8,10 +8,11 @@ FUZZTIME ?= 10s
 # Tools run at the versions that internal/toolchain/go.mod pins.
 TOOL     := $(GO) tool -modfile=internal/toolchain/go.mod
 PGSERVER := $(GO) run ./internal/db/pgtest/cmd/pgserver
+GUESTS   := adapters/guests/dist/telegram.gwm
 NEEDS    := internal/toolchain/needs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak fuzz clean FORCE
+.PHONY: help run build guests test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak fuzz clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +24,13 @@ run: build ## build and start the gateway; ARGS="--config FILE" is passed on
 
 build: bin/gatehouse ## build bin/gatehouse, one static file
 
-bin/gatehouse: FORCE
+bin/gatehouse: guests FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/gatehouse
+
+guests: $(GUESTS) ## build the guests that are shipped, from their sources
+
+adapters/guests/dist/%.gwm: FORCE
+	$(GO) run ./internal/module/pack -o $@ ./adapters/guests/$*
 
 ## Tests bring their own Postgres; see internal/db/pgtest.
 

@@ -3,7 +3,6 @@ package channels
 import (
 	"context"
 	"io"
-	"net/http"
 )
 
 // The optional capabilities. A channel implements those that its platform
@@ -40,12 +39,6 @@ type Fetcher interface {
 // connected. It is lossy and never blocks for long.
 type Drafter interface {
 	Draft(ctx context.Context, p Part)
-}
-
-// Receiver takes requests that a platform sends to the gateway's public
-// listener, below /hooks/{channel}. The handler verifies before it believes.
-type Receiver interface {
-	Receive(sink Sink) http.Handler
 }
 
 // Sole says whether Run may work in one process at a time only, because the

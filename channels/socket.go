@@ -1,3 +1,5 @@
+//go:build !wasip1
+
 package channels
 
 import (
@@ -26,4 +28,11 @@ type Socket interface {
 	Write(ctx context.Context, message []byte) error
 	// Close ends the connection and every call on it.
 	Close() error
+}
+
+// Recorder is a [Host] that keeps a record of what a channel was refused, found
+// by a type assertion. It does not block.
+type Recorder interface {
+	// Refused notes that the channel asked for a host that it may not reach.
+	Refused(ctx context.Context, host, why string)
 }

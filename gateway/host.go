@@ -10,8 +10,10 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
 // host is what one channel may use from outside.
@@ -28,8 +30,9 @@ type host struct {
 }
 
 var (
-	_ channels.Host   = (*host)(nil)
-	_ channels.Keeper = (*host)(nil)
+	_ channels.Host     = (*host)(nil)
+	_ channels.Keeper   = (*host)(nil)
+	_ channels.Recorder = (*host)(nil)
 )
 
 func newHost(g *Gateway, c ChannelConfig) *host {
@@ -50,6 +53,16 @@ func (h *host) Public() string { return h.cfg.Public }
 
 // Log implements channels.Host.
 func (h *host) Log() *slog.Logger { return h.g.log.With("channel", h.cfg.ID) }
+
+// Refused implements channels.Recorder.
+func (h *host) Refused(_ context.Context, to, why string) {
+	if h.g.audit != nil {
+		h.g.audit.Record(audit.Entry{
+			Kind: audit.Egress, Do: "refused", By: scope.Principal{Workspace: h.g.workspaceOf(h.cfg.ID), Member: "gateway", Role: scope.Service},
+			To: to, For: "channel " + string(h.cfg.ID), Err: why,
+		})
+	}
+}
 
 // State implements channels.Host.
 func (h *host) State() channels.State {

@@ -1,3 +1,28 @@
-// Package guests will hold the sources of the guests that are shipped, and the
-// kits for authors who write theirs in other languages than Go.
+// Package guests holds the sources of the guests that are shipped, and embeds
+// their packages. make guests builds these; a program that was built without
+// them has none, and says so when a configuration names one.
 package guests
+
+import (
+	"embed"
+	"io/fs"
+	"strings"
+)
+
+//go:embed dist
+var dist embed.FS
+
+const ending = ".gwm"
+
+// Package returns the package of a shipped module; fs.ErrNotExist when there is
+// none of this name.
+func Package(name string) ([]byte, error) { return dist.ReadFile("dist/" + name + ending) }
+
+// Names are the modules that are part of the program.
+func Names() []string {
+	found, _ := fs.Glob(dist, "dist/*"+ending)
+	for i, f := range found {
+		found[i] = strings.TrimSuffix(strings.TrimPrefix(f, "dist/"), ending)
+	}
+	return found
+}

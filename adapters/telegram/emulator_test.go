@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram/stagetest"
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
@@ -20,7 +21,7 @@ import (
 
 // live is a channel that polls an emulated platform.
 type live struct {
-	*stage
+	*stagetest.Stage
 	host *channeltest.Host
 	sink *channeltest.Sink
 	ch   *telegram.Channel
@@ -30,9 +31,9 @@ type live struct {
 
 func newLive(t *testing.T, opts ...telegramtest.Option) *live {
 	t.Helper()
-	s := newStage(t, "poll", "", opts...)
-	t.Cleanup(s.close)
-	l := &live{stage: s}
+	s := stagetest.New(t, "poll", opts...)
+	t.Cleanup(s.Close)
+	l := &live{Stage: s}
 	l.boot(t, channeltest.Snapshot{})
 	return l
 }
@@ -40,9 +41,9 @@ func newLive(t *testing.T, opts ...telegramtest.Option) *live {
 // boot opens the channel anew and runs it until the test ends.
 func (l *live) boot(t *testing.T, snap channeltest.Snapshot) {
 	t.Helper()
-	l.host = channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap)}, l.stage.host()...)...)
+	l.host = channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap)}, l.Host()...)...)
 	l.sink = channeltest.NewSink(l.host)
-	ch, err := telegram.Driver{}.Open(t.Context(), l.host, l.config())
+	ch, err := telegram.Driver{}.Open(t.Context(), l.host, l.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func (l *live) contents(n int) (out []channels.Content) {
 
 func TestAlbumComesInAsOneGroup(t *testing.T) {
 	l := newLive(t)
-	l.srv.Private(l.alice).Album(l.alice, []telegramtest.Attachment{{Kind: "photo", Bytes: []byte("one")}, {Kind: "photo", Bytes: []byte("two")}}, telegramtest.WithCaption("both"))
+	l.Srv.Private(l.Alice).Album(l.Alice, []telegramtest.Attachment{{Kind: "photo", Bytes: []byte("one")}, {Kind: "photo", Bytes: []byte("two")}}, telegramtest.WithCaption("both"))
 	c := l.contents(2)
 	a, b := c[0].(channels.Message), c[1].(channels.Message)
 	if a.Group == "" || a.Group != b.Group || a.Text != "both" || b.Text != "" {
@@ -116,14 +117,14 @@ func (l *live) fetch(t *testing.T, m channels.Message) string {
 
 func TestVoiceBothWays(t *testing.T) {
 	l := newLive(t)
-	l.srv.Private(l.alice).Voice(l.alice, []byte("opus in"), 3)
+	l.Srv.Private(l.Alice).Voice(l.Alice, []byte("opus in"), 3)
 	e := l.sink.WaitEvents(1)[0]
 	m := e.Content.(channels.Message)
 	if m.Files[0].Kind != channels.Voice || l.fetch(t, m) != "opus in" {
 		t.Errorf("%+v", m.Files)
 	}
 	l.send(t, channels.Part{To: e.Where, Files: []channels.File{file(channels.Voice, "opus out")}})
-	sent := l.srv.Private(l.alice).Delivered()
+	sent := l.Srv.Private(l.Alice).Delivered()
 	if len(sent) != 1 || sent[0].Files[0].Kind != "voice" || string(sent[0].Files[0].Bytes) != "opus out" {
 		t.Errorf("%+v", sent)
 	}
@@ -131,10 +132,10 @@ func TestVoiceBothWays(t *testing.T) {
 
 func TestAlbumGoesOutAsOne(t *testing.T) {
 	l := newLive(t)
-	l.srv.Private(l.alice).Say(l.alice, "pictures please")
+	l.Srv.Private(l.Alice).Say(l.Alice, "pictures please")
 	where := l.sink.WaitEvents(1)[0].Where
 	r := l.send(t, channels.Part{To: where, Body: markup.Plain("here"), Files: []channels.File{file(channels.Photo, picture(1)), file(channels.Photo, picture(2)), file(channels.Video, "c")}})
-	sent := l.srv.Private(l.alice).Delivered()
+	sent := l.Srv.Private(l.Alice).Delivered()
 	var kinds []string
 	for _, d := range sent {
 		kinds = append(kinds, d.Files[0].Kind+" "+d.Text)
@@ -145,7 +146,7 @@ func TestAlbumGoesOutAsOne(t *testing.T) {
 	if diff := cmp.Diff([]string{"photo here", "photo ", "video "}, kinds); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if r.ID != messageID(sent[0].Message) {
+	if r.ID != stagetest.MessageID(sent[0].Message) {
 		t.Errorf("the receipt names %s, the first message is %d", r.ID, sent[0].Message)
 	}
 }
@@ -160,10 +161,10 @@ func picture(n int) string {
 // What the platform cannot show as a photo still arrives.
 func TestBrokenPictureGoesAsDocument(t *testing.T) {
 	l := newLive(t)
-	l.srv.Private(l.alice).Say(l.alice, "a picture please")
+	l.Srv.Private(l.Alice).Say(l.Alice, "a picture please")
 	where := l.sink.WaitEvents(1)[0].Where
 	l.send(t, channels.Part{To: where, Body: markup.Plain("here"), Files: []channels.File{file(channels.Photo, "no picture")}})
-	sent := l.srv.Private(l.alice).Delivered()
+	sent := l.Srv.Private(l.Alice).Delivered()
 	if len(sent) != 1 || sent[0].Files[0].Kind != "document" || string(sent[0].Files[0].Bytes) != "no picture" || sent[0].Text != "here" {
 		t.Errorf("%+v", sent)
 	}
@@ -171,9 +172,9 @@ func TestBrokenPictureGoesAsDocument(t *testing.T) {
 
 func TestTopics(t *testing.T) {
 	l := newLive(t)
-	topic := l.forum.NewTopic(l.alice, "Boilers")
-	l.forum.Say(l.alice, "in the topic", telegramtest.InTopic(topic))
-	l.forum.Say(l.alice, "in General")
+	topic := l.Forum.NewTopic(l.Alice, "Boilers")
+	l.Forum.Say(l.Alice, "in the topic", telegramtest.InTopic(topic))
+	l.Forum.Say(l.Alice, "in General")
 	var in, general channels.Address
 	for _, e := range l.sink.WaitEvents(2) {
 		m, _ := e.Content.(channels.Message)
@@ -187,7 +188,7 @@ func TestTopics(t *testing.T) {
 			t.Errorf("%q quotes %+v", m.Text, m.ReplyTo)
 		}
 	}
-	if in.Thread != thread(topic) || general.Thread != "" {
+	if in.Thread != stagetest.ThreadID(topic) || general.Thread != "" {
 		t.Fatalf("%+v and %+v", in, general)
 	}
 	l.send(t, channels.Part{To: in, Body: markup.Plain("there")})
@@ -195,14 +196,14 @@ func TestTopics(t *testing.T) {
 	if err := l.ch.Type(t.Context(), in); err != nil {
 		t.Error(err)
 	}
-	l.forum.DeleteTopic(topic)
+	l.Forum.DeleteTopic(topic)
 	l.send(t, channels.Part{To: in, Body: markup.Plain("the topic is gone")})
 	type said struct {
 		Text   string
 		Thread int64
 	}
 	var got []said
-	for _, d := range l.forum.Delivered().Of(telegramtest.Sent) {
+	for _, d := range l.Forum.Delivered().Of(telegramtest.Sent) {
 		got = append(got, said{d.Text, d.Thread})
 	}
 	if diff := cmp.Diff([]said{{"there", topic}, {"here", 0}, {"the topic is gone", 0}}, got); diff != "" {
@@ -212,19 +213,19 @@ func TestTopics(t *testing.T) {
 
 func TestGroupBecomesSupergroup(t *testing.T) {
 	l := newLive(t)
-	group := l.srv.Group(-77, "Small", l.alice)
-	group.Say(l.alice, "hello")
+	group := l.Srv.Group(-77, "Small", l.Alice)
+	group.Say(l.Alice, "hello")
 	old := l.sink.WaitEvents(1)[0].Where
-	super := group.Migrate(l.alice)
+	super := group.Migrate(l.Alice)
 	moved := l.sink.WaitEvent("the move", func(e channels.Event) bool { _, ok := e.Content.(channels.Moved); return ok })
-	if to := moved.Content.(channels.Moved).To; moved.Where.Conversation != old.Conversation || string(to) != string(messageID(super.ID())) {
+	if to := moved.Content.(channels.Moved).To; moved.Where.Conversation != old.Conversation || string(to) != string(stagetest.MessageID(super.ID())) {
 		t.Errorf("%+v", moved)
 	}
 	l.send(t, channels.Part{To: old, Body: markup.Plain("to the old place")})
 	if got := super.Delivered().Texts(); !cmp.Equal(got, []string{"to the old place"}) {
 		t.Errorf("the new place got %q", got)
 	}
-	super.Say(l.alice, "after the move")
+	super.Say(l.Alice, "after the move")
 	l.sink.WaitEvent("what was said there", func(e channels.Event) bool {
 		m, ok := e.Content.(channels.Message)
 		return ok && m.Text == "after the move"
@@ -242,13 +243,13 @@ func TestGroupBecomesSupergroup(t *testing.T) {
 
 func TestButtonsSurviveAndAreAnswered(t *testing.T) {
 	l := newLive(t)
-	chat := l.srv.Private(l.alice)
-	chat.Say(l.alice, "do it")
+	chat := l.Srv.Private(l.Alice)
+	chat.Say(l.Alice, "do it")
 	where := l.sink.WaitEvents(1)[0].Where
 	r := l.send(t, channels.Part{To: where, Body: markup.Plain("Sure?"), Buttons: []channels.Button{{Label: "Yes", Data: "approve:17"}}})
 	l.halt(t)
 	l.boot(t, l.host.Snapshot())
-	l.stage.press(r.ID, "Yes")
+	l.Press(r.ID, "Yes")
 	e := l.sink.WaitEvent("the press", func(e channels.Event) bool { _, ok := e.Content.(channels.Press); return ok })
 	p := e.Content.(channels.Press)
 	if p.Data != "approve:17" || p.ID != r.ID || e.Where != where || e.At.IsZero() {
@@ -266,7 +267,7 @@ func TestStartCodeArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, code, _ := strings.Cut(link, "?start=")
-	l.srv.Private(l.bob).Start(l.bob, code)
+	l.Srv.Private(l.Bob).Start(l.Bob, code)
 	e := l.sink.WaitEvents(1)[0]
 	if c, ok := e.Content.(channels.Command); !ok || c.Name != "start" || c.Args != "OWNER-1234" {
 		t.Errorf("%+v", e.Content)
@@ -275,9 +276,9 @@ func TestStartCodeArrives(t *testing.T) {
 
 func TestBlockedBot(t *testing.T) {
 	l := newLive(t)
-	l.srv.Private(l.bob).Say(l.bob, "hi")
+	l.Srv.Private(l.Bob).Say(l.Bob, "hi")
 	where := l.sink.WaitEvents(1)[0].Where
-	l.bob.Block()
+	l.Bob.Block()
 	e := l.sink.WaitEvents(2)[1]
 	if _, ok := e.Content.(channels.Left); !ok || !e.Who.Self || e.Where != where {
 		t.Errorf("%+v", e)
@@ -289,20 +290,20 @@ func TestBlockedBot(t *testing.T) {
 
 func TestLongPollIsLeftAtOnceOnShutdown(t *testing.T) {
 	l := newLive(t)
-	channeltest.Eventually(t, "a long poll", func() bool { return l.srv.Calls("getUpdates") >= 1 })
+	channeltest.Eventually(t, "a long poll", func() bool { return l.Srv.Calls("getUpdates") >= 1 })
 	l.halt(t)
 }
 
 func TestLargeFileIsStreamed(t *testing.T) {
 	l := newLive(t)
-	l.srv.Private(l.alice).Say(l.alice, "the film")
+	l.Srv.Private(l.Alice).Say(l.Alice, "the film")
 	where := l.sink.WaitEvents(1)[0].Where
 	body := bytes.Repeat([]byte("0123456789abcdef"), 20<<16) // 20 MB
 	f := channels.File{Kind: channels.Document, Name: "film.bin", Size: int64(len(body)), Open: func(context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(body)), nil
 	}}
 	l.send(t, channels.Part{To: where, Files: []channels.File{f}})
-	if sent := l.srv.Private(l.alice).Delivered(); len(sent) != 1 || !bytes.Equal(sent[0].Files[0].Bytes, body) {
+	if sent := l.Srv.Private(l.Alice).Delivered(); len(sent) != 1 || !bytes.Equal(sent[0].Files[0].Bytes, body) {
 		t.Error("the file is not what was sent")
 	}
 }

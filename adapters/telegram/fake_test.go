@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 )
@@ -20,7 +21,7 @@ import (
 const (
 	token    = "8765336106:AAEmulatedTokenForTestsOnly_0000000"
 	botID    = 8765336106
-	tokenRef = "secret://bot"
+	tokenRef = stagetest.TokenRef
 	hookURL  = "https://gate.example.org/hooks/test"
 )
 

@@ -13,7 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/console"
+	"github.com/gatehouse-chat/gatehouse/adapters/guests"
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
+	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
@@ -80,6 +82,9 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if err := a.openFolder(ctx); err != nil {
 		return nil, err
 	}
+	g := newGuests(filepath.Join(a.cfg.Data, "guests"))
+	a.closers = append(a.closers, g.Close)
+	a.settings.drivers = driversWith(g)
 	a.openAudit()
 	if a.gate, err = a.openGate(); err != nil {
 		return nil, err
@@ -184,6 +189,14 @@ func (a *app) close() error {
 	return errors.Join(errs...)
 }
 
-func allDrivers() drivers {
-	return drivers{console.Driver{}, telegram.Driver{}}
+// allDrivers are the adapters of this build, for commands that run no channel.
+func allDrivers() drivers { return driversWith(newGuests("")) }
+
+func driversWith(g *wasm.Driver) drivers {
+	return drivers{console.Driver{}, telegram.Driver{}, g}
+}
+
+// newGuests is the driver of channels that are guests. cache keeps their compiled code.
+func newGuests(cache string) *wasm.Driver {
+	return wasm.NewDriver(wasm.Options{CacheDir: cache, Shipped: guests.Package, Names: guests.Names()})
 }

@@ -40,6 +40,9 @@ type outside struct {
 	home string // the workspace whose secrets it uses
 	to   []egress.Destination
 	addr []string // host:port of what the configuration names
+	// screen: what goes out is searched for secrets, because the channel's
+	// logic is a guest that nobody vouches for.
+	screen bool
 
 	mu      sync.Mutex
 	inject  []egress.Injection
@@ -53,7 +56,7 @@ var _ gateway.Outside = (*outside)(nil)
 
 func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
 	o := &outside{b: b, id: c.ID, home: b.workspaceOf(c), holders: map[string]string{}}
-	for _, u := range reaches(c.Driver.Schema(), c.Section) {
+	for _, u := range reaches(c.Driver, c.Section) {
 		d, err := egress.ParseDestination(u)
 		if err != nil {
 			continue // the driver's own check reports it
@@ -63,6 +66,8 @@ func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
 			o.addr = append(o.addr, hostPort(u))
 		}
 	}
+	g, ok := c.Driver.(interface{ Guest() bool })
+	o.screen = ok && g.Guest()
 	o.client = &http.Client{Transport: o}
 	o.rebuildLocked()
 	return o
@@ -71,7 +76,7 @@ func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
 func (o *outside) policy() egress.Policy {
 	return egress.Policy{
 		Name: ofChannel + string(o.id), Allow: o.to, Operator: o.addr, Inject: slices.Clone(o.inject),
-		MaxResponse: 64 << 20, Redirects: 3, Upgrade: true,
+		MaxResponse: 64 << 20, Redirects: 3, Upgrade: true, Screen: o.screen,
 	}
 }
 
@@ -163,7 +168,7 @@ func (o *outside) Derive(purpose string) channels.Secret {
 
 // reaches lists the URLs that a section names: the keys that the adapter's
 // schema declares as a URI, with their defaults.
-func reaches(schema []byte, section json.RawMessage) []string {
+func reaches(d channels.Driver, section json.RawMessage) []string {
 	var s struct {
 		Properties map[string]struct {
 			Format  string `json:"format"`
@@ -171,9 +176,12 @@ func reaches(schema []byte, section json.RawMessage) []string {
 		} `json:"properties"`
 	}
 	var values map[string]any
-	_ = json.Unmarshal(schema, &s)
+	_ = json.Unmarshal(d.Schema(), &s)
 	_ = json.Unmarshal(section, &values)
 	var urls []string
+	if m, ok := d.(interface{ Reaches() []string }); ok {
+		urls = m.Reaches()
+	}
 	for name, p := range s.Properties {
 		if p.Format != "uri" {
 			continue
@@ -187,7 +195,7 @@ func reaches(schema []byte, section json.RawMessage) []string {
 		}
 	}
 	slices.Sort(urls)
-	return urls
+	return slices.Compact(urls)
 }
 
 // named reports whether a section itself holds the URL.

@@ -121,7 +121,7 @@ func bindings(models map[string]config.Model, list []gateway.ChannelConfig) []va
 	all := modelBindings(models)
 	for _, c := range list {
 		var hosts []string
-		for _, u := range reaches(c.Driver.Schema(), c.Section) {
+		for _, u := range reaches(c.Driver, c.Section) {
 			hosts = append(hosts, hostPort(u))
 		}
 		for _, r := range secretRefs(c.Section) {
@@ -146,7 +146,7 @@ func (s *settings) channels(c config.Config) []gateway.ChannelConfig {
 
 func (s *settings) channel(c config.Config, id channels.ID, ch config.Channel) gateway.ChannelConfig {
 	out := gateway.ChannelConfig{
-		ID: id, Driver: s.drivers.named(ch.Adapter), Section: ch.Section,
+		ID: id, Driver: s.drivers.driver(ch.Adapter, ch.Section), Section: ch.Section,
 		Unlimited: ch.SendRate == "unlimited", Stream: ch.Stream == "edit",
 		Policy: policyOf(ch),
 	}
@@ -409,6 +409,17 @@ func (d drivers) named(name string) channels.Driver {
 		}
 	}
 	return nil
+}
+
+// driver is the adapter of one section: some differ with what stands in it.
+func (d drivers) driver(name string, section json.RawMessage) channels.Driver {
+	x := d.named(name)
+	if g, ok := x.(interface {
+		For(section json.RawMessage) channels.Driver
+	}); ok {
+		return g.For(section)
+	}
+	return x
 }
 
 // consoleID is the console's channel and adapter.

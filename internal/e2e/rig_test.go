@@ -36,6 +36,7 @@ type settings struct {
 	spend   string   // the daily cap; "": none
 	policy  string   // of direct chats; "": open
 	level   string   // of the log; "": info
+	adapter string   // "": telegram
 	listen  string   // address of the webhooks; "": a free port
 	emu     []telegramtest.Option
 }
@@ -111,8 +112,8 @@ func (r *rig) configure() {
 	for _, l := range r.set.agent {
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
-	fmt.Fprintf(&b, "channels:\n  support:\n    adapter: telegram\n    base_url: %q\n    token: %q\n    dm: %s\n    groups: open\n"+
-		"    send_rate: unlimited\n    stream: %q\n", r.bot.URL(), r.bot.Token(), cmp.Or(r.set.policy, "open"), stream)
+	fmt.Fprintf(&b, "channels:\n  support:\n    adapter: %s\n    base_url: %q\n    token: %q\n    dm: %s\n    groups: open\n"+
+		"    send_rate: unlimited\n    stream: %q\n", cmp.Or(r.set.adapter, "telegram"), r.bot.URL(), r.bot.Token(), cmp.Or(r.set.policy, "open"), stream)
 	for _, l := range r.set.channel {
 		fmt.Fprintf(&b, "    %s\n", l)
 	}

@@ -42,6 +42,7 @@ type Webhook struct {
 type Verify struct {
 	Kind   string `json:"kind"`
 	Secret string `json:"secret"` // the secret's name, never its value
+	Name   string `json:"name"`   // of the header that carries the proof
 }
 
 // Poll asks the host to call the guest again and again.
@@ -99,9 +100,11 @@ type Limits struct {
 // Test is a call whose answer is known. It is made on both engines before a
 // module is installed.
 type Test struct {
-	Op  string          `json:"op"`
-	In  json.RawMessage `json:"in"`
-	Out json.RawMessage `json:"out"`
+	Op string          `json:"op"`
+	In json.RawMessage `json:"in"`
+	// Body follows the header of the input.
+	Body string          `json:"body"`
+	Out  json.RawMessage `json:"out"`
 }
 
 // ParseManifest reads a manifest and returns all of its faults joined, each with

@@ -19,6 +19,8 @@ const (
 	OpReconcile   Op = 11 // did a send arrive?
 	OpProbe       Op = 12
 	OpCommands    Op = 13
+	OpAnswer      Op = 14 // a button's press was seen
+	OpStartLink   Op = 15 // a link that opens a chat with the bot
 
 	OpToolExecute Op = 32
 	OpToolSchema  Op = 33
@@ -34,8 +36,18 @@ const (
 var opNames = map[Op]string{
 	OpStart: "start", OpHTTPRequest: "http_request", OpPoll: "poll", OpSend: "send", OpEdit: "edit", OpReact: "react",
 	OpTyping: "typing", OpShutdown: "shutdown", OpDelete: "delete", OpFetch: "fetch", OpReconcile: "reconcile",
-	OpProbe: "probe", OpCommands: "commands", OpToolExecute: "tool_execute", OpToolSchema: "tool_schema",
+	OpProbe: "probe", OpCommands: "commands", OpAnswer: "answer", OpStartLink: "start_link", OpToolExecute: "tool_execute", OpToolSchema: "tool_schema",
 	OpSocketOpen: "socket_open", OpSocketMessage: "socket_message", OpSocketClosed: "socket_closed", OpTimer: "timer",
+}
+
+// OpNamed finds an operation by its name; false when there is none.
+func OpNamed(name string) (Op, bool) {
+	for op, n := range opNames {
+		if n == name {
+			return op, true
+		}
+	}
+	return 0, false
 }
 
 func (o Op) String() string {

@@ -1,0 +1,156 @@
+package wasm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
+)
+
+// perChannel is how many calls of one channel may be under way at once.
+const perChannel = 32
+
+// channel is one account whose logic is a guest. Its methods may be called
+// concurrently.
+type channel struct {
+	d      *Driver
+	g      *guest
+	h      channels.Host
+	s      section
+	client *http.Client
+
+	health  reporter
+	strikes strikes
+	ration  *ration
+	store   store
+	room    chan struct{}
+
+	session atomic.Pointer[json.RawMessage] // what start returned
+	name    atomic.Pointer[string]          // the account, for people
+	webhook atomic.Bool                     // the guest wants requests
+	refusal atomic.Pointer[context.CancelCauseFunc]
+}
+
+var (
+	_ channels.Channel = (*channel)(nil)
+	_ channels.Sole    = (*channel)(nil)
+)
+
+// Sole implements channels.Sole: two polls would take each other's updates.
+func (c *channel) Sole() bool { return c.g.terms.every > 0 }
+
+// Features implements channels.Channel.
+func (c *channel) Features(channels.Address) channels.Features { return c.g.terms.features }
+
+func (c *channel) as() string {
+	if s := c.name.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// Run implements channels.Channel.
+func (c *channel) Run(ctx context.Context, sink channels.Sink) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	c.refusal.Store(&stop)
+	defer c.refusal.CompareAndSwap(&stop, nil)
+	c.health.report(channels.Health{Phase: channels.Connecting})
+	err := c.receiving(running, sink)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if cause := context.Cause(running); cause != nil {
+		err = cause
+	}
+	fix := fixLoad
+	if channels.KindOf(err) == channels.Unauthorized {
+		fix = fixSecret
+	}
+	c.health.report(channels.Health{Phase: channels.Broken, Err: err, Fix: fix, As: c.as()})
+	return err
+}
+
+func (c *channel) receiving(ctx context.Context, sink channels.Sink) error {
+	if _, err := c.d.load(ctx, c.g.pkg); err != nil {
+		return c.fail(sandbox.OpStart, channels.Other, err)
+	}
+	p := &poller{channel: c, sink: sink, quick: true}
+	if err := p.start(ctx); err != nil {
+		return err
+	}
+	if c.g.terms.every == 0 {
+		c.h.Heard()
+		c.health.report(channels.Health{Phase: channels.Connected, As: c.as()})
+		<-ctx.Done()
+		return nil
+	}
+	for ctx.Err() == nil {
+		if err := p.turn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Send implements channels.Channel.
+func (c *channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, error) {
+	return c.send(ctx, sandbox.OpSend, p)
+}
+
+var errReceipt = errors.New("the guest gave no receipt")
+
+func (c *channel) send(ctx context.Context, op sandbox.Op, p channels.Part) (channels.Receipt, error) {
+	h := &call{}
+	part := c.part(p, h)
+	out, err := c.do(ctx, op, wire.In{Part: &part}, h)
+	if err != nil {
+		return channels.Receipt{}, err
+	}
+	if out.Receipt == nil || out.Receipt.ID == "" || out.Receipt.At.IsZero() {
+		return channels.Receipt{}, c.fail(op, channels.Ambiguous, errReceipt)
+	}
+	return *out.Receipt, nil
+}
+
+// do runs an operation that hands in no events.
+func (c *channel) do(ctx context.Context, op sandbox.Op, in wire.In, h *call) (wire.Out, error) {
+	if err := ctx.Err(); err != nil {
+		return wire.Out{}, c.fail(op, channels.Transient, err)
+	}
+	out, r, err := c.invoke(ctx, op, in, nil, h)
+	defer h.end()
+	if err != nil {
+		return out, err
+	}
+	c.keep(ctx, r.Effects)
+	return out, nil
+}
+
+// part is a part as the guest gets it. Its files stay with the call.
+func (c *channel) part(p channels.Part, h *call) wire.Part {
+	w := wire.Part{
+		Key: p.Key, To: p.To, Via: p.Via, Only: p.Audience.Only, ReplyTo: p.ReplyTo, Replaces: p.Replaces,
+		Plain: p.Plain, Buttons: p.Buttons, Silent: p.Silent,
+	}
+	if f := c.g.terms; f.wire.Tree {
+		w.Body = &p.Body
+	} else {
+		w.Text = f.text(p)
+	}
+	h.files = map[string]opener{}
+	for i, f := range p.Files {
+		handle := "file" + strconv.Itoa(i)
+		if f.Open != nil {
+			h.files[handle] = f.Open
+		}
+		w.Files = append(w.Files, wire.File{File: f, Handle: handle})
+	}
+	return w
+}

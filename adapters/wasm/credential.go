@@ -1,0 +1,92 @@
+package wasm
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+var errSecret = errors.New("a secret cannot be read")
+
+// secret is what stands for a secret of the manifest: the host's placeholder of
+// one that the operator stored, or the value of one that is the channel's own.
+func (c *channel) secret(ctx context.Context, name string) (string, error) {
+	ref, stored := c.s.refs[name]
+	if !stored {
+		return c.own(name)
+	}
+	s, err := c.h.Secret(ctx, ref)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errSecret, err)
+	}
+	return s.Reveal(), nil
+}
+
+// own is a secret that only this channel knows, in letters that every platform
+// takes.
+func (c *channel) own(name string) (string, error) {
+	v := c.h.Derive(name).Reveal()
+	if v == "" {
+		return "", errSecret
+	}
+	sum := sha256.Sum256([]byte(v))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// credentials puts secrets where the manifest has them. The guest never sees
+// the result.
+func (c *channel) credentials(ctx context.Context, fit []grant, u *url.URL, h http.Header, body []byte) ([]byte, error) {
+	query := u.Query()
+	for _, g := range fit {
+		if g.Credential == nil {
+			continue
+		}
+		v, err := c.secret(ctx, g.Credential.Secret)
+		if err != nil {
+			return nil, err
+		}
+		v = strings.Replace(cmp.Or(g.Credential.Template, "{}"), "{}", v, 1)
+		switch g.Credential.In {
+		case "header":
+			h.Set(g.Credential.Name, v)
+		case "query":
+			query.Set(g.Credential.Name, v)
+			u.RawQuery = query.Encode()
+		case "path":
+			u.Path, u.RawPath = strings.Replace(u.Path, "{"+g.Credential.Secret+"}", v, 1), ""
+		case "body":
+			if body, err = setAt(body, g.Credential.Pointer, v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return body, nil
+}
+
+var errPointer = errors.New("the body has no place for the credential")
+
+// setAt puts a text into an object, at a JSON pointer whose objects are there.
+func setAt(body []byte, pointer, value string) ([]byte, error) {
+	var root map[string]any
+	if json.Unmarshal(body, &root) != nil || root == nil {
+		return nil, errPointer
+	}
+	names := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	at := root
+	for _, name := range names[:len(names)-1] {
+		next, ok := at[name].(map[string]any)
+		if !ok {
+			return nil, errPointer
+		}
+		at = next
+	}
+	at[names[len(names)-1]] = value
+	return json.Marshal(root)
+}

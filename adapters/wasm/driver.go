@@ -1,0 +1,250 @@
+package wasm
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/internal/module"
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
+)
+
+// Options of a driver. The zero value opens packages from files and compiles
+// them anew at each start.
+type Options struct {
+	// CacheDir keeps compiled modules; "": nothing is kept.
+	CacheDir string
+	// Shipped returns the package that is part of the program; nil: there are none.
+	Shipped func(name string) ([]byte, error)
+	// Names are those that Shipped knows, for messages.
+	Names []string
+	// Watch bounds how long a guest may let its host wait between two polls; 0:
+	// as long as it says.
+	Watch time.Duration
+}
+
+// Driver opens channels whose logic is a guest. All of them share one sandbox,
+// and those of one module its compiled code. Its methods may be called
+// concurrently.
+type Driver struct {
+	o Options
+
+	mu      sync.Mutex
+	box     *sandbox.Sandbox    // made by the first Run
+	shipped map[string]*guest   // by name
+	loaded  map[string]*loading // by the module's hash
+}
+
+var _ channels.Driver = (*Driver)(nil)
+
+// guest is a package with what the host makes of its manifest.
+type guest struct {
+	pkg   *module.Package
+	terms *terms
+}
+
+// loading is a module that is loaded once.
+type loading struct {
+	mu sync.Mutex
+	m  *sandbox.Module
+}
+
+// NewDriver makes a driver. Close gives back what its channels used.
+func NewDriver(o Options) *Driver {
+	return &Driver{o: o, shipped: map[string]*guest{}, loaded: map[string]*loading{}}
+}
+
+const driverName = "wasm"
+
+// Name implements channels.Driver.
+func (*Driver) Name() string { return driverName }
+
+const ownSchema = `{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "type": "object",
+  "required": ["module"],
+  "properties": {
+    "module": {
+      "type": "string",
+      "description": "The guest: the name of a module that is part of the program, such as telegram, or the path of a package file. The other keys are the module's own."
+    },
+    "publisher": {
+      "type": "string",
+      "description": "The key that signed the package, such as ed25519:abc. Needed for a package file, which is refused when anybody else signed it."
+    }
+  }
+}
+`
+
+// Schema implements channels.Driver. It has the keys of every module; For knows
+// those of one.
+func (*Driver) Schema() []byte { return []byte(ownSchema) }
+
+// Check implements channels.Driver. It reads the package's file.
+func (d *Driver) Check(cfg json.RawMessage) []channels.Fault {
+	m, faults := d.find(cfg)
+	if m == nil {
+		return faults
+	}
+	return (&modular{d, m}).Check(cfg)
+}
+
+// Open implements channels.Driver. It reads the package's file.
+func (d *Driver) Open(ctx context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
+	m, faults := d.find(cfg)
+	if m == nil {
+		return nil, faultsError(h.ID(), faults)
+	}
+	return (&modular{d, m}).Open(ctx, h, cfg)
+}
+
+// For is the driver as the module of this section has it: with its keys in the
+// schema, and the hosts that its manifest names. It is d itself when there is
+// no such module.
+func (d *Driver) For(cfg json.RawMessage) channels.Driver {
+	if m, _ := d.find(cfg); m != nil {
+		return &modular{d, m}
+	}
+	return d
+}
+
+// find opens the package that a section names.
+func (d *Driver) find(cfg json.RawMessage) (*guest, []channels.Fault) {
+	var s struct {
+		Module    any `json:"module"`
+		Publisher any `json:"publisher"`
+	}
+	if json.Unmarshal(cfg, &s) != nil {
+		return nil, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
+	}
+	name, _ := s.Module.(string)
+	publisher, _ := s.Publisher.(string)
+	switch {
+	case name == "":
+		return nil, []channels.Fault{{Path: "module", Text: "is missing: the name of a module that is part of the program (" +
+			cmp.Or(strings.Join(d.o.Names, ", "), "none") + "), or the path of a package file"}}
+	case !strings.ContainsAny(name, `/\.`):
+		return d.findShipped(name)
+	}
+	g, err := openFile(name)
+	if err != nil {
+		return nil, []channels.Fault{{Path: "module", Text: err.Error()}}
+	}
+	switch signer := g.pkg.Publisher; {
+	case signer == nil:
+		return nil, []channels.Fault{{Path: "module", Text: "the package is not signed; sign it and name the key under publisher"}}
+	case publisher == "":
+		return nil, []channels.Fault{{Path: "publisher", Text: fmt.Sprintf("is missing: the package is signed by %s; write that here if you trust it", signer)}}
+	case signer.String() != publisher:
+		return nil, []channels.Fault{{Path: "publisher", Text: fmt.Sprintf("is not who signed the package, which is %s", signer)}}
+	}
+	return g, nil
+}
+
+func (d *Driver) findShipped(name string) (*guest, []channels.Fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if g := d.shipped[name]; g != nil {
+		return g, nil
+	}
+	text := fmt.Sprintf("%q is no module of this program; it has %s", name, cmp.Or(strings.Join(d.o.Names, ", "), "none: build it with make, which builds the modules too"))
+	if d.o.Shipped == nil {
+		return nil, []channels.Fault{{Path: "module", Text: text}}
+	}
+	b, err := d.o.Shipped(name)
+	if err != nil {
+		return nil, []channels.Fault{{Path: "module", Text: text}}
+	}
+	g, err := open(b)
+	if err != nil {
+		return nil, []channels.Fault{{Path: "module", Text: err.Error()}}
+	}
+	d.shipped[name] = g
+	return g, nil
+}
+
+func openFile(path string) (*guest, error) {
+	b, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, fmt.Errorf("the package cannot be read: %w", err)
+	}
+	return open(b)
+}
+
+func open(b []byte) (*guest, error) {
+	p, err := module.Open(b)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTerms(p.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("module %s: %w", p.Manifest.ID, err)
+	}
+	return &guest{p, t}, nil
+}
+
+// load makes a module ready, once for all channels that run it. Compiling a
+// large one takes seconds.
+func (d *Driver) load(ctx context.Context, p *module.Package) (*sandbox.Module, error) {
+	l, box, err := d.entry(ctx, p.Manifest.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.m == nil {
+		cfg := p.Manifest.Config()
+		for _, t := range p.Manifest.Tests {
+			if op, ok := sandbox.OpNamed(t.Op); ok {
+				cfg.Warm = append(cfg.Warm, sandbox.Warm{Op: op, In: sandbox.Payload{Header: t.In, Body: []byte(t.Body)}})
+			}
+		}
+		l.m, err = box.Load(ctx, p.Module, cfg)
+	}
+	return l.m, err
+}
+
+func (d *Driver) entry(ctx context.Context, sum string) (*loading, *sandbox.Sandbox, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.box == nil {
+		var err error
+		if d.box, err = sandbox.New(context.WithoutCancel(ctx), sandbox.Options{CacheDir: d.o.CacheDir}); err != nil {
+			return nil, nil, err
+		}
+	}
+	l := d.loaded[sum]
+	if l == nil {
+		l = &loading{}
+		d.loaded[sum] = l
+	}
+	return l, d.box, nil
+}
+
+// Close gives back the compiled code. No channel may be in use any more.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.box == nil {
+		return nil
+	}
+	err := d.box.Close(context.Background())
+	d.box = nil
+	clear(d.loaded)
+	return err
+}
+
+func faultsError(id channels.ID, faults []channels.Fault) error {
+	var errs []error
+	for _, f := range faults {
+		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text)) //nolint:err113 // for people
+	}
+	return fmt.Errorf("wasm channel %s: %w", id, errors.Join(errs...))
+}

@@ -1,0 +1,60 @@
+package wasm
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/internal/module"
+)
+
+// grant is a kind of request that the guest may make, with its host resolved.
+type grant struct {
+	module.HTTP
+	scheme, authority, prefix string
+}
+
+func newGrant(h module.HTTP, base string) (grant, error) {
+	u, err := baseURL(base)
+	if err != nil {
+		return grant{}, err
+	}
+	return grant{HTTP: h, scheme: u.Scheme, authority: authority(u), prefix: strings.TrimRight(u.Path, "/") + h.Path}, nil
+}
+
+// covers reports whether the guest may make a request. The path still has the
+// names of secrets where they go.
+func (g grant) covers(method string, u *url.URL) bool {
+	return g.authority != "" && u.Scheme == g.scheme && authority(u) == g.authority &&
+		slices.Contains(g.Methods, method) && strings.HasPrefix(u.Path, g.prefix)
+}
+
+// plain reports whether a URL means what it says: a path that wanders, or hides
+// its separators, could leave the prefix that was granted.
+func plain(u *url.URL) bool {
+	if u.User != nil || u.Opaque != "" || u.Fragment != "" || u.Host == "" {
+		return false
+	}
+	for _, element := range strings.Split(u.Path, "/") {
+		if element == "." || element == ".." {
+			return false
+		}
+	}
+	escaped := strings.ToLower(u.EscapedPath())
+	return !strings.Contains(escaped, "%2f") && !strings.Contains(escaped, "%5c") && !strings.Contains(u.Path, "//")
+}
+
+// granted are the entries that cover a request. The credentials of all of them
+// are put in; the limits are those of the first.
+func granted(all []grant, method string, u *url.URL) []grant {
+	if !plain(u) {
+		return nil
+	}
+	var fit []grant
+	for _, g := range all {
+		if g.covers(method, u) {
+			fit = append(fit, g)
+		}
+	}
+	return fit
+}

@@ -1,0 +1,75 @@
+package wasm
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+// modular is the driver of the channels of one module.
+type modular struct {
+	d *Driver
+	g *guest
+}
+
+var _ channels.Driver = (*modular)(nil)
+
+// Name implements channels.Driver.
+func (*modular) Name() string { return driverName }
+
+// Schema implements channels.Driver: the module's keys beside our own.
+func (m *modular) Schema() []byte {
+	var own, all map[string]any
+	_ = json.Unmarshal([]byte(ownSchema), &own) // a constant
+	_ = json.Unmarshal(m.g.pkg.Manifest.ConfigSchema, &all)
+	if all == nil {
+		all = map[string]any{}
+	}
+	properties, _ := all["properties"].(map[string]any)
+	if properties == nil {
+		properties = map[string]any{}
+	}
+	ours, _ := own["properties"].(map[string]any)
+	maps.Copy(properties, ours)
+	required, _ := all["required"].([]any)
+	all["$schema"], all["type"], all["additionalProperties"] = own["$schema"], "object", false
+	all["properties"], all["required"] = properties, append(slices.Clone(required), "module")
+	b, _ := json.MarshalIndent(all, "", "  ") // it came from JSON
+	return b
+}
+
+// Reaches are the destinations that the manifest names itself; those that the
+// operator chooses are in the section.
+func (m *modular) Reaches() []string {
+	var all []string
+	for _, h := range m.g.pkg.Manifest.HTTP {
+		if !isVariable(h.Host) {
+			all = append(all, manifestURL(h))
+		}
+	}
+	return all
+}
+
+// Guest says that what the channel sends was made by code that nobody vouches
+// for.
+func (*modular) Guest() bool { return true }
+
+// Check implements channels.Driver.
+func (m *modular) Check(cfg json.RawMessage) []channels.Fault {
+	_, faults := m.g.terms.section(cfg)
+	return faults
+}
+
+// Open implements channels.Driver.
+func (m *modular) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
+	s, faults := m.g.terms.section(cfg)
+	if len(faults) > 0 {
+		return nil, faultsError(h.ID(), faults)
+	}
+	c := &channel{d: m.d, g: m.g, h: h, s: s, health: reporter{host: h}, ration: newRation(m.g.pkg.Manifest.Emit)}
+	c.client = clientOf(h)
+	return c.capable(), nil
+}

@@ -1,0 +1,181 @@
+package wasm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/internal/nearest"
+)
+
+// schema is the part of a JSON schema that a module can describe its keys with.
+type schema struct {
+	Required   []string            `json:"required"`
+	Properties map[string]property `json:"properties"`
+}
+
+type property struct {
+	Type    string `json:"type"` // string, integer, number, boolean; "": any of enum
+	Format  string `json:"format"`
+	Enum    []any  `json:"enum"`
+	Default any    `json:"default"`
+}
+
+func (s *schema) read(b json.RawMessage) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, s); err != nil {
+		return err
+	}
+	var errs []error
+	for name, p := range s.Properties {
+		if name == "module" || name == "publisher" {
+			errs = append(errs, fmt.Errorf("%q is a key of every wasm channel", name)) //nolint:err113 // for people
+		}
+		if !slices.Contains([]string{"", "string", "integer", "number", "boolean"}, p.Type) {
+			errs = append(errs, fmt.Errorf("%s: type %q, want string, integer, number or boolean", name, p.Type)) //nolint:err113 // for people
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// section is a channel's configuration.
+type section struct {
+	forGuest json.RawMessage   // with defaults, without secrets
+	refs     map[string]string // the references of secrets, by key
+	grants   []grant
+}
+
+// section reads a channel's configuration and lists what is wrong with it.
+func (t *terms) section(cfg json.RawMessage) (section, []channels.Fault) {
+	var keys map[string]any
+	if json.Unmarshal(cfg, &keys) != nil || keys == nil {
+		return section{}, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
+	}
+	var faults []channels.Fault
+	fault := func(path, format string, args ...any) {
+		faults = append(faults, channels.Fault{Path: path, Text: fmt.Sprintf(format, args...)})
+	}
+	for _, name := range []string{"module", "publisher"} {
+		if v, ok := keys[name]; ok {
+			if _, text := v.(string); !text {
+				fault(name, "must be a text")
+			}
+		} else if name == "module" {
+			fault(name, "is missing")
+		}
+		delete(keys, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		p, ok := t.schema.Properties[name]
+		if !ok {
+			fault(name, "%s", t.unknown(name))
+		} else if why := p.check(keys[name]); why != "" {
+			fault(name, "%s", why)
+		}
+	}
+	for name, p := range t.schema.Properties {
+		if _, ok := keys[name]; !ok && p.Default != nil {
+			keys[name] = p.Default
+		}
+	}
+	for _, name := range t.schema.Required {
+		if _, ok := keys[name]; !ok {
+			fault(name, "is missing")
+		}
+	}
+	if len(faults) > 0 {
+		return section{}, faults
+	}
+	return t.complete(keys)
+}
+
+// complete resolves what the manifest takes from the configuration.
+func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
+	s := section{refs: map[string]string{}}
+	for _, name := range t.secrets() {
+		s.refs[name], _ = keys[name].(string)
+		delete(keys, name)
+	}
+	var faults []channels.Fault
+	for _, h := range t.m.HTTP {
+		base := manifestURL(h)
+		if isVariable(h.Host) {
+			base, _ = keys[variable(h.Host)].(string)
+		}
+		g, err := newGrant(h, base)
+		if err != nil {
+			faults = append(faults, channels.Fault{Path: variable(h.Host), Text: err.Error()})
+		}
+		s.grants = append(s.grants, g)
+	}
+	s.forGuest, _ = json.Marshal(keys) // it came from JSON
+	return s, faults
+}
+
+func (t *terms) unknown(name string) string {
+	text := "is not a key of the module " + t.m.ID
+	if best := nearest.Of(name, slices.Collect(maps.Keys(t.schema.Properties)), 2); best != "" {
+		text += "; did you mean " + best + "?"
+	}
+	return text
+}
+
+// check says what is wrong with a value; "": nothing.
+func (p property) check(v any) string {
+	text, isText := v.(string)
+	switch p.Type {
+	case "string":
+		if !isText || strings.TrimSpace(text) == "" {
+			return "must be a text"
+		}
+	case "boolean":
+		if _, ok := v.(bool); !ok {
+			return "must be true or false"
+		}
+	case "integer", "number":
+		if n, ok := v.(float64); !ok || p.Type == "integer" && n != float64(int64(n)) {
+			return "must be a number"
+		}
+	}
+	switch v.(type) {
+	case string, bool, float64:
+	default:
+		return "must be a single value"
+	}
+	if len(p.Enum) > 0 && !slices.Contains(p.Enum, v) {
+		return fmt.Sprintf("must be one of %v", p.Enum)
+	}
+	if p.Format == "uri" {
+		if _, err := baseURL(text); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+var errBase = errors.New("must be an http or https URL without user, query and fragment")
+
+func baseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errBase
+	}
+	return u, nil
+}
+
+// authority is a URL's host with its port, in one form.
+func authority(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}

@@ -1,0 +1,163 @@
+package wasm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/internal/module"
+)
+
+// terms are what the host makes of a manifest.
+type terms struct {
+	m        *module.Manifest
+	features channels.Features
+	wire     wire.Features
+	schema   schema
+	every    time.Duration // between polls that bring nothing; 0: it does not poll
+}
+
+// The abilities that a manifest can name.
+const (
+	canEdit      = "edit"
+	canDelete    = "delete"
+	canReact     = "react"
+	canType      = "typing"
+	canFetch     = "fetch"
+	canAnswer    = "answer"
+	canCommands  = "commands"
+	canReconcile = "reconcile"
+	canProbe     = "probe"
+	canStartLink = "start_link"
+)
+
+func abilities() []string {
+	return []string{
+		canEdit, canDelete, canReact, canType, canFetch, canAnswer, canCommands, canReconcile, canProbe, canStartLink,
+	}
+}
+
+// newTerms refuses what a channel's host cannot do.
+func newTerms(m *module.Manifest) (*terms, error) {
+	t := &terms{m: m}
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) } //nolint:err113 // for people
+	if !slices.Contains(m.Kind, "channel") {
+		fault("kind: it is no channel")
+	}
+	if err := strict(m.Features, &t.wire); err != nil {
+		fault("features: %w", err)
+	}
+	for _, a := range t.wire.Abilities {
+		if !slices.Contains(abilities(), a) {
+			fault("features.abilities: %q, want some of %s", a, strings.Join(abilities(), ", "))
+		}
+	}
+	if err := t.schema.read(m.ConfigSchema); err != nil {
+		fault("config_schema: %w", err)
+	}
+	if len(m.Sockets) > 0 {
+		fault("sockets: this gateway holds none for channels")
+	}
+	for i, w := range m.Webhooks {
+		if t.stored(w.Verify.Secret) {
+			fault("webhooks[%d].verify: only a secret that the gateway makes can be verified, and %q is a key of the configuration", i, w.Verify.Secret)
+		}
+		if w.Verify.Name == "" || w.Verify.Kind != verifyHeader && w.Verify.Kind != verifyHMAC {
+			fault("webhooks[%d].verify: want kind %s or %s, and the header's name", i, verifyHeader, verifyHMAC)
+		}
+	}
+	for i, h := range m.HTTP {
+		if c := h.Credential; c != nil && (c.In == "frame" || c.In == "body" && t.stored(c.Secret)) {
+			fault("http[%d].credential: a stored secret can go into a header, the query or the path", i)
+		}
+	}
+	if m.Poll != nil {
+		t.every, _ = time.ParseDuration(m.Poll.MinInterval) // the manifest was checked
+	}
+	t.features = features(t.wire, slices.Contains(t.wire.Abilities, canCommands))
+	return t, errors.Join(errs...)
+}
+
+// stored reports whether a secret of the manifest is one that the operator
+// stored: the configuration has a key of its name. Any other is made by the
+// gateway for the channel.
+func (t *terms) stored(secret string) bool { _, ok := t.schema.Properties[secret]; return ok }
+
+// secrets are the keys of the configuration that hold references.
+func (t *terms) secrets() []string {
+	var all []string
+	for _, h := range t.m.HTTP {
+		if h.Credential != nil && t.stored(h.Credential.Secret) && !slices.Contains(all, h.Credential.Secret) {
+			all = append(all, h.Credential.Secret)
+		}
+	}
+	return all
+}
+
+func (t *terms) can(ability string) bool { return slices.Contains(t.wire.Abilities, ability) }
+
+// strict reads JSON without unknown keys; nothing is an empty object.
+func strict(b json.RawMessage, into any) error {
+	if len(b) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+func features(w wire.Features, commands bool) channels.Features {
+	rate := func(p wire.PerSecond) channels.PerSecond { return channels.PerSecond{N: p.N, Burst: p.Burst} }
+	f := channels.Features{
+		Dialect: w.Dialect, MaxText: w.MaxText, MaxCaption: w.MaxCaption, MaxFile: w.MaxFile, MaxAlbum: w.MaxAlbum,
+		MaxFetch: w.MaxFetch, MaxButtons: w.MaxButtons, MaxButtonData: w.MaxButtonData,
+		Commands: commands, Threads: w.Threads, ReplyTo: w.ReplyTo,
+		Drafts: w.DraftEveryMS > 0, DraftEvery: time.Duration(w.DraftEveryMS) * time.Millisecond,
+		TypingFor: time.Duration(w.TypingForMS) * time.Millisecond,
+		Rate: channels.Rate{
+			Token: rate(w.Rate.Token), Direct: rate(w.Rate.Direct), Room: rate(w.Rate.Room), Reserve: w.Rate.Reserve,
+		},
+	}
+	if f.Dialect == "" {
+		f.Dialect = markup.PlainText
+	}
+	return f
+}
+
+func manifestURL(h module.HTTP) string {
+	host := h.Host
+	if h.Port != 0 {
+		host = fmt.Sprintf("%s:%d", host, h.Port)
+	}
+	return h.Scheme + "://" + host
+}
+
+func isVariable(host string) bool { return strings.HasPrefix(host, "${config.") }
+
+// variable is the configuration's key that a host comes from.
+func variable(host string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(host, "${config."), "}")
+}
+
+// clientOf follows no redirect: the destination is one that the manifest names.
+func clientOf(h channels.Host) *http.Client {
+	client := *h.Client("")
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}
+
+// text is a part's body as the platform takes it.
+func (t *terms) text(p channels.Part) string {
+	if p.Plain {
+		return markup.PlainText.Render(p.Body)
+	}
+	return t.features.Dialect.Render(p.Body)
+}

@@ -1,0 +1,155 @@
+// Package wire is what a channel's guest and its host say to each other: the
+// headers of gw1's payloads, as JSON. Both sides use it; docs/modules.md
+// explains it to authors in other languages.
+package wire
+
+import (
+	"encoding/json"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+)
+
+// In is the header of every operation of a channel. A guest remembers nothing
+// between two calls, so that whatever it needs stands here.
+type In struct {
+	Channel channels.ID     `json:"channel"`
+	Public  string          `json:"public,omitempty"` // where the platform reaches the channel's webhooks
+	Config  json.RawMessage `json:"config"`           // the channel's section, with defaults and without secrets
+	Session json.RawMessage `json:"session,omitempty"`
+
+	Poll     *Poll              `json:"poll,omitempty"`     // poll
+	Request  *Request           `json:"request,omitempty"`  // http_request; the payload's body is the request's
+	Part     *Part              `json:"part,omitempty"`     // send, edit, reconcile
+	At       *channels.Address  `json:"at,omitempty"`       // edit, react, typing, delete
+	ID       channels.MessageID `json:"id,omitempty"`       // edit, react, delete
+	Emoji    string             `json:"emoji,omitempty"`    // react
+	Press    *channels.Press    `json:"press,omitempty"`    // answer
+	Text     string             `json:"text,omitempty"`     // answer
+	File     *channels.File     `json:"file,omitempty"`     // fetch
+	Commands []Command          `json:"commands,omitempty"` // commands
+	Code     string             `json:"code,omitempty"`     // start_link
+}
+
+// Out is the header of an operation's answer.
+type Out struct {
+	Session  json.RawMessage    `json:"session,omitempty"` // start: handed in with every later call
+	As       string             `json:"as,omitempty"`      // start: the account as people know it
+	Webhook  bool               `json:"webhook,omitempty"` // start: requests of the platform are wanted
+	Request  *Request           `json:"request,omitempty"` // poll: to be made by the host, which hands in the response; the payload's body is its body
+	WaitMS   int64              `json:"wait_ms,omitempty"` // poll: until the next one, when there was nothing
+	Status   int                `json:"status,omitempty"`  // http_request: what the platform is answered; 0: 200
+	Receipt  *channels.Receipt  `json:"receipt,omitempty"` // send, reconcile
+	File     string             `json:"file,omitempty"`    // fetch: the handle of a saved response
+	Identity *channels.Identity `json:"identity,omitempty"`
+	Link     string             `json:"link,omitempty"` // start_link
+}
+
+// Poll is one turn of polling. A guest that wants the host to wait for the
+// platform answers with a Request, and is called again with the Response; the
+// payload's body is then the response's.
+type Poll struct {
+	Quick    bool      `json:"quick,omitempty"`    // do not let the platform hold the answer: it is to be seen whether polling works
+	Failures int       `json:"failures,omitempty"` // in a row; after one, ask for less
+	Response *Response `json:"response,omitempty"`
+}
+
+// Request is an HTTP request: one that the guest wants to be made, or one that
+// the platform made.
+type Request struct {
+	Method  string            `json:"method,omitempty"` // "": GET
+	URL     string            `json:"url,omitempty"`    // with {name} where a secret goes into the path
+	Path    string            `json:"path,omitempty"`   // of a webhook, below the channel's own
+	Query   string            `json:"query,omitempty"`  // of a webhook
+	Headers map[string]string `json:"headers,omitempty"`
+	Form    []Field           `json:"form,omitempty"` // a multipart body instead of the payload's
+	Save    bool              `json:"save,omitempty"` // keep the body of a good answer, and give its handle
+	// Repeatable says that making it twice is the same as once.
+	Repeatable bool  `json:"repeatable,omitempty"`
+	TimeoutMS  int64 `json:"timeout_ms,omitempty"` // 0: 30 seconds
+}
+
+// Field is one part of a multipart body: a value, or a file that the host streams.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
+	File  string `json:"file,omitempty"` // a handle
+	As    string `json:"as,omitempty"`   // the file's name
+	MIME  string `json:"mime,omitempty"`
+}
+
+// Response is the answer to a request. The payload's body is its body.
+type Response struct {
+	Status  int               `json:"status"`
+	Headers map[string]string `json:"headers,omitempty"`
+	File    string            `json:"file,omitempty"` // the handle of a saved body
+}
+
+// Part is a [channels.Part]. Text is its body in the dialect of the manifest;
+// Body is the tree, for guests whose manifest asks for it.
+type Part struct {
+	Key      string             `json:"key"`
+	To       channels.Address   `json:"to"`
+	Via      *channels.Via      `json:"via,omitempty"`
+	Only     string             `json:"only,omitempty"`
+	ReplyTo  channels.MessageID `json:"reply_to,omitempty"`
+	Replaces channels.MessageID `json:"replaces,omitempty"`
+	Text     string             `json:"text,omitempty"`
+	Body     *markup.Node       `json:"body,omitempty"`
+	Plain    bool               `json:"plain,omitempty"`
+	Files    []File             `json:"files,omitempty"`
+	Buttons  []channels.Button  `json:"buttons,omitempty"`
+	Silent   bool               `json:"silent,omitempty"`
+}
+
+// File is an outgoing file. Its content is the host's, under a handle.
+type File struct {
+	channels.File
+	Handle string `json:"handle"`
+}
+
+// Command is a [channels.CommandSpec].
+type Command struct {
+	Name string `json:"name"`
+	Help string `json:"help"`
+	Args string `json:"args,omitempty"`
+}
+
+// Key is the header of kv_get and kv_put.
+type Key struct {
+	Key    string `json:"key"`
+	Delete bool   `json:"delete,omitempty"`
+}
+
+// Features are what a manifest says of its platform.
+type Features struct {
+	Abilities     []string       `json:"abilities,omitempty"`
+	Tree          bool           `json:"tree,omitempty"` // Part.Body instead of Part.Text
+	Dialect       markup.Dialect `json:"dialect,omitempty"`
+	MaxText       int            `json:"max_text,omitempty"`
+	MaxCaption    int            `json:"max_caption,omitempty"`
+	MaxFile       int64          `json:"max_file,omitempty"`
+	MaxAlbum      int            `json:"max_album,omitempty"`
+	MaxFetch      int64          `json:"max_fetch,omitempty"`
+	MaxButtons    int            `json:"max_buttons,omitempty"`
+	MaxButtonData int            `json:"max_button_data,omitempty"`
+	Threads       bool           `json:"threads,omitempty"`
+	ReplyTo       bool           `json:"reply_to,omitempty"`
+	DraftEveryMS  int64          `json:"draft_every_ms,omitempty"` // 0: an answer does not grow by edits
+	TypingForMS   int64          `json:"typing_for_ms,omitempty"`
+	Rate          Rate           `json:"rate"`
+}
+
+// Rate is how fast the platform lets the channel send.
+type Rate struct {
+	Token   PerSecond `json:"token"`
+	Direct  PerSecond `json:"direct"`
+	Room    PerSecond `json:"room"`
+	Reserve int       `json:"reserve,omitempty"`
+}
+
+// PerSecond is an average with a burst.
+type PerSecond struct {
+	N     float64 `json:"n"`
+	Burst int     `json:"burst"`
+}
