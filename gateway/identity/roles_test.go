@@ -65,6 +65,10 @@ func acts(t *testing.T) map[string]struct {
 			_, err := w.dir.Remove(ctx, by, "m-member")
 			return err
 		}},
+		"Erase": {scope.Administer, func(w *world, by scope.Scope) error {
+			_, err := w.dir.Erase(ctx, by, "m-member")
+			return err
+		}},
 		"AllowRoom":   {scope.Administer, func(w *world, by scope.Scope) error { return w.dir.AllowRoom(ctx, by, at) }},
 		"DismissRoom": {scope.Administer, func(w *world, by scope.Scope) error { return w.dir.DismissRoom(ctx, by, at) }},
 		"CreateWorkspace": {scope.Own, func(w *world, by scope.Scope) error {
