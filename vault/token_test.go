@@ -86,7 +86,15 @@ type bank struct {
 	state *vaulttest.State
 	key   *vault.KeyFile
 	now   time.Time
-	uses  []vault.Use
+
+	mu   sync.Mutex
+	uses []vault.Use
+}
+
+func (b *bank) used(_ context.Context, u vault.Use) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.uses = append(b.uses, u)
 }
 
 func (b *bank) open(t *testing.T) {
@@ -94,7 +102,7 @@ func (b *bank) open(t *testing.T) {
 	var err error
 	b.Store, err = vault.Open(t.Context(), vault.Options{
 		State: b.state, Key: b.key, Now: func() time.Time { return b.now },
-		Audit:    func(_ context.Context, u vault.Use) { b.uses = append(b.uses, u) },
+		Audit:    b.used,
 		Exchange: func(string) *http.Client { return http.DefaultClient },
 	})
 	if err != nil {
