@@ -36,7 +36,7 @@ adapters/guests/dist/%.gwm: FORCE
 
 test: needs ## run all tests, after installing what they need; PKG=./vault/... for a part
 	$(PGSERVER) exec -- $(TOOL) gotestsum --format=pkgname --format-hide-empty-pkg -- \
-		-race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
+		-race -shuffle=on -timeout=40m $(TESTFLAGS) $(PKG)
 	@echo '== places at which the process may die'
 	$(GO) test -tags=failpoint -run=Failpoint -count=1 ./gateway/bus/sqlite
 

@@ -59,6 +59,10 @@ func newDriver(t testing.TB) *wasm.Driver {
 			t.Error(err)
 		}
 	})
+	// The suite waits for a connection, and not for the compiler.
+	if err := d.Ready(t.Context(), json.RawMessage(`{"module":"telegram"}`)); err != nil {
+		t.Fatal(err)
+	}
 	return d
 }
 
