@@ -1,11 +1,7 @@
 package telegram
 
 import (
-	"context"
 	"errors"
-	"math/rand/v2"
-	"sync"
-	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 )
@@ -21,28 +17,6 @@ const (
 	fixPublic  = "Check public_url: https, port 443, 80, 88 or 8443, a valid certificate, and reachable from the internet."
 )
 
-// reporter passes a health on when it has changed.
-type reporter struct {
-	host channels.Host
-
-	mu   sync.Mutex
-	last string
-}
-
-func (r *reporter) report(h channels.Health) {
-	text := string(h.Phase) + "\x00" + h.Fix + "\x00" + h.As
-	if h.Err != nil {
-		text += "\x00" + h.Err.Error()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if text == r.last {
-		return
-	}
-	r.last = text
-	r.host.Report(h)
-}
-
 // unreachable is the advice for a failure to reach the platform.
 func unreachable(err error) string {
 	var e *channels.Error
@@ -50,33 +24,4 @@ func unreachable(err error) string {
 		return fixSecret
 	}
 	return fixReach
-}
-
-// backoff is the pause after a failure; it grows with each and has jitter, so
-// that many channels do not come back in step. The zero backoff begins at half
-// a second and ends at 30.
-type backoff struct {
-	failures int
-	longest  time.Duration
-}
-
-func (b *backoff) reset() { b.failures = 0 }
-
-// wait pauses, at least for the given time, and fails only with ctx.
-func (b *backoff) wait(ctx context.Context, least time.Duration) error {
-	longest := b.longest
-	if longest == 0 {
-		longest = 30 * time.Second
-	}
-	d := min(500*time.Millisecond<<min(b.failures, 10), longest)
-	b.failures++
-	d = d/2 + rand.N(d) //nolint:gosec // spreads load, guards nothing
-	t := time.NewTimer(max(d, least))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 )
 
 // Times of polling.
@@ -38,7 +39,7 @@ type poller struct {
 	sink  channels.Sink
 	from  offset
 	fast  bool // the next poll does not wait: it finds out whether polling works
-	pause backoff
+	pause link.Backoff
 	hooks int // webhooks removed in a row
 }
 
@@ -85,9 +86,9 @@ func (p *poller) turn(ctx context.Context) error {
 		return p.failed(ctx, err)
 	}
 	p.fast, p.hooks = false, 0
-	p.pause.reset()
+	p.pause.Reset()
 	p.host.Heard()
-	p.health.report(channels.Health{Phase: channels.Connected, As: p.name()})
+	p.health.Report(channels.Health{Phase: channels.Connected, As: p.name()})
 	if len(updates) == 0 {
 		return nil
 	}
@@ -165,7 +166,7 @@ func (p *poller) failed(ctx context.Context, err error) error {
 	case channels.KindOf(err) == channels.RateLimited:
 		h.Fix = "Nothing: the platform asked for a pause."
 	}
-	p.health.report(h)
+	p.health.Report(h)
 	return p.wait(ctx, max(least, channels.RetryAfter(err)))
 }
 
@@ -175,7 +176,7 @@ func (p *poller) unhook(ctx context.Context, h channels.Health) error {
 	p.hooks++
 	if p.hooks > 1 {
 		h.Fix = fixWebhook
-		p.health.report(h)
+		p.health.Report(h)
 		if err := p.wait(ctx, 0); err != nil {
 			return err
 		}
@@ -186,13 +187,13 @@ func (p *poller) unhook(ctx context.Context, h channels.Health) error {
 		return nil
 	}
 	h.Err = err
-	p.health.report(h)
+	p.health.Report(h)
 	return p.wait(ctx, channels.RetryAfter(err))
 }
 
 // wait pauses; the end of ctx is not an error of Run.
 func (p *poller) wait(ctx context.Context, least time.Duration) error {
-	if err := p.pause.wait(ctx, least); err != nil && ctx.Err() == nil {
+	if err := p.pause.Wait(ctx, least); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return nil
@@ -266,15 +267,15 @@ func (p *poller) batch(ctx context.Context, updates []json.RawMessage) (b channe
 // persist repeats f until it succeeds or ctx ends: what was received is held
 // here, unacknowledged, and nothing more is asked for.
 func (p *poller) persist(ctx context.Context, f func() error) error {
-	var pause backoff
+	var pause link.Backoff
 	for {
 		err := f()
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
 		p.fast = true // so that the health is right again soon after
-		p.health.report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fixStore, As: p.name()})
-		if pause.wait(ctx, channels.RetryAfter(err)) != nil {
+		p.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fixStore, As: p.name()})
+		if pause.Wait(ctx, channels.RetryAfter(err)) != nil {
 			return nil
 		}
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 )
 
@@ -74,7 +75,7 @@ type Channel struct {
 	ack     atomic.Pointer[string] // the reaction for Type; may be reloaded
 	unacked pending                // messages that wait for their reaction
 	moves   moves
-	health  reporter
+	health  link.Reporter
 
 	mu sync.Mutex // guards me
 	me *codec.Self
@@ -104,7 +105,7 @@ func newChannel(h channels.Host, s settings) *Channel {
 		host: h, cfg: s,
 		api:    &api{root: s.BaseURL, client: &client, channel: h.ID(), secret: h.Secret, ref: s.Token},
 		moves:  moves{state: h.State()},
-		health: reporter{host: h},
+		health: link.Reporter{Host: h},
 	}
 	c.ack.Store(&s.AckReaction)
 	return c
@@ -132,7 +133,7 @@ func (c *Channel) Run(ctx context.Context, sink channels.Sink) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer c.api.onRefusal(stop)()
-	c.health.report(channels.Health{Phase: channels.Connecting})
+	c.health.Report(channels.Health{Phase: channels.Connecting})
 	err := c.receiving(running, sink)
 	if ctx.Err() != nil {
 		return nil
@@ -141,7 +142,7 @@ func (c *Channel) Run(ctx context.Context, sink channels.Sink) error {
 		err = cause
 	}
 	if channels.KindOf(err) == channels.Unauthorized {
-		c.health.report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixToken})
+		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixToken})
 	}
 	return err
 }
@@ -163,7 +164,7 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 
 // identify asks who the bot is, until there is an answer.
 func (c *Channel) identify(ctx context.Context) (codec.Self, error) {
-	var pause backoff
+	var pause link.Backoff
 	for {
 		self, err := c.ask(ctx)
 		switch {
@@ -172,8 +173,8 @@ func (c *Channel) identify(ctx context.Context) (codec.Self, error) {
 		case channels.KindOf(err) == channels.Unauthorized:
 			return codec.Self{}, err
 		}
-		c.health.report(channels.Health{Phase: channels.Retrying, Err: err, Fix: unreachable(err)})
-		if err := pause.wait(ctx, channels.RetryAfter(err)); err != nil {
+		c.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: unreachable(err)})
+		if err := pause.Wait(ctx, channels.RetryAfter(err)); err != nil {
 			return codec.Self{}, err
 		}
 	}

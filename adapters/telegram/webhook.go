@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 )
 
 // Constants of webhook mode.
@@ -45,23 +46,23 @@ func (c *Channel) hookSecret() string {
 // runWebhook registers the webhook and watches over the registration.
 func (c *Channel) runWebhook(ctx context.Context, self codec.Self, sink channels.Sink) error {
 	w := &hook{Channel: c, self: self, sink: sink}
-	var pause backoff
+	var pause link.Backoff
 	for ctx.Err() == nil {
 		err := w.look(ctx)
 		switch {
 		case err == nil:
-			pause.reset()
+			pause.Reset()
 			if !w.sleep(ctx, c.watch) {
 				return nil
 			}
 		case channels.KindOf(err) == channels.Unauthorized:
 			return err
 		case channels.KindOf(err) == channels.Rejected:
-			c.health.report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixPublic, As: w.name()})
+			c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixPublic, As: w.name()})
 			return err
 		default:
-			c.health.report(channels.Health{Phase: channels.Retrying, Err: err, Fix: unreachable(err), As: w.name()})
-			if pause.wait(ctx, channels.RetryAfter(err)) != nil {
+			c.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: unreachable(err), As: w.name()})
+			if pause.Wait(ctx, channels.RetryAfter(err)) != nil {
 				return nil
 			}
 		}
@@ -102,14 +103,14 @@ func (w *hook) look(ctx context.Context) error {
 	}
 	if failing(n) {
 		// The platform's words describe our own answer or the way to us.
-		w.health.report(channels.Health{
+		w.health.Report(channels.Health{
 			Phase: channels.Retrying, Fix: fixPublic, As: w.name(),
 			Err: errors.New("Telegram cannot deliver: " + cut(n.LastErrorMessage, 200)),
 		})
 		return nil
 	}
 	w.host.Heard()
-	w.health.report(channels.Health{Phase: channels.Connected, As: w.name()})
+	w.health.Report(channels.Health{Phase: channels.Connected, As: w.name()})
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
 
@@ -25,7 +26,7 @@ type channel struct {
 	s      section
 	client *http.Client
 
-	health  reporter
+	health  link.Reporter
 	strikes strikes
 	ration  *ration
 	store   store
@@ -61,7 +62,7 @@ func (c *channel) Run(ctx context.Context, sink channels.Sink) error {
 	defer stop(nil)
 	c.refusal.Store(&stop)
 	defer c.refusal.CompareAndSwap(&stop, nil)
-	c.health.report(channels.Health{Phase: channels.Connecting})
+	c.health.Report(channels.Health{Phase: channels.Connecting})
 	err := c.receiving(running, sink)
 	if ctx.Err() != nil {
 		return nil
@@ -73,7 +74,7 @@ func (c *channel) Run(ctx context.Context, sink channels.Sink) error {
 	if channels.KindOf(err) == channels.Unauthorized {
 		fix = fixSecret
 	}
-	c.health.report(channels.Health{Phase: channels.Broken, Err: err, Fix: fix, As: c.as()})
+	c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fix, As: c.as()})
 	return err
 }
 
@@ -87,7 +88,7 @@ func (c *channel) receiving(ctx context.Context, sink channels.Sink) error {
 	}
 	if c.g.terms.every == 0 {
 		c.h.Heard()
-		c.health.report(channels.Health{Phase: channels.Connected, As: c.as()})
+		c.health.Report(channels.Health{Phase: channels.Connected, As: c.as()})
 		<-ctx.Done()
 		return nil
 	}

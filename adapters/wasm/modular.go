@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 )
 
 // modular is the driver of the channels of one module.
@@ -69,7 +70,7 @@ func (m *modular) Open(_ context.Context, h channels.Host, cfg json.RawMessage) 
 	if len(faults) > 0 {
 		return nil, faultsError(h.ID(), faults)
 	}
-	c := &channel{d: m.d, g: m.g, h: h, s: s, health: reporter{host: h}, ration: newRation(m.g.pkg.Manifest.Emit)}
+	c := &channel{d: m.d, g: m.g, h: h, s: s, health: link.Reporter{Host: h}, ration: newRation(m.g.pkg.Manifest.Emit)}
 	c.client = clientOf(h)
 	return c.capable(), nil
 }

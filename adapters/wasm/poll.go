@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
 
@@ -18,7 +19,7 @@ type poller struct {
 	sink     channels.Sink
 	quick    bool // the next poll does not wait: it finds out whether polling works
 	failures int
-	pause    backoff
+	pause    link.Backoff
 }
 
 // start calls the guest's start until it succeeds.
@@ -31,7 +32,7 @@ func (p *poller) start(ctx context.Context) error {
 			p.session.Store(&raw)
 			p.name.Store(&out.As)
 			p.webhook.Store(out.Webhook)
-			p.pause.reset()
+			p.pause.Reset()
 			return nil
 		}
 		if err := p.failed(ctx, err); err != nil {
@@ -60,14 +61,14 @@ func (p *poller) receive(ctx context.Context, op sandbox.Op, in wire.In, body []
 // persist offers a batch until it is accepted or ctx ends: what was received is
 // held here, and nothing more is asked for.
 func (p *poller) persist(ctx context.Context, b channels.Batch) error {
-	var pause backoff
+	var pause link.Backoff
 	for {
 		rejected, err := channels.Offer(ctx, p.sink, b)
 		if err == nil {
 			for _, err := range rejected {
 				p.h.Log().ErrorContext(ctx, "an update cannot be kept and is passed over", "err", err)
 			}
-			if !sleep(ctx, p.ration.take(len(b.Events))) {
+			if link.Sleep(ctx, p.ration.take(len(b.Events))) != nil {
 				return ctx.Err()
 			}
 			return nil
@@ -76,8 +77,8 @@ func (p *poller) persist(ctx context.Context, b channels.Batch) error {
 			return ctx.Err()
 		}
 		p.quick = true // so that the health is right again soon after
-		p.health.report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fixStore, As: p.as()})
-		if !pause.wait(ctx, channels.RetryAfter(err)) {
+		p.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fixStore, As: p.as()})
+		if pause.Wait(ctx, channels.RetryAfter(err)) != nil {
 			return ctx.Err()
 		}
 	}
@@ -95,15 +96,15 @@ func (p *poller) turn(ctx context.Context) error {
 		return p.failed(ctx, err)
 	}
 	p.quick, p.failures = false, 0
-	p.pause.reset()
+	p.pause.Reset()
 	p.h.Heard()
-	p.health.report(channels.Health{Phase: channels.Connected, As: p.as()})
+	p.health.Report(channels.Health{Phase: channels.Connected, As: p.as()})
 	if len(r.Effects) == 0 {
 		wait := max(milliseconds(out.WaitMS), p.g.terms.every-time.Since(began))
 		if watch := p.d.o.Watch; watch > 0 {
 			wait = min(wait, watch)
 		}
-		sleep(ctx, wait)
+		_ = link.Sleep(ctx, wait)
 	}
 	return nil
 }
@@ -147,8 +148,8 @@ func (p *poller) failed(ctx context.Context, err error) error {
 		if errors.Is(err, errSecret) {
 			fix = fixSecret
 		}
-		p.health.report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fix, As: p.as()})
+		p.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fix, As: p.as()})
 	}
-	p.pause.wait(ctx, max(channels.RetryAfter(err), p.strikes.pause()))
+	_ = p.pause.Wait(ctx, max(channels.RetryAfter(err), p.strikes.pause())) // its caller looks at ctx
 	return nil
 }

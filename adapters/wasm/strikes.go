@@ -63,6 +63,6 @@ func (c *channel) struck(ctx context.Context, f *sandbox.Fault) {
 	d := c.strikes.add()
 	c.h.Log().ErrorContext(ctx, "the guest failed", "module", f.Module, "kind", f.Kind, "err", f, "quarantine", d)
 	if d > 0 {
-		c.health.report(channels.Health{Phase: channels.Broken, Err: f, Fix: fixFaults, As: c.as()})
+		c.health.Report(channels.Health{Phase: channels.Broken, Err: f, Fix: fixFaults, As: c.as()})
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
@@ -97,7 +98,7 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 		for _, err := range rejected {
 			p.h.Log().ErrorContext(r.Context(), "an update cannot be kept and is passed over", "err", err)
 		}
-		if !sleep(r.Context(), p.ration.take(len(b.Events))) {
+		if link.Sleep(r.Context(), p.ration.take(len(b.Events))) != nil {
 			return later(w, 0), nil
 		}
 	}
