@@ -10,14 +10,15 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
-// recordTool puts a call that is about to be made into the audit log: its
-// arguments by their hash alone.
-func (g *Gateway) recordTool(turn string, s scope.Scope, st agent.Step) {
-	if g.audit != nil {
-		g.audit.Record(audit.Entry{
-			Kind: audit.Tool, Do: "called", By: s.Principal(), On: st.Tool, Turn: turn, Facts: audit.Facts{"arguments": st.Hash},
-		})
+// recordTool puts a call that is about to be made into the audit log, durably:
+// its arguments by their hash alone.
+func (g *Gateway) recordTool(ctx context.Context, turn string, s scope.Scope, st agent.Step) error {
+	if g.audit == nil {
+		return nil
 	}
+	return g.audit.Keep(ctx, audit.Entry{
+		Kind: audit.Tool, Do: "called", By: s.Principal(), On: st.Tool, Turn: turn, Facts: audit.Facts{"arguments": st.Hash},
+	})
 }
 
 // recordQuestion puts a question, or what became of it, into the audit log.

@@ -187,9 +187,16 @@ func (p *port) Journal(ctx context.Context, st agent.Step) error {
 		}
 		w = append(w, ref)
 	}
+	begins := st.Result == nil && !st.Waiting
+	if begins {
+		// Before it is journalled: a call may be on record that a crash prevented,
+		// but none is made that is not.
+		if err := p.s.g.recordTool(ctx, p.t.ID, p.t.Scope, st); err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+	}
 	err = p.s.hold(ctx, bus.Hold{State: w})
-	if err == nil && st.Result == nil && !st.Waiting {
-		p.s.g.recordTool(p.t.ID, p.t.Scope, st)
+	if err == nil && begins {
 		failpoint.Hit(failpoint.JournalBefore)
 	}
 	return err
