@@ -4,6 +4,7 @@ package channels
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 )
 
@@ -22,12 +23,27 @@ type Socketer interface {
 // Socket is a WebSocket that carries text. One goroutine may read while another
 // writes. A context that ends closes it.
 type Socket interface {
-	// Read returns the next message.
+	// Read returns the next message. When the other side has closed the
+	// connection with a code, the error is a [*SocketClosed].
 	Read(ctx context.Context) ([]byte, error)
 	// Write sends one message.
 	Write(ctx context.Context, message []byte) error
 	// Close ends the connection and every call on it.
 	Close() error
+}
+
+// SocketClosed says that the other side closed a [Socket], and why. Platforms
+// say with the code what comes next: connect again, or never with these
+// credentials.
+type SocketClosed struct {
+	Code   int    // of the close frame, as in RFC 6455
+	Reason string // the other side's words; empty for none
+}
+
+// Error implements error. It does not repeat the reason, which may hold
+// anything.
+func (e *SocketClosed) Error() string {
+	return fmt.Sprintf("the other side closed the connection with code %d", e.Code)
 }
 
 // Recorder is a [Host] that keeps a record of what a channel was refused, found
