@@ -197,6 +197,9 @@ func (s *settings) Providers() []operator.Provider {
 	return list
 }
 
+// Platforms implements operator.Settings.
+func (s *settings) Platforms() []operator.Platform { return s.drivers.platforms() }
+
 // Check implements operator.Settings.
 func (s *settings) Check(ctx context.Context, m operator.Model, key string) ([]string, error) {
 	s.mu.Lock()
@@ -400,6 +403,17 @@ func (d drivers) Check(adapter string, section json.RawMessage) []config.Fault {
 		out = append(out, config.Fault{Path: f.Path, Text: f.Text})
 	}
 	return out
+}
+
+// platforms are the adapters whose channels are added by questions and answers.
+func (d drivers) platforms() []operator.Platform {
+	var all []operator.Platform
+	for _, x := range d {
+		if g, ok := x.(channels.Guided); ok {
+			all = append(all, operator.Platform{Adapter: x.Name(), Guide: g.Guide()})
+		}
+	}
+	return all
 }
 
 func (d drivers) named(name string) channels.Driver {

@@ -53,6 +53,8 @@ type Settings interface {
 	Reload(ctx context.Context) (warnings []string, err error)
 	// Providers lists what can stand in Model.Provider.
 	Providers() []Provider
+	// Platforms lists the adapters whose channels are added with a guide.
+	Platforms() []Platform
 }
 
 // Model is a configured model.
@@ -329,11 +331,30 @@ type Added struct {
 	Live     bool              `json:"live"`           // it receives already; else with the next start
 }
 
-// AddChannel keeps a channel's token in the vault, asks the platform who it
-// is, and adds the channel. Nothing is kept when the platform refuses, and no
-// secret that was there before is touched. A section with a workspace adds it to
-// that one, whose owner the link makes: only an owner may.
-func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter, token string, section map[string]any) (_ Added, err error) {
+// Platform is a kind of channel that can be added with questions and answers.
+type Platform struct {
+	Adapter string
+	Guide   channels.Guide
+}
+
+// Platforms lists the kinds of channels that can be added.
+func (p *Operator) Platforms() []Platform { return p.o.Settings.Platforms() }
+
+func (p *Operator) guide(adapter string) (channels.Guide, error) {
+	all := p.o.Settings.Platforms()
+	i := slices.IndexFunc(all, func(x Platform) bool { return x.Adapter == adapter })
+	if i < 0 {
+		return channels.Guide{}, fmt.Errorf("%w: %q is no platform that can be added here", ErrInvalid, adapter)
+	}
+	return all[i].Guide, nil
+}
+
+// AddChannel keeps the secrets among the answers to the platform's questions in
+// the vault, asks the platform who the bot is, and adds the channel. Nothing is
+// kept when the platform refuses, and no secret that was there before is
+// touched. A section with a workspace adds it to that one, whose owner the link
+// makes: only an owner may.
+func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter string, answers map[string]string, section map[string]any) (_ Added, err error) {
 	defer func() { p.did(ctx, by, "channel added", string(id), &err) }()
 	if err := p.allow(by); err != nil {
 		return Added{}, err
@@ -341,30 +362,51 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if p.configured(id) {
 		return Added{}, fmt.Errorf("%w: there is a channel %q already", ErrConflict, id)
 	}
-	if token = strings.TrimSpace(token); token == "" {
-		return Added{}, fmt.Errorf("%w: a channel needs a token", ErrInvalid)
+	guide, err := p.guide(adapter)
+	if err != nil {
+		return Added{}, err
+	}
+	settled, err := guide.Settle(answers)
+	if err != nil {
+		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	as, err := p.ownerOf(ctx, by, section)
 	if err != nil {
 		return Added{}, err
 	}
-	secret, err := p.freeName(ctx, as, strings.ToLower(string(id))+"-token")
-	if err != nil {
-		return Added{}, err
-	}
-	if _, err := p.o.Vault.Set(ctx, as.Workspace(), secret, []byte(token), nil); err != nil {
-		return Added{}, fmt.Errorf("keep the token: %w", err)
-	}
 	full := maps.Clone(section)
 	if full == nil {
 		full = map[string]any{}
 	}
-	full["token"] = "secret://" + secret
-	added, err := p.add(ctx, as, id, adapter, full)
-	if err != nil && !p.configured(id) {
-		_ = p.o.Vault.Delete(context.WithoutCancel(ctx), as.Workspace(), secret)
+	var kept []string
+	defer func() {
+		if err == nil || p.configured(id) {
+			return
+		}
+		for _, name := range kept {
+			_ = p.o.Vault.Delete(context.WithoutCancel(ctx), as.Workspace(), name)
+		}
+	}()
+	err = guide.Section(full, settled, func(a channels.Ask, value string) (string, error) {
+		name, err := p.freeName(ctx, as, secretName(id, a.Key))
+		if err != nil {
+			return "", err
+		}
+		if _, err := p.o.Vault.Set(ctx, as.Workspace(), name, []byte(value), nil); err != nil {
+			return "", fmt.Errorf("keep %s: %w", a.Label, err)
+		}
+		kept = append(kept, name)
+		return "secret://" + name, nil
+	})
+	if err != nil {
+		return Added{}, err
 	}
-	return added, err
+	return p.add(ctx, as, id, adapter, full)
+}
+
+// secretName is how a channel's secret is called where nobody chose: support-token.
+func secretName(id channels.ID, key string) string {
+	return strings.ToLower(string(id)) + "-" + strings.NewReplacer("_", "-", ".", "-").Replace(key)
 }
 
 // ownerOf is who a new channel is set up for: whoever asks, or the owner of the

@@ -149,10 +149,10 @@ type (
 	}
 	// NewChannel is a channel to add.
 	NewChannel struct {
-		ID      channels.ID    `json:"id"`
-		Adapter string         `json:"adapter"`
-		Token   string         `json:"token"`
-		Section map[string]any `json:"section,omitempty"`
+		ID      channels.ID       `json:"id"`
+		Adapter string            `json:"adapter"`
+		Answers map[string]string `json:"answers"` // by the keys of the platform's questions
+		Section map[string]any    `json:"section,omitempty"`
 	}
 )
 
@@ -264,7 +264,7 @@ func (h *handler) addChannel(r *http.Request, by scope.Scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.op.AddChannel(r.Context(), by, c.ID, c.Adapter, c.Token, c.Section)
+	return h.op.AddChannel(r.Context(), by, c.ID, c.Adapter, c.Answers, c.Section)
 }
 
 func (h *handler) removeChannel(r *http.Request, by scope.Scope) (any, error) {
