@@ -55,6 +55,7 @@ type Outside interface {
 	Secret(ctx context.Context, ref string) (channels.Secret, error)
 	Rotate(ctx context.Context, ref string, f func([]byte) ([]byte, error)) error
 	Derive(purpose string) channels.Secret
+	channels.Socketer
 }
 
 // QueueMode says what happens to messages that come while a turn runs.

@@ -33,6 +33,7 @@ var (
 	_ channels.Host     = (*host)(nil)
 	_ channels.Keeper   = (*host)(nil)
 	_ channels.Recorder = (*host)(nil)
+	_ channels.Socketer = (*host)(nil)
 )
 
 func newHost(g *Gateway, c ChannelConfig) *host {

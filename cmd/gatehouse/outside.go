@@ -124,8 +124,8 @@ func (o *outside) Secret(_ context.Context, ref string) (channels.Secret, error)
 	}
 	holder := egress.NewPlaceholder()
 	o.inject = append(o.inject, egress.Injection{
-		Placeholder: holder,
-		Lease:       o.b.lease(o.home, ref, vault.Purpose{Kind: vault.ForChannel, Name: string(o.id)}),
+		Placeholder: holder, In: egress.Anywhere | egress.InMessage,
+		Lease: o.b.lease(o.home, ref, vault.Purpose{Kind: vault.ForChannel, Name: string(o.id)}),
 	})
 	o.holders[ref] = holder
 	o.rebuildLocked()
