@@ -25,6 +25,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/blob"
@@ -56,6 +57,7 @@ type Outside interface {
 	Rotate(ctx context.Context, ref string, f func([]byte) ([]byte, error)) error
 	Derive(purpose string) channels.Secret
 	channels.Socketer
+	proof.Verifier
 }
 
 // QueueMode says what happens to messages that come while a turn runs.

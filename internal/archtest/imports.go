@@ -27,6 +27,7 @@ var areas = []area{
 	{dir: "gateway", may: []string{
 		"agent", "channels", "vault", "memory", "migrations", "internal/scope", "internal/policy", "internal/db",
 	}},
+	{dir: "gateway/login", may: []string{"gateway", "internal/scope", "internal/policy", "internal/db", "internal/jwks"}},
 	{dir: "gateway/ingress", may: []string{
 		"gateway", "agent", "channels", "vault", "memory", "internal/scope", "internal/policy", "internal/db", "internal/web",
 	}},
@@ -47,6 +48,8 @@ var areas = []area{
 	{dir: "memory", may: []string{"migrations", "internal/scope", "internal/policy", "internal/db"}},
 
 	{dir: "channels"},
+	// Whose request it is: platforms that sign in say so with tokens, as proxies do.
+	{dir: "channels/proof", may: []string{"channels", "internal/jwks"}},
 	{dir: "config"},
 	{dir: "migrations"}, // schemas, for the engines that stand on them
 	{dir: "docs"},
@@ -57,6 +60,7 @@ var areas = []area{
 	{dir: "internal/sandbox"},
 	{dir: "internal/module", may: []string{"internal/sandbox"}},
 	{dir: "internal/db", may: []string{"migrations"}},
+	{dir: "internal/jwks"},
 	{dir: "internal/web"},
 	{dir: "internal/failpoint"},
 	{dir: "internal/nearest"},

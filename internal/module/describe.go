@@ -11,7 +11,11 @@ func (m *Manifest) Describe() []string {
 	lines := []string{fmt.Sprintf("%s %s is a %s", m.ID, m.Version, strings.Join(m.Kind, " and a "))}
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	for _, w := range m.Webhooks {
-		say("receives %s calls on %s, verified with the secret %q", strings.Join(w.Methods, ", "), w.Path, w.Verify.Secret)
+		with := fmt.Sprintf("the secret %q", w.Verify.Secret)
+		if w.Verify.Secret == "" {
+			with = "a public key"
+		}
+		say("receives %s calls on %s, verified with %s", strings.Join(w.Methods, ", "), w.Path, with)
 	}
 	if m.Poll != nil {
 		say("is called every %s at most, to look for messages", m.Poll.MinInterval)

@@ -38,11 +38,19 @@ type Webhook struct {
 	Verify  Verify   `json:"verify"`
 }
 
-// Verify is how the host checks that a call is the platform's.
+// Verify is how the host checks that a call is the platform's: kinds and fields
+// are those of the package channels/proof.
 type Verify struct {
-	Kind   string `json:"kind"`
-	Secret string `json:"secret"` // the secret's name, never its value
-	Name   string `json:"name"`   // of the header that carries the proof
+	Kind      string `json:"kind"`
+	Secret    string `json:"secret"` // the secret's name, never its value
+	Name      string `json:"name"`   // of the header that carries the proof
+	Prefix    string `json:"prefix"`
+	Encoding  string `json:"encoding"`
+	Hash      string `json:"hash"`
+	Stamp     string `json:"stamp"`
+	Signs     string `json:"signs"`
+	Within    string `json:"within"`
+	PublicKey string `json:"public_key"` // or ${config.name}
 }
 
 // Poll asks the host to call the guest again and again.
