@@ -150,6 +150,9 @@ func (s *settings) channel(c config.Config, id channels.ID, ch config.Channel) g
 		Unlimited: ch.SendRate == "unlimited", Stream: ch.Stream == "edit",
 		Policy: policyOf(ch),
 	}
+	if e, ok := out.Driver.(interface{ Edition() string }); ok {
+		out.Edition = e.Edition()
+	}
 	if c.Public != "" {
 		out.Public = strings.TrimRight(c.Public, "/") + "/hooks/" + string(id)
 	}
@@ -318,6 +321,13 @@ func (s *settings) restore(ctx context.Context, before []byte) error {
 	if err := config.Replace(s.path, before); err != nil {
 		return err
 	}
+	return s.apply(ctx, s.cfg)
+}
+
+// Renew implements operator.Settings.
+func (s *settings) Renew(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.apply(ctx, s.cfg)
 }
 

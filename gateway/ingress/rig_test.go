@@ -303,6 +303,7 @@ func (s *fakeSettings) Check(_ context.Context, m operator.Model, key string) ([
 	return []string{"gpt-5-mini", "gpt-5", "gpt-5-nano"}, nil
 }
 
+func (*fakeSettings) Renew(context.Context) error                { return nil }
 func (s *fakeSettings) Reload(context.Context) ([]string, error) { return nil, nil }
 
 func (s *fakeSettings) Platforms() []operator.Platform {

@@ -31,6 +31,8 @@ var (
 	ErrInvalid  = errors.New("invalid")     // the request cannot be carried out as it is; its text says why
 	ErrConflict = errors.New("conflict")    // it is there already
 	ErrStopped  = errors.New("not running") // the gateway has to run for this
+
+	ErrUnknownModule = errors.New("no such module")
 )
 
 // Settings is the configuration file, as far as it may be changed from here.
@@ -51,6 +53,9 @@ type Settings interface {
 	Check(ctx context.Context, m Model, key string) ([]string, error)
 	// Reload reads the file again and applies it; a faulty one is refused.
 	Reload(ctx context.Context) (warnings []string, err error)
+	// Renew makes the running parts follow what the configuration that stands means
+	// now, after a change of what it refers to.
+	Renew(ctx context.Context) error
 	// Providers lists what can stand in Model.Provider.
 	Providers() []Provider
 	// Platforms lists the adapters whose channels are added with a guide.
@@ -92,8 +97,9 @@ type Options struct {
 	Console   string // base URL of the console
 	// Try makes one request with a secret, named in full, to a URL of one of its
 	// hosts, and returns the status of the answer: "200 OK".
-	Try func(ctx context.Context, by scope.Scope, secret string, to *url.URL) (string, error)
-	Now func() time.Time
+	Try     func(ctx context.Context, by scope.Scope, secret string, to *url.URL) (string, error)
+	Modules Modules
+	Now     func() time.Time
 }
 
 // Operator carries out what the person in charge asks for. Each method takes
@@ -122,9 +128,10 @@ func (p *Operator) may(ctx context.Context, by scope.Scope, right scope.Right) e
 // Status is how everything is.
 type Status struct {
 	gateway.Status
-	Running bool    `json:"running"`
-	Console string  `json:"console,omitempty"`
-	Models  []Model `json:"models"`
+	Running bool     `json:"running"`
+	Console string   `json:"console,omitempty"`
+	Models  []Model  `json:"models"`
+	Modules []Module `json:"modules,omitempty"` // that are installed
 }
 
 // Status looks at everything. Configured channels that do not run are listed
@@ -149,7 +156,8 @@ func (p *Operator) Status(ctx context.Context, by scope.Scope) (Status, error) {
 			s.Channels = append(s.Channels, gateway.ChannelStatus{ID: c.ID, Adapter: c.Driver.Name()})
 		}
 	}
-	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models()}, nil
+	modules, err := p.modules(ctx)
+	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models(), Modules: modules}, err
 }
 
 // Letter is a dead record, for people.

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
@@ -62,6 +63,11 @@ func newRig(t *testing.T) *rig {
 	r.Operator = operator.New(operator.Options{
 		Gateway: gateway.New(gateway.Options{Bus: store, Directory: dir, Log: log}),
 		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: r.logins, Audit: r.audit, Now: time.Now,
+		Modules: operator.Modules{
+			Shelf: shelf.New(store, time.Now), Prove: func(context.Context, []byte) error { return nil },
+			Faults: func([]byte, json.RawMessage) ([]channels.Fault, error) { return nil, nil },
+			Fetch:  func(context.Context, scope.Scope, string) ([]byte, error) { return nil, nil },
+		},
 	})
 	return r
 }
@@ -146,6 +152,7 @@ func (*settings) Check(context.Context, operator.Model, string) ([]string, error
 	return nil, nil
 }
 func (*settings) Reload(context.Context) ([]string, error) { return nil, nil }
+func (*settings) Renew(context.Context) error              { return nil }
 func (*settings) Providers() []operator.Provider           { return nil }
 func (*settings) Platforms() []operator.Platform {
 	return []operator.Platform{{Adapter: "fake", Guide: channels.Guide{Asks: []channels.Ask{
@@ -226,6 +233,7 @@ func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
 var reads = []string{
 	"Approvals", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers", "Platforms",
 	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets", "Bots",
+	"Modules", "PlanModule", "Publishers",
 	"Decide", // recorded as an approval, where it is decided
 }
 
