@@ -10,7 +10,6 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
@@ -34,8 +33,6 @@ var (
 	_ channels.Host     = (*host)(nil)
 	_ channels.Keeper   = (*host)(nil)
 	_ channels.Recorder = (*host)(nil)
-	_ channels.Socketer = (*host)(nil)
-	_ proof.Verifier    = (*host)(nil)
 )
 
 func newHost(g *Gateway, c ChannelConfig) *host {

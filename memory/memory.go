@@ -106,9 +106,9 @@ type Query struct {
 	Kinds []Kind   // empty: all
 	Tags  []string // all of them; empty: any
 	Limit int      // hits at most; 0 means 10, and 100 is the most
-	// Private lets a member's private items be found outside of direct chats as
-	// well. It is for a member who asks for it, never for the agent by itself.
-	Private bool
+	// Everywhere searches, for those who administer the workspace, all that its
+	// members share. It is for looking after it, never for a turn.
+	Everywhere bool
 	// Legs restricts how chunks are found; "" is both.
 	Legs Legs
 	// HalfLife makes an item's score half of what it was at this age; 0: age

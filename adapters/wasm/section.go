@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/nearest"
 )
 
@@ -52,7 +51,6 @@ type section struct {
 	forGuest json.RawMessage   // with defaults, without secrets
 	refs     map[string]string // the references of secrets, by key
 	grants   []grant
-	proofs   []*proof.Checker // of the manifest's webhooks, in their order
 }
 
 // section reads a channel's configuration and lists what is wrong with it.
@@ -117,13 +115,6 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 			faults = append(faults, channels.Fault{Path: variable(h.Host), Text: err.Error()})
 		}
 		s.grants = append(s.grants, g)
-	}
-	for _, w := range t.m.Webhooks {
-		c, err := t.checker(w.Verify, s.refs, keys)
-		if err != nil {
-			faults = append(faults, channels.Fault{Path: variable(w.Verify.PublicKey), Text: err.Error()})
-		}
-		s.proofs = append(s.proofs, c)
 	}
 	s.forGuest, _ = json.Marshal(keys) // it came from JSON
 	return s, faults

@@ -73,10 +73,7 @@ func ask(c *cobra.Command, prompt, otherwise string) (string, error) {
 	if !isTerminal(c.InOrStdin()) {
 		return otherwise, nil
 	}
-	if otherwise != "" {
-		prompt += " [" + otherwise + "]"
-	}
-	fmt.Fprint(c.ErrOrStderr(), prompt+": ")
+	fmt.Fprintf(c.ErrOrStderr(), "%s [%s]: ", prompt, otherwise)
 	type read struct {
 		line string
 		err  error

@@ -1,0 +1,113 @@
+package rank
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/memory"
+)
+
+// constant is the k of reciprocal rank fusion.
+const constant = 60
+
+// Scored is a chunk as one leg found it.
+type Scored struct {
+	Chunk int64
+	Score float64
+}
+
+// Order sorts by score, the best first; equals by their number, so that the
+// same question has the same answer.
+func Order(all []Scored) {
+	slices.SortFunc(all, func(a, b Scored) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Chunk, a.Chunk))
+	})
+}
+
+// Fused is a chunk and what each leg says of it.
+type Fused struct {
+	Chunk  int64
+	Score  float64
+	Words  memory.Leg
+	Vector memory.Leg
+}
+
+// Fuse joins two lists, each with its best first, by reciprocal rank.
+func Fuse(words, vectors []Scored) []Fused {
+	at := make(map[int64]int, len(words)+len(vectors))
+	out := make([]Fused, 0, len(words)+len(vectors))
+	take := func(list []Scored, leg func(*Fused) *memory.Leg) {
+		for i, s := range list {
+			j, ok := at[s.Chunk]
+			if !ok {
+				j = len(out)
+				at[s.Chunk] = j
+				out = append(out, Fused{Chunk: s.Chunk})
+			}
+			out[j].Score += 1 / float64(constant+i+1)
+			*leg(&out[j]) = memory.Leg{Rank: i + 1, Score: s.Score}
+		}
+	}
+	take(words, func(f *Fused) *memory.Leg { return &f.Words })
+	take(vectors, func(f *Fused) *memory.Leg { return &f.Vector })
+	slices.SortFunc(out, func(a, b Fused) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Vector.Score, a.Vector.Score), cmp.Compare(b.Chunk, a.Chunk))
+	})
+	return out
+}
+
+// Decay is the factor of a score at an age: one half at the half-life.
+func Decay(age, half time.Duration) float64 {
+	if half <= 0 || age <= 0 {
+		return 1
+	}
+	return math.Exp2(-float64(age) / float64(half))
+}
+
+// Diverse picks n of the hits, the best first, and holds back those that say what
+// a picked one says. strength is in [0, 1]; words gives the words of a hit.
+func Diverse(hits []memory.Hit, n int, strength float64, words func(*memory.Hit) []string) []memory.Hit {
+	if strength <= 0 || len(hits) <= 1 {
+		return hits[:min(n, len(hits))]
+	}
+	sets := make([]map[string]bool, len(hits))
+	for i := range hits {
+		sets[i] = map[string]bool{}
+		for _, w := range words(&hits[i]) {
+			sets[i][w] = true
+		}
+	}
+	nearest := make([]float64, len(hits)) // to what is picked
+	picked := make([]bool, len(hits))
+	var out []memory.Hit
+	for len(out) < min(n, len(hits)) {
+		best, most := -1, math.Inf(-1)
+		for i := range hits {
+			if v := hits[i].Score * (1 - min(strength, 1)*nearest[i]); !picked[i] && v > most {
+				best, most = i, v
+			}
+		}
+		picked[best] = true
+		out = append(out, hits[best])
+		for i := range hits {
+			nearest[i] = max(nearest[i], alike(sets[i], sets[best]))
+		}
+	}
+	return out
+}
+
+// alike is the share of words that two texts have in common.
+func alike(a, b map[string]bool) float64 {
+	both := 0
+	for w := range a {
+		if b[w] {
+			both++
+		}
+	}
+	if all := len(a) + len(b) - both; all > 0 {
+		return float64(both) / float64(all)
+	}
+	return 0
+}

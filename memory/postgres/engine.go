@@ -1,0 +1,83 @@
+// Package postgres is the memory on Postgres with pgvector, for several gateways.
+//
+// What a scope may read is said twice: by the units in each statement, which
+// choose the index, and by policies on the rows, for which each transaction says
+// its units. Vectors are searched by HNSW with iterative scans; where the units
+// hold little, all of theirs are compared, which is faster and finds all.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	db "github.com/gatehouse-chat/gatehouse/internal/db/postgres"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
+)
+
+var _ store.Engine = (*Engine)(nil)
+
+// Engine keeps the memory in Postgres. Its methods may be called concurrently,
+// and any number of engines may share a database.
+type Engine struct {
+	db *db.DB
+
+	mu      sync.Mutex
+	indexed map[int64]bool // models whose index is known to be there
+}
+
+// New returns an engine on an open database that has the schema. It does no I/O.
+func New(d *db.DB) *Engine { return &Engine{db: d, indexed: map[int64]bool{}} }
+
+// everything is the setting for upkeep.
+const everything = "all"
+
+func unitList(units []int64) string {
+	names := make([]string, len(units))
+	for i, u := range units {
+		names[i] = strconv.FormatInt(u, 10)
+	}
+	return strings.Join(names, ",")
+}
+
+// enter says in a transaction which units it may see, and how it is planned: a
+// plan for any units would not use the indexes that those at hand call for.
+func enter(ctx context.Context, tx pgx.Tx, units string) error {
+	_, err := tx.Exec(ctx, `SELECT set_config('gatehouse.units', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true)`, units)
+	return err
+}
+
+// read runs f in a transaction that sees some units and changes nothing.
+func (e *Engine) read(ctx context.Context, units string, f func(tx pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, e.db.Pool(), pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if err := enter(ctx, tx, units); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+// write runs f in a transaction, maybe several times.
+func (e *Engine) write(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
+	return e.db.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := enter(ctx, tx, everything); err != nil {
+			return err
+		}
+		return f(ctx, tx)
+	})
+}
+
+// Guarded reports whether the policies hold the role that is connected: they do
+// not hold a superuser, nor who may bypass them.
+func (e *Engine) Guarded(ctx context.Context) (bool, error) {
+	var free bool
+	err := e.db.Pool().QueryRow(ctx, `SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user`).Scan(&free)
+	if err != nil {
+		return false, fmt.Errorf("look at the role: %w", err)
+	}
+	return !free, nil
+}

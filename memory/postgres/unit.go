@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-chat/gatehouse/memory"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
+)
+
+const unitsByName = `SELECT w.n, u.id, u.chunks, u.words, u.sealed
+	FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY w (workspace, reach, name, n)
+	JOIN memory_unit u ON u.workspace = w.workspace AND u.reach = w.reach AND u.name = w.name`
+
+// Units implements store.Engine.
+func (e *Engine) Units(ctx context.Context, units []store.Unit, missing store.Missing) ([]store.Found, error) {
+	out := make([]store.Found, len(units))
+	spaces, reaches, names := make([]string, len(units)), make([]string, len(units)), make([]string, len(units))
+	for i, u := range units {
+		out[i].Unit = u
+		spaces[i], reaches[i], names[i] = u.Workspace, string(u.Reach), u.Name
+	}
+	rows, err := e.db.Pool().Query(ctx, unitsByName, spaces, reaches, names)
+	if err != nil {
+		return nil, err
+	}
+	known, err := fill(rows, out)
+	if err != nil || known == len(units) || missing == store.LeaveOut {
+		return out, err
+	}
+	return out, e.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO memory_unit (workspace, reach, name)
+			SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING`, spaces, reaches, names)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, unitsByName, spaces, reaches, names)
+		if err != nil {
+			return err
+		}
+		_, err = fill(rows, out)
+		return err
+	})
+}
+
+// fill puts what is known of units into their places, and returns of how many.
+func fill(rows pgx.Rows, out []store.Found) (int, error) {
+	defer rows.Close()
+	known := 0
+	for rows.Next() {
+		var n int
+		var f store.Found
+		if err := rows.Scan(&n, &f.ID, &f.Chunks, &f.Words, &f.Sealed); err != nil {
+			return known, err
+		}
+		f.Unit = out[n-1].Unit
+		out[n-1] = f
+		known++
+	}
+	return known, rows.Err()
+}
+
+// UnitsOf implements store.Engine.
+func (e *Engine) UnitsOf(ctx context.Context, workspace string) ([]store.Found, error) {
+	rows, err := e.db.Pool().Query(ctx, `SELECT id, reach, name, chunks, words, sealed FROM memory_unit WHERE workspace = $1 ORDER BY id`, workspace)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (store.Found, error) {
+		f := store.Found{Unit: store.Unit{Workspace: workspace}}
+		return f, r.Scan(&f.ID, &f.Reach, &f.Name, &f.Chunks, &f.Words, &f.Sealed)
+	})
+}
+
+// Rename implements store.Engine. Where there is something under the new name
+// already, it takes what is under the old one in.
+func (e *Engine) Rename(ctx context.Context, workspace string, reach memory.Reach, from, to string) error {
+	return e.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT id, name FROM memory_unit WHERE workspace = $1 AND reach = $2 AND name IN ($3, $4) ORDER BY id FOR UPDATE`,
+			workspace, string(reach), from, to)
+		if err != nil {
+			return err
+		}
+		ids := map[string]int64{}
+		var id int64
+		var name string
+		if _, err := pgx.ForEachRow(rows, []any{&id, &name}, func() error { ids[name] = id; return nil }); err != nil {
+			return err
+		}
+		old, next := ids[from], ids[to]
+		switch {
+		case old == 0 || from == to:
+			return nil
+		case next == 0:
+			_, err := tx.Exec(ctx, `UPDATE memory_unit SET name = $1 WHERE id = $2`, to, old)
+			return err
+		}
+		return merge(ctx, tx, old, next)
+	})
+}
+
+// merge gives all of one unit to another.
+func merge(ctx context.Context, tx pgx.Tx, from, to int64) error {
+	_, err := tx.Exec(ctx, `UPDATE memory_words w SET terms = ts_delete(w.terms, $1::text) || array_to_tsvector(ARRAY[$2::text])
+		FROM memory_chunk c WHERE c.id = w.chunk AND c.unit = $3`, unitWord(from), unitWord(to), from)
+	if err != nil {
+		return err
+	}
+	for _, q := range []string{
+		`UPDATE memory_item SET unit = $1 WHERE unit = $2`,
+		`UPDATE memory_chunk SET unit = $1 WHERE unit = $2`,
+		`UPDATE memory_vector SET unit = $1 WHERE unit = $2`,
+		`UPDATE memory_unit u SET chunks = u.chunks + o.chunks, words = u.words + o.words, sealed = u.sealed + o.sealed
+			FROM memory_unit o WHERE u.id = $1 AND o.id = $2`,
+		`DELETE FROM memory_unit WHERE id <> $1 AND id = $2`,
+	} {
+		if _, err := tx.Exec(ctx, q, to, from); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+	"github.com/gatehouse-chat/gatehouse/memory/memorytest"
+	"github.com/gatehouse-chat/gatehouse/memory/sqlite"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
+	"github.com/gatehouse-chat/gatehouse/migrations"
+)
+
+func open(t testing.TB, path string) *db.DB {
+	t.Helper()
+	d, err := db.Open(t.Context(), path, db.Options{Schema: func(ctx context.Context, db *sql.DB) error {
+		return migrations.Up(ctx, db, migrations.SQLite)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	return d
+}
+
+func TestConformance(t *testing.T) {
+	var all sync.Map // engine -> its database
+	make := func(d *db.DB) store.Engine {
+		e := sqlite.New(d)
+		all.Store(e, d)
+		return e
+	}
+	memorytest.Run(t, memorytest.Harness{
+		Open: func(t *testing.T) store.Engine { return make(open(t, filepath.Join(t.TempDir(), "x.db"))) },
+		Again: func(t *testing.T, e store.Engine) store.Engine {
+			d, ok := all.Load(e)
+			if !ok {
+				t.Fatal("not an engine of this test")
+			}
+			return make(d.(*db.DB))
+		},
+	})
+}
+
+// TestForgottenWordsLeaveTheIndex: not only are they no longer found, the index
+// no longer has them.
+func TestForgottenWordsLeaveTheIndex(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	e := sqlite.New(open(t, path))
+	units, err := e.Units(t.Context(), []store.Unit{{Workspace: "main", Reach: "member", Name: "anna"}}, store.Make)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := func() int {
+		raw, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = raw.Close() }()
+		raw.SetMaxOpenConns(1)
+		if _, err := raw.ExecContext(t.Context(), `CREATE VIRTUAL TABLE temp.v USING fts5vocab(main, memory_words, row)`); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		if err := raw.QueryRowContext(t.Context(), `SELECT count(*) FROM temp.v`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	row := store.Row{
+		ID: "x", Unit: units[0].ID, Kind: "fact", Label: "trusted", Body: []byte("{}"),
+		Chunks: []store.Chunk{{Body: []byte("\x00the black cat"), Words: []string{"the", "black", "cat"}}},
+	}
+	if err := e.Put(t.Context(), []store.Row{row}); err != nil {
+		t.Fatal(err)
+	}
+	if n := words(); n != 4 { // with the unit's
+		t.Errorf("the index has %d words", n)
+	}
+	if n, err := e.Remove(t.Context(), store.Filter{All: true, IDs: []string{"x"}}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n := words(); n != 0 {
+		t.Errorf("the index still has %d words", n)
+	}
+}

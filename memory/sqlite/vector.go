@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+
+	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+	"github.com/gatehouse-chat/gatehouse/memory/internal/vector"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
+)
+
+// candidates is how many vectors are compared by their bytes for each that is
+// asked for, and at least. Fewer bits tell less: below usualSize more are taken.
+const (
+	candidates      = 3
+	leastCandidates = 200
+	usualSize       = 384
+)
+
+// Model implements store.Engine.
+func (e *Engine) Model(ctx context.Context, name string, dimensions int) (m store.Model, err error) {
+	err = e.db.Write(ctx, func(tx *db.Tx) error {
+		if _, _, err := tx.Exec(`INSERT INTO memory_model (name, dimensions) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, dimensions); err != nil {
+			return err
+		}
+		row, _, err := tx.One(`SELECT id, dimensions FROM memory_model WHERE name = ?`, name)
+		if err == nil {
+			m = store.Model{ID: row.Int(0), Dimensions: int(row.Int(1))}
+		}
+		return err
+	})
+	return m, err
+}
+
+// Pending implements store.Engine.
+func (e *Engine) Pending(ctx context.Context, model store.Model, n int) ([]store.Chunk, error) {
+	var out []store.Chunk
+	for _, side := range []string{`<`, `>`} {
+		rows, err := e.db.Reader().QueryContext(ctx, `SELECT `+chunkColumns+` FROM memory_chunk c JOIN memory_item i ON i.seq = c.item JOIN memory_unit u ON u.id = c.unit
+			WHERE c.model `+side+` ? LIMIT ?`, model.ID, n-len(out))
+		if err != nil {
+			return nil, err
+		}
+		if out, err = collect(rows, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func collect(rows *sql.Rows, out []store.Chunk) ([]store.Chunk, error) {
+	defer rows.Close()
+	for rows.Next() {
+		c, err := scanChunk(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+// SetVectors implements store.Engine.
+func (e *Engine) SetVectors(ctx context.Context, model store.Model, all []store.Vector) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	units := make([]int64, len(all))
+	codes := make([]vector.Code, len(all))
+	for i, v := range all {
+		codes[i] = vector.Encode(v.Values)
+	}
+	err := e.db.Write(ctx, func(tx *db.Tx) error {
+		for i, v := range all {
+			units[i] = 0
+			row, found, err := tx.One(`SELECT unit, sealed FROM memory_chunk WHERE id = ?`, v.Chunk)
+			if err != nil {
+				return err
+			}
+			if !found || v.Values != nil && row.Int(1) == 1 {
+				continue
+			}
+			code := blob(codes[i])
+			if v.Sealed != nil {
+				code = v.Sealed
+			} else if v.Values != nil {
+				units[i] = row.Int(0)
+			}
+			if _, _, err := tx.Exec(`INSERT OR REPLACE INTO memory_vector (chunk, unit, model, sealed, code) VALUES (?, ?, ?, ?, ?)`,
+				v.Chunk, row.Int(0), model.ID, bit(v.Sealed != nil), code); err != nil {
+				return err
+			}
+			if _, _, err := tx.Exec(`UPDATE memory_chunk SET model = ? WHERE id = ?`, model.ID, v.Chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || e.signs == nil || e.model != model.ID {
+		return err
+	}
+	for i, v := range all {
+		if units[i] != 0 {
+			e.signs.Add(units[i], v.Chunk, codes[i])
+		}
+	}
+	return nil
+}
+
+// unsign takes chunks out of the bits. The caller holds mu.
+func (e *Engine) unsign(all []gone) {
+	if e.signs == nil {
+		return
+	}
+	for _, g := range all {
+		e.signs.Remove(g.unit, g.chunk)
+	}
+}
+
+// Progress implements store.Engine.
+func (e *Engine) Progress(ctx context.Context, model store.Model) (done, all int64, err error) {
+	err = e.db.Reader().QueryRowContext(ctx, `SELECT (SELECT count(*) FROM memory_chunk WHERE model = ?), coalesce((SELECT sum(chunks) FROM memory_unit), 0)`, model.ID).
+		Scan(&done, &all)
+	return done, all, err
+}
+
+// ready returns the bits of a model, which it reads if they are not there.
+func (e *Engine) ready(ctx context.Context, model store.Model) (*vector.Signs, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.signs != nil && e.model == model.ID {
+		return e.signs, nil
+	}
+	rows, err := e.db.Reader().QueryContext(ctx, `SELECT unit, chunk, code FROM memory_vector WHERE model = ? AND sealed = 0 AND code IS NOT NULL`, model.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	signs := vector.NewSigns(model.Dimensions)
+	for rows.Next() {
+		var unit, chunk int64
+		var code sql.RawBytes
+		if err := rows.Scan(&unit, &chunk, &code); err != nil {
+			return nil, err
+		}
+		if vector.Code(code).Dimensions() == model.Dimensions {
+			signs.Load(unit, chunk, vector.Code(code))
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	e.model, e.signs = model.ID, signs
+	return signs, nil
+}
+
+const codesByChunk = `SELECT v.chunk, v.code FROM json_each(?) w CROSS JOIN memory_vector v ON v.chunk = w.value
+	WHERE v.model = ? AND v.unit IN (SELECT value FROM json_each(?))`
+
+// Nearest implements store.Engine.
+func (e *Engine) Nearest(ctx context.Context, units []int64, model store.Model, query []float32, n int) ([]store.Near, error) {
+	signs, err := e.ready(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	ids := signs.Nearest(units, vector.Encode(query), max(leastCandidates, candidates*n)*max(1, usualSize/model.Dimensions))
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	q, err := e.db.Prepared(ctx, codesByChunk) //nolint:sqlclosecheck // the database closes it
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.QueryContext(ctx, list(ids), model.ID, list(units))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make([]store.Near, 0, len(ids))
+	for rows.Next() {
+		var chunk int64
+		var code sql.RawBytes
+		if err := rows.Scan(&chunk, &code); err != nil {
+			return nil, err
+		}
+		out = append(out, store.Near{Chunk: chunk, Cosine: vector.Code(code).Cosine(query)})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return best(out, n), nil
+}
+
+// best keeps the n nearest.
+func best(all []store.Near, n int) []store.Near {
+	slices.SortFunc(all, func(a, b store.Near) int {
+		return cmp.Or(cmp.Compare(b.Cosine, a.Cosine), cmp.Compare(b.Chunk, a.Chunk))
+	})
+	return all[:min(n, len(all))]
+}
