@@ -16,19 +16,27 @@ import (
 // guest, which cannot hold a connection, is given one.
 type Socketer interface {
 	// Socket connects for an account, under the rules of Client. It blocks
-	// until the handshake is over.
+	// until the handshake is over, which ctx bounds; the connection outlives
+	// ctx. A refused handshake is an [*Error]: Unauthorized, RateLimited,
+	// Transient or Rejected. No redirect is followed. Subprotocols stand in
+	// the header Sec-WebSocket-Protocol.
 	Socket(ctx context.Context, a AccountID, url string, header http.Header) (Socket, error)
 }
 
 // Socket is a WebSocket that carries text. One goroutine may read while another
 // writes. A context that ends closes it.
 type Socket interface {
-	// Read returns the next message. When the other side has closed the
-	// connection with a code, the error is a [*SocketClosed].
+	// Read returns the next message, of 8 MiB at most. Pings are answered while
+	// it waits, and a platform that is silent for a minute is pinged, so that a
+	// dead connection ends. One that the platform closed matches
+	// [*SocketClosed].
 	Read(ctx context.Context) ([]byte, error)
-	// Write sends one message.
+	// Write sends one message, of 1 MiB at most. A placeholder that Secret gave
+	// out before the connection was made, and that is a whole JSON string in
+	// it, is replaced by the value on the way out.
 	Write(ctx context.Context, message []byte) error
-	// Close ends the connection and every call on it.
+	// Close ends the connection and every call on it at once, without telling
+	// the platform, which may therefore let a session be resumed.
 	Close() error
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/blob"
@@ -45,6 +46,7 @@ type ChannelConfig struct {
 	Unlimited bool            // send_rate: unlimited
 	Stream    bool            // show answers while they grow
 	Public    string          // where the platform reaches the channel's webhook; may be empty
+	Edition   string          // of the adapter's code, where that can change while the gateway runs
 }
 
 // Outside is how one channel reaches the world: through the egress, with
@@ -55,6 +57,8 @@ type Outside interface {
 	Secret(ctx context.Context, ref string) (channels.Secret, error)
 	Rotate(ctx context.Context, ref string, f func([]byte) ([]byte, error)) error
 	Derive(purpose string) channels.Secret
+	channels.Socketer
+	proof.Verifier
 }
 
 // QueueMode says what happens to messages that come while a turn runs.

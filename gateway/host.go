@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/blob"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
@@ -33,6 +34,8 @@ var (
 	_ channels.Host     = (*host)(nil)
 	_ channels.Keeper   = (*host)(nil)
 	_ channels.Recorder = (*host)(nil)
+	_ channels.Socketer = (*host)(nil)
+	_ proof.Verifier    = (*host)(nil)
 )
 
 func newHost(g *Gateway, c ChannelConfig) *host {

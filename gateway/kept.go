@@ -55,6 +55,9 @@ func allKept() []kept {
 		{space: "vault", why: "their secrets and grants end with the member's departure"},
 		{space: "egress", why: "how much was sent where, by nobody's name"},
 		{space: "receiver", why: "which process receives for a channel"},
+		{space: "module", why: "what is installed, by nobody's name"},
+		{space: "module-package", why: "code"},
+		{space: "publisher", why: "keys, with the names that the operator gave to them"},
 		{space: "sealed", why: "a position"},
 	}
 }

@@ -174,7 +174,7 @@ func (l *line) fits(c ChannelConfig) bool {
 func (l *line) alike(c ChannelConfig) bool {
 	old := l.config()
 	return c.Driver.Name() == old.Driver.Name() && c.Unlimited == old.Unlimited && c.Public == old.Public &&
-		c.Policy.Workspace == old.Policy.Workspace
+		c.Policy.Workspace == old.Policy.Workspace && c.Edition == old.Edition
 }
 
 // take applies a changed configuration in place and reports whether it could.

@@ -121,3 +121,20 @@ func unknownKey(name string, known map[string]*string) string {
 	}
 	return fmt.Sprintf("is not a key of a telegram channel; did you mean %s?", best)
 }
+
+var _ channels.Guided = Driver{}
+
+// Guide implements channels.Guided.
+func (Driver) Guide() channels.Guide {
+	return channels.Guide{
+		Title: "Telegram",
+		Steps: []string{
+			"In Telegram, open https://t.me/BotFather and send `/newbot`.",
+			"Choose a name, and copy the token that @BotFather gives you.",
+		},
+		Asks: []channels.Ask{{
+			Key: "token", Label: "Bot token", Secret: true, Example: "1234567890:AA…",
+			Help: "It goes to the vault, encrypted, and is never shown again.",
+		}},
+	}
+}

@@ -98,7 +98,7 @@ func (h *call) Log(ctx context.Context, level slog.Level, text string) {
 
 // denied notes a request that the manifest does not list.
 func (h *call) denied(ctx context.Context, method string, u *url.URL) {
-	h.cause = fmt.Errorf("the manifest does not list %s %s://%s", method, u.Scheme, u.Host) //nolint:err113 // for people
+	h.cause = unlisted(method, u)
 	h.c.h.Log().WarnContext(ctx, "a request of the guest was refused: its manifest does not list it",
 		"module", h.c.g.pkg.Manifest.ID, "method", method, "host", u.Host)
 	if r, ok := h.c.h.(channels.Recorder); ok {
@@ -159,6 +159,11 @@ func cut(s string, n int) string {
 // that of ctx.
 func (c *channel) invoke(ctx context.Context, op sandbox.Op, in wire.In, body []byte, h *call) (wire.Out, sandbox.Result, error) {
 	var out wire.Out
+	if c.g.barred != "" {
+		return out, sandbox.Result{}, &channels.Error{
+			Op: op.String(), Channel: c.h.ID(), Kind: channels.Transient, RetryAfter: firstPause, Err: barredError(c.g.barred),
+		}
+	}
 	if wait := c.strikes.pause(); wait > 0 {
 		return out, sandbox.Result{}, &channels.Error{
 			Op: op.String(), Channel: c.h.ID(), Kind: channels.Transient, RetryAfter: wait, Err: errQuarantined,

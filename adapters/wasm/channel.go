@@ -62,6 +62,11 @@ func (c *channel) Run(ctx context.Context, sink channels.Sink) error {
 	defer stop(nil)
 	c.refusal.Store(&stop)
 	defer c.refusal.CompareAndSwap(&stop, nil)
+	if c.g.barred != "" {
+		c.health.Report(channels.Health{Phase: channels.Broken, Err: barredError(c.g.barred), Fix: fixBarred})
+		<-ctx.Done() // what is to be sent waits
+		return nil
+	}
 	c.health.Report(channels.Health{Phase: channels.Connecting})
 	err := c.receiving(running, sink)
 	if ctx.Err() != nil {

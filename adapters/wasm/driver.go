@@ -25,6 +25,11 @@ type Options struct {
 	Shipped func(name string) ([]byte, error)
 	// Names are those that Shipped knows, for messages.
 	Names []string
+	// Installed finds what the operator installed under a name; nil: nothing is known
+	// of that here, and sections with an unknown name are not checked further.
+	Installed func(ctx context.Context, name string) (Installed, error)
+	// Trust knows the publishers that were revoked; nil: none was.
+	Trust module.Trust
 	// Watch bounds how long a guest may let its host wait between two polls; 0:
 	// as long as it says.
 	Watch time.Duration
@@ -39,15 +44,24 @@ type Driver struct {
 	mu      sync.Mutex
 	box     *sandbox.Sandbox    // made by the first Run
 	shipped map[string]*guest   // by name
+	known   map[string]*guest   // installed ones, by the sum of their packages
 	loaded  map[string]*loading // by the module's hash
 }
 
 var _ channels.Driver = (*Driver)(nil)
 
+// Installed is a module that the operator installed.
+type Installed struct {
+	Sum    string // of the package
+	Barred string // why it must not run; "": it may
+	Open   func(ctx context.Context) ([]byte, error)
+}
+
 // guest is a package with what the host makes of its manifest.
 type guest struct {
-	pkg   *module.Package
-	terms *terms
+	pkg    *module.Package
+	terms  *terms
+	barred string // why it must not run; "": it may
 }
 
 // loading is a module that is loaded once.
@@ -58,7 +72,7 @@ type loading struct {
 
 // NewDriver makes a driver. Close gives back what its channels used.
 func NewDriver(o Options) *Driver {
-	return &Driver{o: o, shipped: map[string]*guest{}, loaded: map[string]*loading{}}
+	return &Driver{o: o, shipped: map[string]*guest{}, known: map[string]*guest{}, loaded: map[string]*loading{}}
 }
 
 const driverName = "wasm"
@@ -73,7 +87,7 @@ const ownSchema = `{
   "properties": {
     "module": {
       "type": "string",
-      "description": "The guest: the name of a module that is part of the program, such as telegram, or the path of a package file. The other keys are the module's own."
+      "description": "The guest: the name of a module that is installed or part of the program, such as telegram, or the path of a package file. The other keys are the module's own."
     },
     "publisher": {
       "type": "string",
@@ -100,7 +114,7 @@ func (d *Driver) Check(cfg json.RawMessage) []channels.Fault {
 func (d *Driver) Open(ctx context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
 	m, faults := d.find(cfg)
 	if m == nil {
-		return nil, faultsError(h.ID(), faults)
+		return nil, errors.Join(faultsError(h.ID(), faults), ErrNotInstalled)
 	}
 	return (&modular{d, m}).Open(ctx, h, cfg)
 }
@@ -128,10 +142,10 @@ func (d *Driver) find(cfg json.RawMessage) (*guest, []channels.Fault) {
 	publisher, _ := s.Publisher.(string)
 	switch {
 	case name == "":
-		return nil, []channels.Fault{{Path: "module", Text: "is missing: the name of a module that is part of the program (" +
+		return nil, []channels.Fault{{Path: "module", Text: "is missing: the name of a module that is installed or part of the program (" +
 			cmp.Or(strings.Join(d.o.Names, ", "), "none") + "), or the path of a package file"}}
 	case !strings.ContainsAny(name, `/\.`):
-		return d.findShipped(name)
+		return d.named(name)
 	}
 	g, err := openFile(name)
 	if err != nil {
@@ -145,29 +159,7 @@ func (d *Driver) find(cfg json.RawMessage) (*guest, []channels.Fault) {
 	case signer.String() != publisher:
 		return nil, []channels.Fault{{Path: "publisher", Text: fmt.Sprintf("is not who signed the package, which is %s", signer)}}
 	}
-	return g, nil
-}
-
-func (d *Driver) findShipped(name string) (*guest, []channels.Fault) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if g := d.shipped[name]; g != nil {
-		return g, nil
-	}
-	text := fmt.Sprintf("%q is no module of this program; it has %s", name, cmp.Or(strings.Join(d.o.Names, ", "), "none: build it with make, which builds the modules too"))
-	if d.o.Shipped == nil {
-		return nil, []channels.Fault{{Path: "module", Text: text}}
-	}
-	b, err := d.o.Shipped(name)
-	if err != nil {
-		return nil, []channels.Fault{{Path: "module", Text: text}}
-	}
-	g, err := open(b)
-	if err != nil {
-		return nil, []channels.Fault{{Path: "module", Text: err.Error()}}
-	}
-	d.shipped[name] = g
-	return g, nil
+	return d.standing(g)
 }
 
 func openFile(path string) (*guest, error) {
@@ -187,7 +179,7 @@ func open(b []byte) (*guest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("module %s: %w", p.Manifest.ID, err)
 	}
-	return &guest{p, t}, nil
+	return &guest{pkg: p, terms: t}, nil
 }
 
 // load makes a module ready, once for all channels that run it. Compiling a
@@ -200,13 +192,7 @@ func (d *Driver) load(ctx context.Context, p *module.Package) (*sandbox.Module, 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.m == nil {
-		cfg := p.Manifest.Config()
-		for _, t := range p.Manifest.Tests {
-			if op, ok := sandbox.OpNamed(t.Op); ok {
-				cfg.Warm = append(cfg.Warm, sandbox.Warm{Op: op, In: sandbox.Payload{Header: t.In, Body: []byte(t.Body)}})
-			}
-		}
-		l.m, err = box.Load(ctx, p.Module, cfg)
+		l.m, err = box.Load(ctx, p.Module, (&guest{pkg: p}).config())
 	}
 	return l.m, err
 }

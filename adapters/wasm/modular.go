@@ -58,6 +58,13 @@ func (m *modular) Reaches() []string {
 // for.
 func (*modular) Guest() bool { return true }
 
+// Edition names the code and whether it may run: where it differs, a channel is
+// opened anew though its section is the same.
+func (m *modular) Edition() string { return m.g.pkg.Manifest.SHA256 + m.g.barred }
+
+// Module is the id of the module.
+func (m *modular) Module() string { return m.g.pkg.Manifest.ID }
+
 // Check implements channels.Driver.
 func (m *modular) Check(cfg json.RawMessage) []channels.Fault {
 	_, faults := m.g.terms.section(cfg)

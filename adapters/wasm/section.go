@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/nearest"
 )
 
@@ -51,6 +52,7 @@ type section struct {
 	forGuest json.RawMessage   // with defaults, without secrets
 	refs     map[string]string // the references of secrets, by key
 	grants   []grant
+	proofs   []*proof.Checker // of the manifest's webhooks, in their order
 }
 
 // section reads a channel's configuration and lists what is wrong with it.
@@ -115,6 +117,13 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 			faults = append(faults, channels.Fault{Path: variable(h.Host), Text: err.Error()})
 		}
 		s.grants = append(s.grants, g)
+	}
+	for _, w := range t.m.Webhooks {
+		c, err := t.checker(w.Verify, s.refs, keys)
+		if err != nil {
+			faults = append(faults, channels.Fault{Path: variable(w.Verify.PublicKey), Text: err.Error()})
+		}
+		s.proofs = append(s.proofs, c)
 	}
 	s.forGuest, _ = json.Marshal(keys) // it came from JSON
 	return s, faults

@@ -67,11 +67,8 @@ func newTerms(m *module.Manifest) (*terms, error) {
 		fault("sockets: this gateway holds none for channels")
 	}
 	for i, w := range m.Webhooks {
-		if t.stored(w.Verify.Secret) {
-			fault("webhooks[%d].verify: only a secret that the gateway makes can be verified, and %q is a key of the configuration", i, w.Verify.Secret)
-		}
-		if w.Verify.Name == "" || w.Verify.Kind != verifyHeader && w.Verify.Kind != verifyHMAC {
-			fault("webhooks[%d].verify: want kind %s or %s, and the header's name", i, verifyHeader, verifyHMAC)
+		for _, f := range t.proofFaults(w.Verify) {
+			fault("webhooks[%d].verify: %s %s", i, f.Path, f.Text)
 		}
 	}
 	for i, h := range m.HTTP {
@@ -94,10 +91,18 @@ func (t *terms) stored(secret string) bool { _, ok := t.schema.Properties[secret
 // secrets are the keys of the configuration that hold references.
 func (t *terms) secrets() []string {
 	var all []string
-	for _, h := range t.m.HTTP {
-		if h.Credential != nil && t.stored(h.Credential.Secret) && !slices.Contains(all, h.Credential.Secret) {
-			all = append(all, h.Credential.Secret)
+	add := func(name string) {
+		if t.stored(name) && !slices.Contains(all, name) {
+			all = append(all, name)
 		}
+	}
+	for _, h := range t.m.HTTP {
+		if h.Credential != nil {
+			add(h.Credential.Secret)
+		}
+	}
+	for _, w := range t.m.Webhooks {
+		add(w.Verify.Secret)
 	}
 	return all
 }

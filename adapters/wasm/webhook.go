@@ -1,10 +1,6 @@
 package wasm
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -17,14 +13,8 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
-	"github.com/gatehouse-chat/gatehouse/internal/module"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
-)
-
-// How a platform can prove that a request is its own.
-const (
-	verifyHeader = "header"      // a header holds the secret
-	verifyHMAC   = "hmac-sha256" // a header holds the body's HMAC in hexadecimal, with or without "sha256=" before it
 )
 
 const maxHook = 1 << 20 // bytes
@@ -46,7 +36,7 @@ func (l receiving) Receive(sink channels.Sink) http.Handler {
 }
 
 func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, body []byte) {
-	hook, path, ok := p.hook(r)
+	at, path, ok := p.hook(r)
 	if !ok {
 		return http.StatusNotFound, nil
 	}
@@ -58,9 +48,12 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 		}
 		return http.StatusBadRequest, nil
 	}
-	switch {
-	case !p.genuine(hook.Verify, r.Header, content):
+	hook := p.g.pkg.Manifest.Webhooks[at]
+	if err := p.genuine(r.Context(), at, proof.Request{Header: r.Header, Body: content, At: time.Now()}); err != nil {
+		p.h.Log().DebugContext(r.Context(), "a request is not the platform's", "err", err)
 		return http.StatusUnauthorized, nil
+	}
+	switch {
 	case !slices.Contains(hook.Methods, r.Method):
 		return http.StatusMethodNotAllowed, nil
 	case p.session.Load() == nil:
@@ -68,7 +61,7 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 	case !p.webhook.Load():
 		return http.StatusNotFound, nil
 	}
-	in := wire.In{Request: &wire.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Headers: headers(r.Header, hook.Verify.Name)}}
+	in := wire.In{Request: &wire.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Headers: headers(r.Header, p.s.proofs[at].Headers())}}
 	return p.take(w, r, in, content)
 }
 
@@ -113,43 +106,27 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 
 // hook finds the entry of the manifest for a request, and the path below the
 // channel's own.
-func (p *poller) hook(r *http.Request) (module.Webhook, string, bool) {
-	path := r.URL.Path
+func (p *poller) hook(r *http.Request) (at int, path string, ok bool) {
+	path = r.URL.Path
 	if u, err := url.Parse(p.h.Public()); err == nil {
 		path = strings.TrimPrefix(path, strings.TrimRight(u.Path, "/"))
 	}
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
-	for _, w := range p.g.pkg.Manifest.Webhooks {
+	for i, w := range p.g.pkg.Manifest.Webhooks {
 		if w.Path == path {
-			return w, path, true
+			return i, path, true
 		}
 	}
-	return module.Webhook{}, "", false
+	return 0, "", false
 }
 
-// genuine reports whether a request is the platform's.
-func (p *poller) genuine(v module.Verify, h http.Header, body []byte) bool {
-	secret, err := p.own(v.Secret)
-	if err != nil {
-		return false
-	}
-	shown := h.Get(v.Name)
-	if v.Kind == verifyHeader {
-		return subtle.ConstantTimeCompare([]byte(secret), []byte(shown)) == 1
-	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	got, err := hex.DecodeString(strings.TrimPrefix(shown, "sha256="))
-	return err == nil && hmac.Equal(got, mac.Sum(nil))
-}
-
-// headers are those of a request, without the one that proves it.
-func headers(h http.Header, proof string) map[string]string {
+// headers are those of a request, without those that prove it.
+func headers(h http.Header, proofs []string) map[string]string {
 	out := map[string]string{}
 	for name := range h {
-		if name != http.CanonicalHeaderKey(proof) && name != "Authorization" && name != "Cookie" {
+		if !slices.Contains(proofs, name) && name != "Authorization" && name != "Cookie" {
 			out[strings.ToLower(name)] = h.Get(name)
 		}
 	}

@@ -50,8 +50,9 @@ type Host struct {
 }
 
 var (
-	_ channels.Host   = (*Host)(nil)
-	_ channels.Keeper = (*Host)(nil)
+	_ channels.Host     = (*Host)(nil)
+	_ channels.Keeper   = (*Host)(nil)
+	_ channels.Socketer = (*Host)(nil)
 )
 
 // HostOption changes a new Host.

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
 	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
@@ -54,6 +55,8 @@ type app struct {
 	audit        *audit.Log
 	gateway      *gateway.Gateway
 	settings     *settings
+	shelf        *shelf.Shelf // installed modules
+	guests       *wasm.Driver
 	registry     *prometheus.Registry
 	leaks        *leak.Guard
 	closers      []func() error
@@ -82,9 +85,9 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if err := a.openFolder(ctx); err != nil {
 		return nil, err
 	}
-	g := newGuests(filepath.Join(a.cfg.Data, "guests"))
-	a.closers = append(a.closers, g.Close)
-	a.settings.drivers = driversWith(g)
+	if err := a.openModules(); err != nil {
+		return nil, err
+	}
 	a.openAudit()
 	if a.gate, err = a.openGate(); err != nil {
 		return nil, err
@@ -190,13 +193,15 @@ func (a *app) close() error {
 }
 
 // allDrivers are the adapters of this build, for commands that run no channel.
-func allDrivers() drivers { return driversWith(newGuests("")) }
+// They do not know what is installed.
+func allDrivers() drivers { return driversWith(newGuests(wasm.Options{})) }
 
 func driversWith(g *wasm.Driver) drivers {
 	return drivers{console.Driver{}, telegram.Driver{}, g}
 }
 
-// newGuests is the driver of channels that are guests. cache keeps their compiled code.
-func newGuests(cache string) *wasm.Driver {
-	return wasm.NewDriver(wasm.Options{CacheDir: cache, Shipped: guests.Package, Names: guests.Names()})
+// newGuests is the driver of channels that are guests.
+func newGuests(o wasm.Options) *wasm.Driver {
+	o.Shipped, o.Names = guests.Package, guests.Names()
+	return wasm.NewDriver(o)
 }

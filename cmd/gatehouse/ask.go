@@ -73,7 +73,10 @@ func ask(c *cobra.Command, prompt, otherwise string) (string, error) {
 	if !isTerminal(c.InOrStdin()) {
 		return otherwise, nil
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%s [%s]: ", prompt, otherwise)
+	if otherwise != "" {
+		prompt += " [" + otherwise + "]"
+	}
+	fmt.Fprint(c.ErrOrStderr(), prompt+": ")
 	type read struct {
 		line string
 		err  error

@@ -47,6 +47,7 @@ type outside struct {
 	mu      sync.Mutex
 	inject  []egress.Injection
 	holders map[string]string // reference or literal -> placeholder
+	own     map[string]lent   // reference or literal -> what is lent for use in here
 	client  *http.Client
 	current atomic.Pointer[http.Client]
 	dial    egress.DialFunc
@@ -55,7 +56,7 @@ type outside struct {
 var _ gateway.Outside = (*outside)(nil)
 
 func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
-	o := &outside{b: b, id: c.ID, home: b.workspaceOf(c), holders: map[string]string{}}
+	o := &outside{b: b, id: c.ID, home: b.workspaceOf(c), holders: map[string]string{}, own: map[string]lent{}}
 	for _, u := range reaches(c.Driver, c.Section) {
 		d, err := egress.ParseDestination(u)
 		if err != nil {
@@ -124,8 +125,8 @@ func (o *outside) Secret(_ context.Context, ref string) (channels.Secret, error)
 	}
 	holder := egress.NewPlaceholder()
 	o.inject = append(o.inject, egress.Injection{
-		Placeholder: holder,
-		Lease:       o.b.lease(o.home, ref, vault.Purpose{Kind: vault.ForChannel, Name: string(o.id)}),
+		Placeholder: holder, In: egress.Anywhere | egress.InMessage,
+		Lease: o.b.lease(o.home, ref, vault.Purpose{Kind: vault.ForChannel, Name: string(o.id)}),
 	})
 	o.holders[ref] = holder
 	o.rebuildLocked()
@@ -166,15 +167,17 @@ func (o *outside) Derive(purpose string) channels.Secret {
 	return channels.NewSecret(hex.EncodeToString(b))
 }
 
+// property is the part of a JSON schema that says which keys are URLs.
+type property struct {
+	Format     string              `json:"format"`
+	Default    any                 `json:"default"`
+	Properties map[string]property `json:"properties"`
+}
+
 // reaches lists the URLs that a section names: the keys that the adapter's
 // schema declares as a URI, with their defaults.
 func reaches(d channels.Driver, section json.RawMessage) []string {
-	var s struct {
-		Properties map[string]struct {
-			Format  string `json:"format"`
-			Default any    `json:"default"`
-		} `json:"properties"`
-	}
+	var s property
 	var values map[string]any
 	_ = json.Unmarshal(d.Schema(), &s)
 	_ = json.Unmarshal(section, &values)
@@ -182,7 +185,17 @@ func reaches(d channels.Driver, section json.RawMessage) []string {
 	if m, ok := d.(interface{ Reaches() []string }); ok {
 		urls = m.Reaches()
 	}
+	urls = append(urls, s.urls(values)...)
+	slices.Sort(urls)
+	return slices.Compact(urls)
+}
+
+func (s property) urls(values map[string]any) (urls []string) {
 	for name, p := range s.Properties {
+		if len(p.Properties) > 0 {
+			inner, _ := values[name].(map[string]any)
+			urls = append(urls, p.urls(inner)...)
+		}
 		if p.Format != "uri" {
 			continue
 		}
@@ -194,17 +207,25 @@ func reaches(d channels.Driver, section json.RawMessage) []string {
 			urls = append(urls, v)
 		}
 	}
-	slices.Sort(urls)
-	return slices.Compact(urls)
+	return urls
 }
 
 // named reports whether a section itself holds the URL.
 func named(section json.RawMessage, u string) bool {
-	var values map[string]any
+	var values any
 	_ = json.Unmarshal(section, &values)
-	for _, v := range values {
-		if v == u {
-			return true
+	return holds(values, u)
+}
+
+func holds(v any, u string) bool {
+	switch v := v.(type) {
+	case string:
+		return v == u
+	case map[string]any:
+		for _, e := range v {
+			if holds(e, u) {
+				return true
+			}
 		}
 	}
 	return false

@@ -53,6 +53,7 @@ func TestMain(m *testing.M) {
 //	vacant NAME                put the address of a free port into $NAME
 //	certify DAYS               issue cert.pem and key.pem for gate.example.org and 127.0.0.1
 //	visit STATUS URL [H=V]...  ask for a page with these headers, believing cert.pem
+//	module FILE ID VERSION [K=JSON]...  pack a small guest, with these keys in its manifest
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -70,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"identity": scriptIdentity,
 			"slow":     scriptSlow, "tamper": scriptTamper, "called": scriptCalled,
 			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant, "enters": scriptEnters, "ollama": scriptOllama, "proxy": scriptProxy, "vouch": scriptVouch,
+			"module": scriptModule,
 		},
 	})
 }

@@ -150,6 +150,9 @@ func (s *settings) channel(c config.Config, id channels.ID, ch config.Channel) g
 		Unlimited: ch.SendRate == "unlimited", Stream: ch.Stream == "edit",
 		Policy: policyOf(ch),
 	}
+	if e, ok := out.Driver.(interface{ Edition() string }); ok {
+		out.Edition = e.Edition()
+	}
 	if c.Public != "" {
 		out.Public = strings.TrimRight(c.Public, "/") + "/hooks/" + string(id)
 	}
@@ -196,6 +199,9 @@ func (s *settings) Providers() []operator.Provider {
 	}
 	return list
 }
+
+// Platforms implements operator.Settings.
+func (s *settings) Platforms() []operator.Platform { return s.drivers.platforms() }
 
 // Check implements operator.Settings.
 func (s *settings) Check(ctx context.Context, m operator.Model, key string) ([]string, error) {
@@ -318,6 +324,13 @@ func (s *settings) restore(ctx context.Context, before []byte) error {
 	return s.apply(ctx, s.cfg)
 }
 
+// Renew implements operator.Settings.
+func (s *settings) Renew(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apply(ctx, s.cfg)
+}
+
 // Reload implements operator.Settings.
 func (s *settings) Reload(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
@@ -400,6 +413,17 @@ func (d drivers) Check(adapter string, section json.RawMessage) []config.Fault {
 		out = append(out, config.Fault{Path: f.Path, Text: f.Text})
 	}
 	return out
+}
+
+// platforms are the adapters whose channels are added by questions and answers.
+func (d drivers) platforms() []operator.Platform {
+	var all []operator.Platform
+	for _, x := range d {
+		if g, ok := x.(channels.Guided); ok {
+			all = append(all, operator.Platform{Adapter: x.Name(), Guide: g.Guide()})
+		}
+	}
+	return all
 }
 
 func (d drivers) named(name string) channels.Driver {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -90,57 +88,7 @@ func details(ctx context.Context, d *desk, c gateway.ChannelStatus, probe bool) 
 	if err != nil {
 		return append(all, "does not work: "+err.Error())
 	}
-	return append(append(all, "works as "+who.Name+" @"+who.Handle), who.Notes...)
-}
-
-var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$`)
-
-func channelsAdd(f *flags) *cobra.Command {
-	id, baseURL, home := "", "", ""
-	c := &cobra.Command{
-		Use: "add PLATFORM", Short: "Add a channel: asks for the token, checks it, connects",
-		Long: "Add a channel. The token is asked for without showing it, or read from standard\n" +
-			"input. It is checked with the platform before anything is kept, and stored in\n" +
-			"the vault. A running gateway connects at once.",
-		Example: "  gatehouse channels add telegram\n  gatehouse channels add telegram --id support <token.txt",
-		Args:    args(cobra.ExactArgs(1)), ValidArgs: allDrivers().Names(),
-	}
-	c.Flags().StringVar(&id, "id", "", "name of the channel (default: the platform's)")
-	c.Flags().StringVar(&baseURL, "base-url", "", "another API server than the platform's own")
-	c.Flags().StringVar(&home, "workspace", "", "workspace that the channel belongs to; default "+workspace)
-	_ = c.RegisterFlagCompletionFunc("workspace", suggestions(f, false, workspaceIDs)) // the flag is there
-	c.RunE = func(c *cobra.Command, a []string) error {
-		if !slices.Contains(allDrivers().Names(), a[0]) {
-			return usageError{fmt.Errorf("there is no platform %q; there are: %s", a[0], strings.Join(allDrivers().Names(), ", "))}
-		}
-		if id == "" {
-			id = a[0]
-		}
-		if !validID.MatchString(id) {
-			return usageError{fmt.Errorf("%q is no name for a channel: it has 1 to 40 letters, digits, - or _, and begins with a letter or digit", id)}
-		}
-		return withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			return addChannel(ctx, c, d, api.NewChannel{ID: channels.ID(id), Adapter: a[0], Section: section(baseURL, home)})
-		})(c, a)
-	}
-	return c
-}
-
-// section is what a new channel's section holds beside its token.
-func section(baseURL, home string) map[string]any {
-	s := map[string]any{}
-	if baseURL != "" {
-		s["base_url"] = baseURL
-	}
-	if home != "" && home != workspace {
-		s["workspace"] = home
-	}
-	return s
-}
-
-// tokenHints say where a newcomer gets a token.
-var tokenHints = map[string]string{
-	"telegram": "Telegram's @BotFather makes a bot and its token: open https://t.me/BotFather and send /newbot",
+	return append(append(all, "works as "+known(who)), who.Notes...)
 }
 
 // notAdded says in words why a channel was not added, and what to do.
@@ -156,36 +104,6 @@ func notAdded(platform string, err error) error {
 		return fmt.Errorf("%s cannot be reached; check the network and try again. Nothing was kept (%w)", platform, err)
 	}
 	return err
-}
-
-func addChannel(ctx context.Context, c *cobra.Command, d *desk, n api.NewChannel) error {
-	if hint := tokenHints[n.Adapter]; hint != "" {
-		fmt.Fprintln(c.ErrOrStderr(), hint)
-	}
-	token, err := askSecret(c, "Token")
-	if err != nil {
-		return err
-	}
-	n.Token = string(token)
-	added, err := d.AddChannel(ctx, n)
-	if err != nil {
-		return notAdded(n.Adapter, err)
-	}
-	out := c.OutOrStdout()
-	fmt.Fprintf(out, "%s is %s (@%s)\n", added.ID, printable(added.Identity.Name), printable(added.Identity.Handle))
-	for _, note := range added.Identity.Notes {
-		fmt.Fprintln(out, "note:", printable(note))
-	}
-	if added.Live {
-		fmt.Fprintln(out, "It is connected.")
-	} else {
-		fmt.Fprintln(out, "It connects when the gateway runs; start it with `gatehouse run`.")
-	}
-	if added.Link == "" {
-		return nil
-	}
-	fmt.Fprintln(out, "\nOpen this on your phone and tap Start; the bot then knows you as its owner:")
-	return printLink(out, added.Link)
 }
 
 // printLink prints a URL, and as a code to scan.

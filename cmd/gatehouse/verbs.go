@@ -129,6 +129,7 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 			}
 		}
 	}
+	printModuleNotes(out, s.Modules)
 	for _, q := range s.Depths {
 		if q.Count > 0 {
 			fmt.Fprintf(out, "%s of %s: %d %s, the oldest from %s\n", q.Queue, q.Channel, q.Count, q.State, ago(q.Oldest, now))

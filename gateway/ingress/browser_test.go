@@ -389,8 +389,9 @@ func TestBrowserSetUp(t *testing.T) {
 
 	b.open("http://" + h.addr + "/channels")
 	b.looks("channels-new")
-	b.write("#token", "1234567890:AAabcdefghijklmnopqrstuvwxyz")
-	b.click(".form button[type=submit]")
+	b.click("#add-telegram summary")
+	b.write("#telegram-token", "1234567890:AAabcdefghijklmnopqrstuvwxyz")
+	b.click("#add-telegram button[type=submit]")
 	b.sees("Hall (@hall_bot) is connected")
 	if href := eval[string](b, `document.getElementById("start-link").href`); !strings.HasPrefix(href, "https://t.me/hall_bot?start=") {
 		t.Errorf("the link is %q", href)

@@ -34,7 +34,7 @@ func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Sc
 			If(len(all) > 0, web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
 				return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero()))
 			})))),
-			addTelegram(r, all),
+			addForms(r, a.o.Operator.Platforms(), all),
 			If(s.Paused.IsZero(), everything(s)),
 		),
 	}})
@@ -62,69 +62,6 @@ func ask(verb, question, action string, fields ...Node) Node {
 			Button(Class("danger"), Type("submit"), Textf("Yes, %s", strings.ToLower(verb))),
 		)),
 	)
-}
-
-func addTelegram(r *http.Request, all []gateway.ChannelStatus) Node {
-	form := Form(Class("form"), Method("post"), Action("/channels"),
-		Ol(Class("steps"),
-			Li(Text("In Telegram, open "), A(Href("https://t.me/BotFather"), Target("_blank"), Rel("noopener noreferrer"), Text("@BotFather")), Text(" and send "), Code(Text("/newbot")), Text(".")),
-			Li(Text("Choose a name, and copy the token that it gives you.")),
-			Li(Text("Paste it here.")),
-		),
-		Input(Type("hidden"), Name("adapter"), Value("telegram")),
-		web.Field("token", "Bot token", "It goes to the vault, encrypted, and is never shown again.",
-			Input(ID("token"), Name("token"), Type("password"), AutoComplete("off"), Attr("spellcheck", "false"), Required(), Placeholder("1234567890:AA…"))),
-		web.Field("id", "Name here", "How this channel is called in the configuration: letters, digits and hyphens.",
-			Input(ID("id"), Name("id"), Required(), Value(freeName(r.PostFormValue("id"), all)), Pattern("[A-Za-z0-9][A-Za-z0-9_-]*"), MaxLength("40"), AutoComplete("off"))),
-		Div(Class("actions"),
-			Button(Class("primary"), Type("submit"), Text("Add Telegram")),
-			Span(Class("busy-text"), Text("Asking Telegram…")),
-		),
-	)
-	if len(all) == 0 {
-		return web.Card("Add Telegram", form)
-	}
-	return web.Card("", Details(Class("more"), If(r.Method == http.MethodPost && r.PostFormValue("adapter") != "" && r.PostFormValue("id") == "", Attr("open")),
-		Summary(Text("Add another Telegram bot")), form))
-}
-
-// freeName proposes a name that no channel has.
-func freeName(asked string, all []gateway.ChannelStatus) string {
-	taken := map[string]bool{}
-	for _, c := range all {
-		taken[string(c.ID)] = true
-	}
-	if asked != "" && !taken[asked] {
-		return asked
-	}
-	name := "telegram"
-	for i := 2; taken[name]; i++ {
-		name = fmt.Sprintf("telegram-%d", i)
-	}
-	return name
-}
-
-func (a *Admin) addChannel(w http.ResponseWriter, r *http.Request, by scope.Scope) {
-	token := strings.TrimSpace(r.PostFormValue("token"))
-	id := channels.ID(strings.TrimSpace(r.PostFormValue("id")))
-	if token == "" || id == "" {
-		a.showChannels(w, r, by, web.Notice(web.Bad, P(Text("A channel needs a name and a token."))), http.StatusUnprocessableEntity)
-		return
-	}
-	added, err := a.o.Operator.AddChannel(r.Context(), by, id, r.PostFormValue("adapter"), token, nil)
-	if err != nil {
-		a.channelsFailed(w, r, by, err)
-		return
-	}
-	who := added.Identity.Name
-	if added.Identity.Handle != "" {
-		who += " (@" + added.Identity.Handle + ")"
-	}
-	text := []Node{P(Strong(Textf("%s is connected.", who)))}
-	for _, n := range added.Identity.Notes {
-		text = append(text, P(Class("small"), Text(n)))
-	}
-	a.showChannels(w, r, by, Group{web.Notice(web.Good, text...), startLink(added.Link)}, http.StatusOK)
 }
 
 // startLink shows a link that makes whoever taps Start the member who asked for it.

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/console"
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
@@ -302,7 +303,22 @@ func (s *fakeSettings) Check(_ context.Context, m operator.Model, key string) ([
 	return []string{"gpt-5-mini", "gpt-5", "gpt-5-nano"}, nil
 }
 
+func (*fakeSettings) Renew(context.Context) error                { return nil }
 func (s *fakeSettings) Reload(context.Context) ([]string, error) { return nil, nil }
+
+func (s *fakeSettings) Platforms() []operator.Platform {
+	return []operator.Platform{
+		{Adapter: "telegram", Guide: telegram.Driver{}.Guide()},
+		{Adapter: "other", Guide: channels.Guide{
+			Title: "Another platform", Paste: "{\"manifest\": true}", PasteTitle: "The manifest",
+			Steps: []string{"Open https://example.org/apps, and paste what stands below."},
+			Asks: []channels.Ask{
+				{Key: "mode", Label: "Mode", Choices: []string{"socket", "events"}},
+				{Key: "verify.secret", Label: "Signing secret", Secret: true, Only: "mode=events"},
+			},
+		}},
+	}
+}
 
 func (s *fakeSettings) Providers() []operator.Provider {
 	return []operator.Provider{

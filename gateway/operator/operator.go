@@ -31,6 +31,8 @@ var (
 	ErrInvalid  = errors.New("invalid")     // the request cannot be carried out as it is; its text says why
 	ErrConflict = errors.New("conflict")    // it is there already
 	ErrStopped  = errors.New("not running") // the gateway has to run for this
+
+	ErrUnknownModule = errors.New("no such module")
 )
 
 // Settings is the configuration file, as far as it may be changed from here.
@@ -51,8 +53,13 @@ type Settings interface {
 	Check(ctx context.Context, m Model, key string) ([]string, error)
 	// Reload reads the file again and applies it; a faulty one is refused.
 	Reload(ctx context.Context) (warnings []string, err error)
+	// Renew makes the running parts follow what the configuration that stands means
+	// now, after a change of what it refers to.
+	Renew(ctx context.Context) error
 	// Providers lists what can stand in Model.Provider.
 	Providers() []Provider
+	// Platforms lists the adapters whose channels are added with a guide.
+	Platforms() []Platform
 }
 
 // Model is a configured model.
@@ -90,8 +97,9 @@ type Options struct {
 	Console   string // base URL of the console
 	// Try makes one request with a secret, named in full, to a URL of one of its
 	// hosts, and returns the status of the answer: "200 OK".
-	Try func(ctx context.Context, by scope.Scope, secret string, to *url.URL) (string, error)
-	Now func() time.Time
+	Try     func(ctx context.Context, by scope.Scope, secret string, to *url.URL) (string, error)
+	Modules Modules
+	Now     func() time.Time
 }
 
 // Operator carries out what the person in charge asks for. Each method takes
@@ -120,9 +128,10 @@ func (p *Operator) may(ctx context.Context, by scope.Scope, right scope.Right) e
 // Status is how everything is.
 type Status struct {
 	gateway.Status
-	Running bool    `json:"running"`
-	Console string  `json:"console,omitempty"`
-	Models  []Model `json:"models"`
+	Running bool     `json:"running"`
+	Console string   `json:"console,omitempty"`
+	Models  []Model  `json:"models"`
+	Modules []Module `json:"modules,omitempty"` // that are installed
 }
 
 // Status looks at everything. Configured channels that do not run are listed
@@ -147,7 +156,8 @@ func (p *Operator) Status(ctx context.Context, by scope.Scope) (Status, error) {
 			s.Channels = append(s.Channels, gateway.ChannelStatus{ID: c.ID, Adapter: c.Driver.Name()})
 		}
 	}
-	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models()}, nil
+	modules, err := p.modules(ctx)
+	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models(), Modules: modules}, err
 }
 
 // Letter is a dead record, for people.
@@ -329,11 +339,30 @@ type Added struct {
 	Live     bool              `json:"live"`           // it receives already; else with the next start
 }
 
-// AddChannel keeps a channel's token in the vault, asks the platform who it
-// is, and adds the channel. Nothing is kept when the platform refuses, and no
-// secret that was there before is touched. A section with a workspace adds it to
-// that one, whose owner the link makes: only an owner may.
-func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter, token string, section map[string]any) (_ Added, err error) {
+// Platform is a kind of channel that can be added with questions and answers.
+type Platform struct {
+	Adapter string
+	Guide   channels.Guide
+}
+
+// Platforms lists the kinds of channels that can be added.
+func (p *Operator) Platforms() []Platform { return p.o.Settings.Platforms() }
+
+func (p *Operator) guide(adapter string) (channels.Guide, error) {
+	all := p.o.Settings.Platforms()
+	i := slices.IndexFunc(all, func(x Platform) bool { return x.Adapter == adapter })
+	if i < 0 {
+		return channels.Guide{}, fmt.Errorf("%w: %q is no platform that can be added here", ErrInvalid, adapter)
+	}
+	return all[i].Guide, nil
+}
+
+// AddChannel keeps the secrets among the answers to the platform's questions in
+// the vault, asks the platform who the bot is, and adds the channel. Nothing is
+// kept when the platform refuses, and no secret that was there before is
+// touched. A section with a workspace adds it to that one, whose owner the link
+// makes: only an owner may.
+func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.ID, adapter string, answers map[string]string, section map[string]any) (_ Added, err error) {
 	defer func() { p.did(ctx, by, "channel added", string(id), &err) }()
 	if err := p.allow(by); err != nil {
 		return Added{}, err
@@ -341,30 +370,51 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if p.configured(id) {
 		return Added{}, fmt.Errorf("%w: there is a channel %q already", ErrConflict, id)
 	}
-	if token = strings.TrimSpace(token); token == "" {
-		return Added{}, fmt.Errorf("%w: a channel needs a token", ErrInvalid)
+	guide, err := p.guide(adapter)
+	if err != nil {
+		return Added{}, err
+	}
+	settled, err := guide.Settle(answers)
+	if err != nil {
+		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	as, err := p.ownerOf(ctx, by, section)
 	if err != nil {
 		return Added{}, err
 	}
-	secret, err := p.freeName(ctx, as, strings.ToLower(string(id))+"-token")
-	if err != nil {
-		return Added{}, err
-	}
-	if _, err := p.o.Vault.Set(ctx, as.Workspace(), secret, []byte(token), nil); err != nil {
-		return Added{}, fmt.Errorf("keep the token: %w", err)
-	}
 	full := maps.Clone(section)
 	if full == nil {
 		full = map[string]any{}
 	}
-	full["token"] = "secret://" + secret
-	added, err := p.add(ctx, as, id, adapter, full)
-	if err != nil && !p.configured(id) {
-		_ = p.o.Vault.Delete(context.WithoutCancel(ctx), as.Workspace(), secret)
+	var kept []string
+	defer func() {
+		if err == nil || p.configured(id) {
+			return
+		}
+		for _, name := range kept {
+			_ = p.o.Vault.Delete(context.WithoutCancel(ctx), as.Workspace(), name)
+		}
+	}()
+	err = guide.Section(full, settled, func(a channels.Ask, value string) (string, error) {
+		name, err := p.freeName(ctx, as, secretName(id, a.Key))
+		if err != nil {
+			return "", err
+		}
+		if _, err := p.o.Vault.Set(ctx, as.Workspace(), name, []byte(value), nil); err != nil {
+			return "", fmt.Errorf("keep %s: %w", a.Label, err)
+		}
+		kept = append(kept, name)
+		return "secret://" + name, nil
+	})
+	if err != nil {
+		return Added{}, err
 	}
-	return added, err
+	return p.add(ctx, as, id, adapter, full)
+}
+
+// secretName is how a channel's secret is called where nobody chose: support-token.
+func secretName(id channels.ID, key string) string {
+	return strings.ToLower(string(id)) + "-" + strings.NewReplacer("_", "-", ".", "-").Replace(key)
 }
 
 // ownerOf is who a new channel is set up for: whoever asks, or the owner of the

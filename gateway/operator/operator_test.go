@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
@@ -62,6 +63,11 @@ func newRig(t *testing.T) *rig {
 	r.Operator = operator.New(operator.Options{
 		Gateway: gateway.New(gateway.Options{Bus: store, Directory: dir, Log: log}),
 		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: r.logins, Audit: r.audit, Now: time.Now,
+		Modules: operator.Modules{
+			Shelf: shelf.New(store, time.Now), Prove: func(context.Context, []byte) error { return nil },
+			Faults: func([]byte, json.RawMessage) ([]channels.Fault, error) { return nil, nil },
+			Fetch:  func(context.Context, scope.Scope, string) ([]byte, error) { return nil, nil },
+		},
 	})
 	return r
 }
@@ -146,7 +152,14 @@ func (*settings) Check(context.Context, operator.Model, string) ([]string, error
 	return nil, nil
 }
 func (*settings) Reload(context.Context) ([]string, error) { return nil, nil }
+func (*settings) Renew(context.Context) error              { return nil }
 func (*settings) Providers() []operator.Provider           { return nil }
+func (*settings) Platforms() []operator.Platform {
+	return []operator.Platform{{Adapter: "fake", Guide: channels.Guide{Asks: []channels.Ask{
+		{Key: "token", Label: "Token", Secret: true},
+		{Key: "app_token", Label: "Token of the app", Secret: true, Optional: true},
+	}}}}
+}
 
 type driver struct{ s *settings }
 
@@ -171,7 +184,7 @@ func (channel) StartLink(_ context.Context, code string) (string, error) {
 }
 
 // unscoped are the methods that everybody may call.
-var unscoped = []string{"Providers"}
+var unscoped = []string{"Providers", "Platforms"}
 
 // rights are what the methods need that need another right than to administer.
 var rights = map[string]scope.Right{
@@ -218,8 +231,9 @@ func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
 
 // reads are the methods that change nothing, so that nothing is recorded.
 var reads = []string{
-	"Approvals", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers",
+	"Approvals", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers", "Platforms",
 	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets", "Bots",
+	"Modules", "PlanModule", "Publishers",
 	"Decide", // recorded as an approval, where it is decided
 }
 
@@ -294,21 +308,21 @@ func refused(t *testing.T, f reflect.Value, p *operator.Operator, by scope.Scope
 
 func TestAddChannel(t *testing.T) {
 	r := newRig(t)
-	added, err := r.AddChannel(t.Context(), r.owner, "Support", "fake", " token-of-the-bot \n", map[string]any{"mode": "poll"})
+	added, err := r.AddChannel(t.Context(), r.owner, "Support", "fake", map[string]string{"token": " token-of-the-bot \n", "app_token": "token-of-the-app"}, map[string]any{"mode": "poll"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if added.Identity.Handle != "bot" || !strings.HasPrefix(added.Link, "https://example.org/") {
 		t.Errorf("added %+v", added)
 	}
-	want := map[string]any{"token": "secret://support-token", "mode": "poll"}
+	want := map[string]any{"token": "secret://support-token", "app_token": "secret://support-app-token", "mode": "poll"}
 	if d := cmp.Diff(want, r.settings.section); d != "" {
 		t.Error(d)
 	}
 	if got := r.value(t, "support-token"); got != "token-of-the-bot" {
 		t.Errorf("the vault holds %q", got)
 	}
-	if _, err := r.AddChannel(t.Context(), r.owner, "Support", "fake", "another-token-x", nil); !errors.Is(err, operator.ErrConflict) {
+	if _, err := r.AddChannel(t.Context(), r.owner, "Support", "fake", map[string]string{"token": "another-token-x"}, nil); !errors.Is(err, operator.ErrConflict) {
 		t.Errorf("added twice: %v", err)
 	}
 }
@@ -338,7 +352,7 @@ func TestAddChannelLeavesNothingBehind(t *testing.T) {
 			if _, err := r.SetSecret(t.Context(), r.owner, "c-token", []byte("somebody else's secret"), operator.SecretSetting{}); err != nil {
 				t.Fatal(err)
 			}
-			_, err := r.AddChannel(t.Context(), r.owner, tt.id, "fake", tt.token, map[string]any{"token": "in plain sight"})
+			_, err := r.AddChannel(t.Context(), r.owner, tt.id, "fake", map[string]string{"token": tt.token}, map[string]any{"token": "in plain sight"})
 			if (err == nil) != (tt.name == "added") {
 				t.Errorf("error %v", err)
 			}

@@ -2,16 +2,27 @@ package module
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 )
 
 // Describe says in words what a guest wants, one line each, for the person who
 // decides. The most that each line allows is in the line.
 func (m *Manifest) Describe() []string {
-	lines := []string{fmt.Sprintf("%s %s is a %s", m.ID, m.Version, strings.Join(m.Kind, " and a "))}
+	return append([]string{fmt.Sprintf("%s %s is a %s", m.ID, m.Version, strings.Join(m.Kind, " and a "))}, m.Wishes()...)
+}
+
+// Wishes are what a guest wants, one line each, the same for two versions that
+// want the same. To grant them is to agree to each line.
+func (m *Manifest) Wishes() []string {
+	lines := []string{}
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	for _, w := range m.Webhooks {
-		say("receives %s calls on %s, verified with the secret %q", strings.Join(w.Methods, ", "), w.Path, w.Verify.Secret)
+		with := fmt.Sprintf("the secret %q", w.Verify.Secret)
+		if w.Verify.Secret == "" {
+			with = "a public key"
+		}
+		say("receives %s calls on %s, verified with %s", strings.Join(w.Methods, ", "), w.Path, with)
 	}
 	if m.Poll != nil {
 		say("is called every %s at most, to look for messages", m.Poll.MinInterval)
@@ -57,4 +68,14 @@ func bytesWords(n int64) string {
 		return ""
 	}
 	return fmt.Sprintf(", up to %d bytes", n)
+}
+
+// Entry is the line of a manifest that lists a request, with the whole path left
+// to its author.
+func Entry(method string, u *url.URL) string {
+	port := ""
+	if u.Port() != "" {
+		port = `, "port": ` + u.Port()
+	}
+	return fmt.Sprintf(`{"scheme": %q, "host": %q%s, "methods": [%q], "path": "/"}`, u.Scheme, u.Hostname(), port, method)
 }

@@ -38,11 +38,19 @@ type Webhook struct {
 	Verify  Verify   `json:"verify"`
 }
 
-// Verify is how the host checks that a call is the platform's.
+// Verify is how the host checks that a call is the platform's: kinds and fields
+// are those of the package channels/proof.
 type Verify struct {
-	Kind   string `json:"kind"`
-	Secret string `json:"secret"` // the secret's name, never its value
-	Name   string `json:"name"`   // of the header that carries the proof
+	Kind      string `json:"kind"`
+	Secret    string `json:"secret"` // the secret's name, never its value
+	Name      string `json:"name"`   // of the header that carries the proof
+	Prefix    string `json:"prefix"`
+	Encoding  string `json:"encoding"`
+	Hash      string `json:"hash"`
+	Stamp     string `json:"stamp"`
+	Signs     string `json:"signs"`
+	Within    string `json:"within"`
+	PublicKey string `json:"public_key"` // or ${config.name}
 }
 
 // Poll asks the host to call the guest again and again.
@@ -98,13 +106,32 @@ type Limits struct {
 }
 
 // Test is a call whose answer is known. It is made on both engines before a
-// module is installed.
+// module is installed, without any network: HTTP has what the platform says.
 type Test struct {
-	Op string          `json:"op"`
-	In json.RawMessage `json:"in"`
+	Name string          `json:"name"`
+	Op   string          `json:"op"`
+	In   json.RawMessage `json:"in"`
 	// Body follows the header of the input.
-	Body string          `json:"body"`
-	Out  json.RawMessage `json:"out"`
+	Body  string            `json:"body"`
+	State map[string]string `json:"state"` // what the guest has stored before
+	HTTP  []Exchange        `json:"http"`  // the requests that it makes, in this order
+	// Out is what the answer's header holds at least, Events what the events hold
+	// that it hands in, all of them; nil: not looked at.
+	Out    json.RawMessage   `json:"out"`
+	Events []json.RawMessage `json:"events"`
+	Error  string            `json:"error"` // the code that it fails with; "": it succeeds
+}
+
+// Exchange is a request of a test, with what the platform answers.
+type Exchange struct {
+	Method string          `json:"method"` // "": any
+	URL    string          `json:"url"`    // "": any; with {name} where a secret goes
+	Body   json.RawMessage `json:"body"`   // what the request's body holds at least, as JSON
+
+	Status  int               `json:"status"` // 0: 200
+	Headers map[string]string `json:"headers"`
+	Answer  string            `json:"answer"`  // the response's body
+	Refusal int32             `json:"refusal"` // why there is no response: -4, -5; 0: there is one
 }
 
 // ParseManifest reads a manifest and returns all of its faults joined, each with

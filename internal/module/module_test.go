@@ -31,7 +31,7 @@ sha256: %x
 webhooks:
   - path: /events
     methods: [POST]
-    verify: {kind: hmac-sha256, secret: signing}
+    verify: {kind: hmac, secret: signing, name: X-Signature}
 poll: {min_interval: 2s}
 sockets:
   - url: wss://chat.example.org/ws

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Most that a package's files may have, in bytes.
@@ -19,6 +20,10 @@ const (
 	maxManifest  = 256 << 10
 	maxModule    = 8 << 20
 	maxSignature = 4 << 10
+
+	// MaxPackage is the most that a package has: its files, uncompressed, and the
+	// archive around them.
+	MaxPackage = maxManifest + maxModule + maxSignature + 4<<10
 )
 
 // The files of a package, in this order. The signature may be missing.
@@ -43,8 +48,19 @@ func (p Publisher) String() string {
 	if len(p) == 0 {
 		return "nobody"
 	}
-	return "ed25519:" + base64.RawURLEncoding.EncodeToString(p)
+	return publisherPrefix + base64.RawURLEncoding.EncodeToString(p)
 }
+
+// ParsePublisher reads what String writes.
+func ParsePublisher(s string) (Publisher, error) {
+	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(s, publisherPrefix))
+	if err != nil || !strings.HasPrefix(s, publisherPrefix) || len(b) != ed25519.PublicKeySize {
+		return nil, errors.New("a publisher is written as ed25519: and 43 letters, digits, - or _, as `gatehouse adapter keygen` prints it")
+	}
+	return b, nil
+}
+
+const publisherPrefix = "ed25519:"
 
 // Standing is what an operator thinks of a publisher.
 type Standing int
@@ -123,34 +139,53 @@ func check(manifest, module []byte) (*Manifest, error) {
 // Open reads a package and verifies its signature, if it has one. Whether the
 // publisher is trusted is for Check to say.
 func Open(b []byte) (*Package, error) {
-	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	contents, err := unpack(b)
 	if err != nil {
-		return nil, fmt.Errorf("not a package: %w", err)
-	}
-	limits := []struct {
-		name string
-		most int64
-	}{{manifestFile, maxManifest}, {moduleFile, maxModule}, {signatureFile, maxSignature}}
-	if n := len(r.File); n < 2 || n > len(limits) {
-		return nil, fmt.Errorf("a package of %d files, want %s, %s and %s", n, manifestFile, moduleFile, signatureFile)
-	}
-	contents := make([][]byte, len(limits))
-	for i, f := range r.File {
-		if f.Name != limits[i].name {
-			return nil, fmt.Errorf("file %d of the package is %q, want %s", i+1, f.Name, limits[i].name)
-		}
-		if contents[i], err = read(f, limits[i].most); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
-		}
+		return nil, err
 	}
 	p := &Package{Module: contents[1]}
 	if p.Manifest, err = check(contents[0], contents[1]); err != nil {
 		return nil, err
 	}
-	if len(r.File) == len(limits) {
+	if contents[2] != nil {
 		p.Publisher, err = verify(contents[2], signed(contents[0], contents[1]))
 	}
 	return p, err
+}
+
+// Sign returns a package with the signature of a key, in place of the one that it
+// may have.
+func Sign(b []byte, key ed25519.PrivateKey) ([]byte, error) {
+	contents, err := unpack(b)
+	if err != nil {
+		return nil, err
+	}
+	return Pack(contents[0], contents[1], key)
+}
+
+// unpack returns manifest, module and signature; the last is nil where there is none.
+func unpack(b []byte) ([3][]byte, error) {
+	var contents [3][]byte
+	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return contents, fmt.Errorf("not a package: %w", err)
+	}
+	limits := [3]struct {
+		name string
+		most int64
+	}{{manifestFile, maxManifest}, {moduleFile, maxModule}, {signatureFile, maxSignature}}
+	if n := len(r.File); n < 2 || n > len(limits) {
+		return contents, fmt.Errorf("a package of %d files, want %s, %s and %s", n, manifestFile, moduleFile, signatureFile)
+	}
+	for i, f := range r.File {
+		if f.Name != limits[i].name {
+			return contents, fmt.Errorf("file %d of the package is %q, want %s", i+1, f.Name, limits[i].name)
+		}
+		if contents[i], err = read(f, limits[i].most); err != nil {
+			return contents, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	return contents, nil
 }
 
 func read(f *zip.File, most int64) ([]byte, error) {

@@ -105,8 +105,8 @@ func (w Webhook) validate(place string, f *faults) {
 		f.add(place+".path", "%q, want a plain path that begins with /", w.Path)
 	}
 	validateMethods(place, w.Methods, f)
-	if w.Verify.Kind == "" || !secretForm.MatchString(w.Verify.Secret) {
-		f.add(place+".verify", "missing: want a kind and the name of a secret, so that not everyone can call")
+	if w.Verify.Kind == "" || !secretForm.MatchString(w.Verify.Secret) && w.Verify.PublicKey == "" {
+		f.add(place+".verify", "missing: want a kind and the name of a secret, or a public key, so that not everyone can call")
 	}
 }
 

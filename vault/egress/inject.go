@@ -26,12 +26,13 @@ type Places uint8
 // The parts. A body is never searched unless the injection says so: it holds
 // what people and models wrote, and must not be able to ask for the secret.
 const (
-	InPath   Places = 1 << iota // within a segment: /bot<placeholder>/getMe
-	InQuery                     // the whole value of a parameter
-	InHeader                    // within a header's value: Bearer <placeholder>
-	InBody                      // a whole JSON string or the whole value of a form field
+	InPath    Places = 1 << iota // within a segment: /bot<placeholder>/getMe
+	InQuery                      // the whole value of a parameter
+	InHeader                     // within a header's value: Bearer <placeholder>
+	InBody                       // a whole JSON string or the whole value of a form field
+	InMessage                    // a whole JSON string in a message of a WebSocket
 
-	// Anywhere but in the body: what a zero Places stands for.
+	// Anywhere but in bodies and messages: what a zero Places stands for.
 	Anywhere = InPath | InQuery | InHeader
 )
 

@@ -12,7 +12,8 @@ import (
 // behalf of members, what each of them does through it. 0: no limit. A minute is
 // one of the clock and a day one of UTC. Bytes are those on the wire in both
 // directions, with everything that belongs to a connection; what a response has
-// beyond the limit is still received, and the next request refused.
+// beyond the limit is still received, and the next request refused. A message
+// to a WebSocket counts as a request.
 type Limits struct {
 	RequestsPerMinute, RequestsPerDay int64
 	BytesPerMinute, BytesPerDay       int64
@@ -81,7 +82,7 @@ func (m *meter) admit(now time.Time, host string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.turnLocked(now)
-	if err := m.exceededLocked(now); err != nil {
+	if err := m.exceededLocked(now, false); err != nil {
 		return err
 	}
 	m.countLocked(Usage{Requests: 1})
@@ -92,20 +93,32 @@ func (m *meter) admit(now time.Time, host string) error {
 	return nil
 }
 
-func (m *meter) exceededLocked(now time.Time) error {
+// full says which limit of bytes is reached.
+func (m *meter) full(now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turnLocked(now)
+	return m.exceededLocked(now, true)
+}
+
+func (m *meter) exceededLocked(now time.Time, bytesOnly bool) error {
+	if bytesOnly && m.limits.BytesPerDay == 0 && m.limits.BytesPerMinute == 0 {
+		return nil
+	}
 	minute := time.Unix((m.minute+1)*60, 0).Sub(now)
 	day := now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
 	for _, x := range []struct {
 		used, limit int64
 		what        string
 		after       time.Duration
+		bytes       bool
 	}{
-		{m.inDay.Requests, m.limits.RequestsPerDay, "requests per day", day},
-		{m.inDay.Bytes, m.limits.BytesPerDay, "bytes per day", day},
-		{m.inMinute.Requests, m.limits.RequestsPerMinute, "requests per minute", minute},
-		{m.inMinute.Bytes, m.limits.BytesPerMinute, "bytes per minute", minute},
+		{m.inDay.Requests, m.limits.RequestsPerDay, "requests per day", day, false},
+		{m.inDay.Bytes, m.limits.BytesPerDay, "bytes per day", day, true},
+		{m.inMinute.Requests, m.limits.RequestsPerMinute, "requests per minute", minute, false},
+		{m.inMinute.Bytes, m.limits.BytesPerMinute, "bytes per minute", minute, true},
 	} {
-		if x.limit > 0 && x.used >= x.limit {
+		if x.limit > 0 && x.used >= x.limit && (!bytesOnly || x.bytes) {
 			return &Limited{What: fmt.Sprintf("%d %s", x.limit, x.what), After: max(x.after, time.Second)}
 		}
 	}

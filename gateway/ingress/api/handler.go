@@ -48,6 +48,7 @@ var kinds = []struct {
 	{identity.ErrUnknown, "unknown", http.StatusNotFound},
 	{login.ErrUnknown, "no_login", http.StatusNotFound},
 	{vault.ErrNotFound, "no_secret", http.StatusNotFound},
+	{operator.ErrUnknownModule, "no_module", http.StatusNotFound},
 	{operator.ErrInvalid, "invalid", http.StatusUnprocessableEntity},
 	{operator.ErrConflict, "conflict", http.StatusConflict},
 	{operator.ErrStopped, "stopped", http.StatusServiceUnavailable},
@@ -60,7 +61,7 @@ var errUnknownCaller = errors.New("log in first")
 func Handler(op *operator.Operator, who Who, links Links) http.Handler {
 	h := &handler{op: op, who: who, links: links}
 	mux := http.NewServeMux()
-	for _, routes := range []map[string]route{h.routes(), h.peopleRoutes(), h.pausing()} {
+	for _, routes := range []map[string]route{h.routes(), h.peopleRoutes(), h.pausing(), h.moduleRoutes()} {
 		for pattern, f := range routes {
 			mux.HandleFunc(pattern, h.serve(f))
 		}
@@ -91,7 +92,7 @@ func (h *handler) serve(f route) http.HandlerFunc {
 			write(w, http.StatusUnauthorized, Failure{Error: errUnknownCaller.Error(), Kind: "login"})
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, most(r))
 		answer, err := f(r, by)
 		if err != nil {
 			fail(w, err)
@@ -149,10 +150,10 @@ type (
 	}
 	// NewChannel is a channel to add.
 	NewChannel struct {
-		ID      channels.ID    `json:"id"`
-		Adapter string         `json:"adapter"`
-		Token   string         `json:"token"`
-		Section map[string]any `json:"section,omitempty"`
+		ID      channels.ID       `json:"id"`
+		Adapter string            `json:"adapter"`
+		Answers map[string]string `json:"answers"` // by the keys of the platform's questions
+		Section map[string]any    `json:"section,omitempty"`
 	}
 )
 
@@ -264,7 +265,7 @@ func (h *handler) addChannel(r *http.Request, by scope.Scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.op.AddChannel(r.Context(), by, c.ID, c.Adapter, c.Token, c.Section)
+	return h.op.AddChannel(r.Context(), by, c.ID, c.Adapter, c.Answers, c.Section)
 }
 
 func (h *handler) removeChannel(r *http.Request, by scope.Scope) (any, error) {

@@ -1,4 +1,6 @@
-package login
+// Package jwks believes signed tokens (JWT) whose issuer publishes its public
+// keys as a JSON Web Key Set. What it cannot check it denies.
+package jwks
 
 import (
 	"context"
@@ -22,8 +24,8 @@ const (
 	maxKeySet  = 1 << 20
 )
 
-// keySet is a proxy's public keys. A key that is not known is looked for at
-// once, for proxies change their keys; but tokens of strangers cannot make it
+// keySet is an issuer's public keys. A key that is not known is looked for at
+// once, for issuers change their keys; but tokens of strangers cannot make it
 // ask more than once a minute.
 type keySet struct {
 	client *http.Client
@@ -52,9 +54,9 @@ func (s *keySet) find(ctx context.Context, id, algorithm string) (*jose.JSONWebK
 	}
 	switch {
 	case s.now().Sub(s.got) >= keptFor:
-		return nil, fmt.Errorf("the proxy's keys are not to be had: %w", s.err)
+		return nil, fmt.Errorf("%w: %w", ErrNoKeys, s.err)
 	case key == nil:
-		return nil, errors.New("the proxy does not publish its key")
+		return nil, errors.New("the issuer does not publish its key")
 	}
 	return key, nil
 }
@@ -125,10 +127,4 @@ func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
 		return nil, errors.New("it holds no key")
 	}
 	return keys, nil
-}
-
-// Check looks at the proxy's keys and returns how many there are.
-func (t *Token) Check(ctx context.Context) (int, error) {
-	keys, err := t.keys.fetch(ctx)
-	return len(keys), err
 }

@@ -1,0 +1,143 @@
+package wasm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/wasm/trial"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/internal/module"
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
+)
+
+// Faults says what is wrong with a section for the module of a package, which
+// need not be installed.
+func (d *Driver) Faults(pkg []byte, section json.RawMessage) ([]channels.Fault, error) {
+	g, err := open(pkg)
+	if err != nil {
+		return nil, err
+	}
+	return (&modular{d, g}).Check(section), nil
+}
+
+// Prove loads the module of a package on both engines and makes its tests
+// there. Afterwards it is ready to be called: a channel of it starts without
+// waiting for a compiler.
+func (d *Driver) Prove(ctx context.Context, pkg []byte) error {
+	var errs []error
+	err := d.onTrial(ctx, pkg, nil, func(s trial.Subject) error {
+		for _, r := range trial.Tests(ctx, s) {
+			if r.Err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", r.Name, r.Err))
+			}
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// Report is what a trial found.
+type Report struct {
+	Loaded   time.Duration // until the module was ready, compiled or from the cache
+	Results  []trial.Result
+	Timings  []trial.Timing
+	Manifest *module.Manifest
+}
+
+// Failed counts what did not pass.
+func (r Report) Failed() (n int) {
+	for _, x := range r.Results {
+		if x.Err != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Try is Prove with the contract of channels, hostile inputs made from seed, and
+// a look at the clock. log gets what the guest writes.
+func (d *Driver) Try(ctx context.Context, pkg []byte, seed uint64, log func(string)) (Report, error) {
+	var rep Report
+	began := time.Now()
+	err := d.onTrial(ctx, pkg, log, func(s trial.Subject) (err error) {
+		rep.Loaded, rep.Manifest = time.Since(began), s.Manifest
+		rep.Results = trial.Tests(ctx, s)
+		quiet := s
+		quiet.Log = nil
+		rep.Results = append(rep.Results, trial.Contract(ctx, quiet)...)
+		rep.Results = append(rep.Results, trial.Hostile(ctx, quiet, seed)...)
+		const moment = 300 * time.Millisecond
+		rep.Timings, err = trial.Speed(ctx, quiet, moment)
+		return err
+	})
+	return rep, err
+}
+
+// onTrial loads a package's module on both engines for a while.
+func (d *Driver) onTrial(ctx context.Context, pkg []byte, log func(string), do func(trial.Subject) error) error {
+	g, err := open(pkg)
+	if err != nil {
+		return err
+	}
+	compiled, err := d.load(ctx, g.pkg)
+	if err != nil {
+		return err
+	}
+	_, box, err := d.entry(ctx, g.pkg.Manifest.SHA256)
+	if err != nil {
+		return err
+	}
+	cfg := g.config()
+	cfg.Interpreted = true
+	interpreted, err := box.Load(ctx, g.pkg.Module, cfg)
+	if err != nil {
+		return fmt.Errorf("interpreted: %w", err)
+	}
+	defer interpreted.Close(context.WithoutCancel(ctx))
+	return do(trial.Subject{Manifest: g.pkg.Manifest, Compiled: compiled, Interpreted: interpreted, Lists: g.lists, Log: log})
+}
+
+// config is how the sandbox runs the module: warmed up by its own tests.
+func (g *guest) config() sandbox.Config {
+	cfg := g.pkg.Manifest.Config()
+	for _, t := range g.pkg.Manifest.Tests {
+		if op, ok := sandbox.OpNamed(t.Op); ok {
+			cfg.Warm = append(cfg.Warm, sandbox.Warm{Op: op, In: sandbox.Payload{Header: t.In, Body: []byte(t.Body)}})
+		}
+	}
+	return cfg
+}
+
+// lists returns nil if the manifest lists a request of a channel with this
+// configuration.
+func (g *guest) lists(config json.RawMessage, method string, u *url.URL) error {
+	var keys map[string]any
+	_ = json.Unmarshal(config, &keys) // without one there are the defaults
+	if keys == nil {
+		keys = map[string]any{}
+	}
+	for name, p := range g.terms.schema.Properties {
+		if _, ok := keys[name]; !ok && p.Default != nil {
+			keys[name] = p.Default
+		}
+	}
+	s, faults := g.terms.complete(keys)
+	if len(faults) > 0 {
+		return fmt.Errorf("the test's config: %s %s", faults[0].Path, faults[0].Text) //nolint:err113 // for people
+	}
+	if len(granted(s.grants, method, u)) == 0 {
+		return unlisted(method, u)
+	}
+	return nil
+}
+
+// unlisted says which request the manifest does not list, and the entry that
+// would.
+func unlisted(method string, u *url.URL) error {
+	return fmt.Errorf("the manifest does not list %s %s://%s; under http it would be %s", //nolint:err113 // for people
+		method, u.Scheme, u.Host, module.Entry(method, u))
+}
