@@ -28,6 +28,7 @@ func (r *reader) check(c *Config) {
 	}
 	r.models(c)
 	r.agent(c)
+	r.memory(c)
 	r.people(c)
 	for name, n := range map[string]int{
 		"bodies": c.Retention.Bodies, "dead": c.Retention.Dead, "keys": c.Retention.Keys, "turns": c.Retention.Turns,

@@ -34,6 +34,7 @@ type Config struct {
 	Log            Log                `yaml:"log"`
 	Models         map[string]Model   `yaml:"models" doc:"Models by the name that 'agent.model' and /model use."`
 	Agent          Agent              `yaml:"agent"`
+	Memory         Memory             `yaml:"memory"`
 	Retention      Retention          `yaml:"retention"`
 	Audit          Audit              `yaml:"audit"`
 	Policy         string             `yaml:"policy" doc:"File with the rules on tools, destinations and secrets. Without it they follow from agent.tools and agent.hosts."`
@@ -153,6 +154,7 @@ func Default() Config {
 			Model: "default", Queue: "steer", MaxTurns: 64, DailySpend: 5,
 			Instructions: "You are a helpful assistant in a chat. Answer in the language of the person. Be brief unless they ask for more.",
 		},
+		Memory:    Memory{Embedder: EmbedderLocal, ChunkTokens: 220, ChunkOverlap: 30},
 		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400, Turns: 30, Sessions: 365, Replaced: 30, Spending: 400, Audit: 400},
 	}
 }

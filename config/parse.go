@@ -27,6 +27,7 @@ type Options struct {
 	Adapters  Adapters
 	Providers []string                         // the kinds of model provider; empty: any
 	Tools     []string                         // the tools that there are; empty: any
+	Embedder  func(Memory) error               // what does not fit in an embedder that asks an endpoint; nil: nothing is checked
 	Getenv    func(name string) (string, bool) // nil: nothing is set
 	Strict    bool                             // fault what is allowed but unwise, as well
 	Override  func(*Config)                    // the environment's and the flags' values, applied over the file's

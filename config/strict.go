@@ -18,6 +18,9 @@ func (r *reader) secretsByReference(c *Config) {
 			r.plain("models."+name+".api_key", fmt.Sprintf("a secret stands here: gatehouse secrets set %s, and write secret://%s", name, name))
 		}
 	}
+	if plainSecret(c.Memory.APIKey) {
+		r.plain("memory.api_key", "a secret stands here: gatehouse secrets set memory, and write secret://memory")
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.Channels)) {
 		var section map[string]any
 		_ = json.Unmarshal(c.Channels[id].Section, &section) // made by this package

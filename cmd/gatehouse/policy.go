@@ -46,6 +46,7 @@ func (s *settings) bind(models map[string]config.Model, list []gateway.ChannelCo
 		var b []vault.Binding
 		if w == s.border.workspace {
 			b = append(bindings(models, own), proxyBinding(s.began.Egress)...)
+			b = append(b, s.border.vectorBinding(s.began.Memory)...)
 		} else {
 			b = bindings(nil, own)
 		}

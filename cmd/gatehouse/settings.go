@@ -60,7 +60,7 @@ func (s *settings) read() (config.Config, config.Faults, error) {
 
 func (s *settings) parse(text []byte) (config.Config, config.Faults, error) {
 	c, faults := config.Parse(text, config.Options{
-		Adapters: s.drivers, Providers: provider.Names(), Tools: toolNames(), Getenv: s.getenv, Override: s.flags.override(s.getenv), Strict: s.strict,
+		Adapters: s.drivers, Providers: provider.Names(), Tools: toolNames(), Getenv: s.getenv, Override: s.flags.override(s.getenv), Strict: s.strict, Embedder: fits,
 	})
 	if bad := faults.Errors(); len(bad) > 0 {
 		return c, faults, fmt.Errorf("the configuration %s has mistakes:\n%w", s.path, bad)
@@ -368,6 +368,7 @@ func fixed(old, next config.Config) []string {
 		{"key", fmt.Sprint(old.Key, old.KeyFrom), fmt.Sprint(next.Key, next.KeyFrom)},
 		{"store", old.Store, next.Store},
 		{"encrypt", old.Encrypt, next.Encrypt},
+		{"memory", fmt.Sprint(old.Memory), fmt.Sprint(next.Memory)},
 	} {
 		if k.a != k.b {
 			keys = append(keys, k.name)
