@@ -51,6 +51,9 @@ soak: needs ## run the crash and load tests at full length
 	GATEHOUSE_SOAK=1 $(PGSERVER) exec -- $(TOOL) gotestsum --format=standard-verbose -- \
 		-run=Soak -count=1 -timeout=120m $(TESTFLAGS) ./internal/e2e/... ./vault/leak
 
+mutants: ## make mistakes in the code, and report those that its tests do not notice
+	$(GO) run ./internal/mutation -o docs/mutation.md -least 85 ./vault ./vault/backup ./vault/kek ./vault/leak ./vault/egress ./gateway/identity
+
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" internal/toolchain/fuzz $(PKG)
 

@@ -3,6 +3,7 @@ package identity_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +246,47 @@ func TestOwnCodes(t *testing.T) {
 	}
 	if _, err := w.dir.OwnCode(t.Context(), w.as(scope.Owner, "main")); !errors.Is(err, identity.ErrForbidden) {
 		t.Errorf("a code for somebody who is not there: %v", err)
+	}
+}
+
+// TestOwnCodesEnd: a code links nobody any more when whoever asked for it may
+// not use the console now, or is gone. It says how an account was linked.
+func TestOwnCodesEnd(t *testing.T) {
+	ends := map[string]struct {
+		end   func(w *world) error
+		links bool
+	}{
+		"nothing happened": {func(*world) error { return nil }, true},
+		"the maker is demoted": {func(w *world) error {
+			_, err := w.dir.SetRole(t.Context(), w.owner(), "m-ben", scope.Guest)
+			return err
+		}, false},
+		"the maker is gone": {func(w *world) error {
+			_, err := w.dir.Remove(t.Context(), w.owner(), "m-ben")
+			return err
+		}, false},
+	}
+	for name, tt := range ends {
+		w := newWorld(t)
+		code, err := w.dir.OwnCode(t.Context(), w.join("m-ben", scope.Approver))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tt.end(w); err != nil {
+			t.Fatal(err)
+		}
+		w.commit(w.judge(wrote("y", code), pairing))
+		links, err := w.dir.Links(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(links, func(l identity.Link) bool { return l.Sender == "y" })
+		if (i >= 0) != tt.links {
+			t.Errorf("%s: linked %v", name, i >= 0)
+		}
+		if i >= 0 && links[i].How != "code" {
+			t.Errorf("%s: linked by %q", name, links[i].How)
+		}
 	}
 }
 

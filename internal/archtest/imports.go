@@ -68,6 +68,7 @@ var areas = []area{
 	{dir: "internal/web"},
 	{dir: "internal/failpoint"},
 	{dir: "internal/nearest"},
+	{dir: "internal/mutation"},
 	{dir: "internal/archtest"},
 	{dir: "internal/e2e", may: []string{everything}},
 }
