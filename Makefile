@@ -12,7 +12,7 @@ GUESTS   := adapters/guests/dist/telegram.gwm
 NEEDS    := internal/toolchain/needs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build guests test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak fuzz clean FORCE
+.PHONY: help run build guests test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak mutants fuzz clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -22,15 +22,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
+	if err := run(os.Args[1:], os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "mutation:", err)
 		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 
-func run(ctx context.Context, args []string, progress io.Writer) error {
+func run(args []string, progress io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	f := flag.NewFlagSet("mutation", flag.ContinueOnError)
 	out := f.String("o", "", "file for the report; default standard output")
 	workers := f.Int("j", runtime.NumCPU(), "how many runs of the tests at a time")
