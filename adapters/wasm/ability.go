@@ -130,8 +130,8 @@ func (l fetching) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 		return nil, err
 	}
 	l.c.keep(ctx, r.Effects)
-	body := h.take(out.File)
-	if body == nil {
+	body, err := h.content(ctx, out.File)
+	if err != nil {
 		return nil, l.c.fail(sandbox.OpFetch, channels.Other, errNoAnswer)
 	}
 	return body, nil

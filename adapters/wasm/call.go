@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,12 +22,19 @@ import (
 // goroutine.
 type call struct {
 	c     *channel
-	outer context.Context // the caller's: a saved response is read when the guest's call is over
-	files map[string]opener
+	outer context.Context          // the caller's: a saved response is read when the guest's call is over
+	files map[string]channels.File // outgoing, by handle
 	saved map[string]io.ReadCloser
 	// release frees the last request with a saved response from the guest's
 	// call; false when the call is over already.
 	release func() bool
+
+	own     map[string]*bytes.Buffer // files that the guest put
+	made    int64                    // bytes of them
+	reading map[string]io.ReadCloser
+
+	timers  []wire.TimerSet // to be set when the call has succeeded
+	closing bool            // the guest wants its connection to end
 
 	cause error // of the last request that failed
 	risky bool  // something was done on the platform, or may have been, that must not be done twice
@@ -52,6 +60,16 @@ func (h *call) Do(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (s
 		return h.get(ctx, in)
 	case sandbox.HostSecretExists:
 		return sandbox.Payload{}, h.exists(ctx, in)
+	case sandbox.HostSocketSend:
+		return sandbox.Payload{}, h.say(ctx, in)
+	case sandbox.HostSocketClose:
+		return sandbox.Payload{}, h.hangUp()
+	case sandbox.HostTimerSet:
+		return sandbox.Payload{}, h.setTimer(in)
+	case sandbox.HostAttachmentPut:
+		return h.put(in)
+	case sandbox.HostAttachmentRead:
+		return h.readPart(ctx, in)
 	}
 	return sandbox.Payload{}, sandbox.Denied
 }
@@ -127,6 +145,9 @@ func (h *call) take(handle string) io.ReadCloser {
 func (h *call) end() {
 	for _, body := range h.saved {
 		_ = body.Close()
+	}
+	for _, r := range h.reading {
+		_ = r.Close()
 	}
 }
 

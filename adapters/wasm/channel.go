@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
@@ -36,6 +38,8 @@ type channel struct {
 	name    atomic.Pointer[string]          // the account, for people
 	webhook atomic.Bool                     // the guest wants requests
 	refusal atomic.Pointer[context.CancelCauseFunc]
+	socket  atomic.Pointer[connection] // nil: there is none
+	timers  *timers
 }
 
 var (
@@ -43,8 +47,9 @@ var (
 	_ channels.Sole    = (*channel)(nil)
 )
 
-// Sole implements channels.Sole: two polls would take each other's updates.
-func (c *channel) Sole() bool { return c.g.terms.every > 0 }
+// Sole implements channels.Sole: two polls, or two connections, would take each
+// other's updates.
+func (c *channel) Sole() bool { return c.g.terms.every > 0 || len(c.s.sockets) > 0 }
 
 // Features implements channels.Channel.
 func (c *channel) Features(channels.Address) channels.Features { return c.g.terms.features }
@@ -87,9 +92,20 @@ func (c *channel) receiving(ctx context.Context, sink channels.Sink) error {
 	if _, err := c.d.load(ctx, c.g.pkg); err != nil {
 		return c.fail(sandbox.OpStart, channels.Other, err)
 	}
-	p := &poller{channel: c, sink: sink, quick: true}
+	p := &poller{channel: c, sink: sink}
+	p.quick.Store(true)
 	if err := p.start(ctx); err != nil {
 		return err
+	}
+	defer p.timers.clear()
+	defer p.shutdown(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	beside.Go(func() { p.timers.run(ctx, p.ring) })
+	if len(c.s.sockets) > 0 {
+		return p.connected(ctx)
 	}
 	if c.g.terms.every == 0 {
 		c.h.Heard()
@@ -119,8 +135,11 @@ func (c *channel) send(ctx context.Context, op sandbox.Op, p channels.Part) (cha
 	if err != nil {
 		return channels.Receipt{}, err
 	}
-	if out.Receipt == nil || out.Receipt.ID == "" || out.Receipt.At.IsZero() {
+	if out.Receipt == nil || out.Receipt.ID == "" {
 		return channels.Receipt{}, c.fail(op, channels.Ambiguous, errReceipt)
+	}
+	if out.Receipt.At.IsZero() {
+		out.Receipt.At = time.Now().UTC()
 	}
 	return *out.Receipt, nil
 }
@@ -150,11 +169,11 @@ func (c *channel) part(p channels.Part, h *call) wire.Part {
 	} else {
 		w.Text = f.text(p)
 	}
-	h.files = map[string]opener{}
+	h.files = map[string]channels.File{}
 	for i, f := range p.Files {
 		handle := "file" + strconv.Itoa(i)
 		if f.Open != nil {
-			h.files[handle] = f.Open
+			h.files[handle] = f
 		}
 		w.Files = append(w.Files, wire.File{File: f, Handle: handle})
 	}

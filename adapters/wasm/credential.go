@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -75,7 +76,9 @@ var errPointer = errors.New("the body has no place for the credential")
 // setAt puts a text into an object, at a JSON pointer whose objects are there.
 func setAt(body []byte, pointer, value string) ([]byte, error) {
 	var root map[string]any
-	if json.Unmarshal(body, &root) != nil || root == nil {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber() // a float would cut long ids
+	if d.Decode(&root) != nil || root == nil || d.More() {
 		return nil, errPointer
 	}
 	names := strings.Split(strings.TrimPrefix(pointer, "/"), "/")

@@ -21,9 +21,16 @@ func stateKey(prefix, key string) string { return statePrefix + prefix + key }
 
 var errEffect = errors.New("it asked for something that its manifest does not list, or that nobody understands")
 
-// batch is what a call wants to happen, as one commit.
-func (c *channel) batch(ctx context.Context, list []sandbox.Effect) (channels.Batch, error) {
-	var b channels.Batch
+// wanted is what a call wants to happen: one commit, and what is sent over the
+// socket after it.
+type wanted struct {
+	channels.Batch
+	messages []sandbox.Payload
+}
+
+// batch sorts what a call wants to happen.
+func (c *channel) batch(ctx context.Context, list []sandbox.Effect) (wanted, error) {
+	var b wanted
 	for _, e := range list {
 		switch {
 		case e.Op == sandbox.HostEmit && c.g.pkg.Manifest.Emit != nil:
@@ -46,6 +53,8 @@ func (c *channel) batch(ctx context.Context, list []sandbox.Effect) (channels.Ba
 				w.Value = append([]byte{}, e.In.Body...)
 			}
 			b.State = append(b.State, w)
+		case e.Op == sandbox.HostSocketSend && len(c.g.pkg.Manifest.Sockets) > 0:
+			b.messages = append(b.messages, e.In)
 		default:
 			return b, errEffect
 		}
@@ -153,8 +162,11 @@ func (c *channel) keep(ctx context.Context, list []sandbox.Effect) {
 	if err == nil && len(b.Events) > 0 {
 		err = errEffect
 	}
-	if err == nil {
+	if err == nil && len(b.State) > 0 {
 		err = c.h.State().Put(ctx, b.State...)
+	}
+	if err == nil {
+		err = c.sendAll(ctx, b.messages)
 	}
 	if err != nil {
 		c.h.Log().WarnContext(ctx, "what the guest put is not stored", "module", c.g.pkg.Manifest.ID, "err", err)

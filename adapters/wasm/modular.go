@@ -51,6 +51,11 @@ func (m *modular) Reaches() []string {
 			all = append(all, manifestURL(h))
 		}
 	}
+	for _, s := range m.g.pkg.Manifest.Sockets {
+		if !isVariable(s.URL) {
+			all = append(all, s.URL)
+		}
+	}
 	return all
 }
 
@@ -77,7 +82,7 @@ func (m *modular) Open(_ context.Context, h channels.Host, cfg json.RawMessage) 
 	if len(faults) > 0 {
 		return nil, faultsError(h.ID(), faults)
 	}
-	c := &channel{d: m.d, g: m.g, h: h, s: s, health: link.Reporter{Host: h}, ration: newRation(m.g.pkg.Manifest.Emit)}
+	c := &channel{d: m.d, g: m.g, h: h, s: s, health: link.Reporter{Host: h}, ration: newRation(m.g.pkg.Manifest.Emit), timers: newTimers()}
 	c.client = clientOf(h)
 	return c.capable(), nil
 }

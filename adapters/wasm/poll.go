@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -17,7 +19,8 @@ import (
 type poller struct {
 	*channel
 	sink     channels.Sink
-	quick    bool // the next poll does not wait: it finds out whether polling works
+	accept   sync.Mutex  // one batch at a time
+	quick    atomic.Bool // the next poll does not wait: it finds out whether polling works
 	failures int
 	pause    link.Backoff
 }
@@ -48,19 +51,34 @@ func (p *poller) receive(ctx context.Context, op sandbox.Op, in wire.In, body []
 	h := &call{}
 	defer h.end()
 	out, r, err := p.invoke(ctx, op, in, body, h)
-	if err != nil || len(r.Effects) == 0 {
+	if err != nil {
 		return out, r, err
+	}
+	if len(r.Effects) == 0 {
+		p.after(h)
+		return out, r, nil
 	}
 	b, err := p.batch(ctx, r.Effects)
 	if err != nil {
 		return out, r, p.fail(op, channels.Other, err)
 	}
-	return out, r, p.persist(ctx, b)
+	if len(b.Events)+len(b.State) > 0 {
+		err = p.persist(ctx, b.Batch)
+	}
+	if err == nil {
+		err = p.sendAll(ctx, b.messages)
+	}
+	if err == nil {
+		p.after(h)
+	}
+	return out, r, err
 }
 
 // persist offers a batch until it is accepted or ctx ends: what was received is
 // held here, and nothing more is asked for.
 func (p *poller) persist(ctx context.Context, b channels.Batch) error {
+	p.accept.Lock()
+	defer p.accept.Unlock()
 	var pause link.Backoff
 	for {
 		rejected, err := channels.Offer(ctx, p.sink, b)
@@ -76,7 +94,7 @@ func (p *poller) persist(ctx context.Context, b channels.Batch) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		p.quick = true // so that the health is right again soon after
+		p.quick.Store(true) // so that the health is right again soon after
 		p.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fixStore, As: p.as()})
 		if pause.Wait(ctx, channels.RetryAfter(err)) != nil {
 			return ctx.Err()
@@ -87,7 +105,7 @@ func (p *poller) persist(ctx context.Context, b channels.Batch) error {
 // turn polls once. Its error ends Run.
 func (p *poller) turn(ctx context.Context) error {
 	began := time.Now()
-	ask := &wire.Poll{Quick: p.quick, Failures: p.failures}
+	ask := &wire.Poll{Quick: p.quick.Load(), Failures: p.failures}
 	out, r, err := p.receive(ctx, sandbox.OpPoll, wire.In{Poll: ask}, nil)
 	if err == nil && out.Request != nil {
 		out, r, err = p.wait(ctx, ask, *out.Request, r.Out.Body)
@@ -95,7 +113,8 @@ func (p *poller) turn(ctx context.Context) error {
 	if err != nil {
 		return p.failed(ctx, err)
 	}
-	p.quick, p.failures = false, 0
+	p.quick.Store(false)
+	p.failures = 0
 	p.pause.Reset()
 	p.h.Heard()
 	p.health.Report(channels.Health{Phase: channels.Connected, As: p.as()})
@@ -138,7 +157,7 @@ func (p *poller) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	p.quick = true
+	p.quick.Store(true)
 	p.failures++
 	if channels.KindOf(err) == channels.Unauthorized {
 		return err

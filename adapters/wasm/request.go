@@ -40,7 +40,7 @@ func (h *call) exchange(ctx context.Context, r wire.Request, body []byte) (wire.
 		return wire.Response{}, nil, sandbox.Denied
 	}
 	ctx, cancel := h.bounded(ctx, r)
-	form, err := h.content(ctx, r)
+	form, err := h.form(ctx, r)
 	if err != nil {
 		cancel()
 		return wire.Response{}, nil, h.failed(fmt.Errorf("a file cannot be opened: %w", err), sandbox.Invalid)
@@ -79,12 +79,16 @@ func (h *call) bounded(ctx context.Context, r wire.Request) (context.Context, co
 	return outer, cancel
 }
 
-// content is a multipart body, or nil.
-func (h *call) content(ctx context.Context, r wire.Request) (*upload, error) {
-	if len(r.Form) == 0 {
-		return nil, nil //nolint:nilnil // a request without a form
+// form is a body of files that are streamed, or nil.
+func (h *call) form(ctx context.Context, r wire.Request) (*upload, error) {
+	most := cmp.Or(h.c.g.terms.features.MaxFile, maxBody)
+	switch {
+	case len(r.Form) > 0:
+		return newUpload(ctx, r.Form, h.content, most)
+	case r.File != "":
+		return newRaw(ctx, r.File, h, most)
 	}
-	return newUpload(ctx, r.Form, h.files, cmp.Or(h.c.g.terms.features.MaxFile, maxBody))
+	return nil, nil //nolint:nilnil // a request without a form
 }
 
 var errTooLarge = errors.New("it is larger than the manifest allows")
@@ -110,7 +114,9 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 	switch {
 	case form != nil:
 		content = form
-		header.Set("Content-Type", form.contentType)
+		if form.contentType != "" {
+			header.Set("Content-Type", form.contentType)
+		}
 	case len(body) > 0:
 		content = bytes.NewReader(body)
 	}
@@ -119,6 +125,9 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 		return nil, errors.New("it is no request that can be made")
 	}
 	req.Header = header
+	if form != nil && form.size > 0 {
+		req.ContentLength = form.size
+	}
 	return req, nil
 }
 

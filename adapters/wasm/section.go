@@ -52,6 +52,7 @@ type section struct {
 	forGuest json.RawMessage   // with defaults, without secrets
 	refs     map[string]string // the references of secrets, by key
 	grants   []grant
+	sockets  []socketGrant
 	proofs   []*proof.Checker // of the manifest's webhooks, in their order
 }
 
@@ -125,6 +126,17 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 		}
 		s.proofs = append(s.proofs, c)
 	}
+	for _, m := range t.m.Sockets {
+		base := m.URL
+		if isVariable(base) {
+			base, _ = keys[variable(base)].(string)
+		}
+		g, err := newSocketGrant(m, base)
+		if err != nil {
+			faults = append(faults, channels.Fault{Path: variable(m.URL), Text: err.Error()})
+		}
+		s.sockets = append(s.sockets, g)
+	}
 	s.forGuest, _ = json.Marshal(keys) // it came from JSON
 	return s, faults
 }
@@ -163,14 +175,34 @@ func (p property) check(v any) string {
 		return fmt.Sprintf("must be one of %v", p.Enum)
 	}
 	if p.Format == "uri" {
-		if _, err := baseURL(text); err != nil {
+		if _, err := anyURL(text); err != nil {
 			return err.Error()
 		}
 	}
 	return ""
 }
 
-var errBase = errors.New("must be an http or https URL without user, query and fragment")
+var (
+	errBase = errors.New("must be an http or https URL without user, query and fragment")
+	errWS   = errors.New("must be a ws or wss URL without user, query and fragment")
+)
+
+// anyURL reads the URL of requests or of a socket.
+func anyURL(s string) (*url.URL, error) {
+	if u, err := socketURL(s); err == nil {
+		return u, nil
+	}
+	return baseURL(s)
+}
+
+// socketURL reads what connections are made to.
+func socketURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.Scheme != "wss" && u.Scheme != "ws" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errWS
+	}
+	return u, nil
+}
 
 func baseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
@@ -184,7 +216,7 @@ func baseURL(s string) (*url.URL, error) {
 func authority(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+		port = map[string]string{"https": "443", "http": "80", "wss": "443", "ws": "80"}[u.Scheme]
 	}
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }

@@ -36,11 +36,12 @@ const (
 	canReconcile = "reconcile"
 	canProbe     = "probe"
 	canStartLink = "start_link"
+	canShutdown  = "shutdown"
 )
 
 func abilities() []string {
 	return []string{
-		canEdit, canDelete, canReact, canType, canFetch, canAnswer, canCommands, canReconcile, canProbe, canStartLink,
+		canEdit, canDelete, canReact, canType, canFetch, canAnswer, canCommands, canReconcile, canProbe, canStartLink, canShutdown,
 	}
 }
 
@@ -63,8 +64,13 @@ func newTerms(m *module.Manifest) (*terms, error) {
 	if err := t.schema.read(m.ConfigSchema); err != nil {
 		fault("config_schema: %w", err)
 	}
-	if len(m.Sockets) > 0 {
-		fault("sockets: this gateway holds none for channels")
+	if len(m.Sockets) > 0 && m.Poll != nil {
+		fault("poll: a channel that has a socket does not poll")
+	}
+	for i, s := range m.Sockets {
+		if c := s.Credential; c != nil && c.In != "frame" && c.In != "header" && c.In != "query" {
+			fault("sockets[%d].credential: a secret can go into a frame, a header or the query", i)
+		}
 	}
 	for i, w := range m.Webhooks {
 		for _, f := range t.proofFaults(w.Verify) {
@@ -103,6 +109,11 @@ func (t *terms) secrets() []string {
 	}
 	for _, w := range t.m.Webhooks {
 		add(w.Verify.Secret)
+	}
+	for _, s := range t.m.Sockets {
+		if s.Credential != nil && t.stored(s.Credential.Secret) && !slices.Contains(all, s.Credential.Secret) {
+			all = append(all, s.Credential.Secret)
+		}
 	}
 	return all
 }

@@ -14,14 +14,15 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 )
 
-// opener opens a file of the gateway from the start.
-type opener func(context.Context) (io.ReadCloser, error)
+// opener opens the file under a handle from the start.
+type opener func(ctx context.Context, handle string) (io.ReadCloser, error)
 
 // upload is a multipart body that streams its files, so that none is ever whole
 // in memory, the guest's least of all. Its methods work on nil, which is no body.
 type upload struct {
 	content     io.Reader
-	contentType string
+	contentType string // "": as the request says
+	size        int64  // 0: it is not known
 	files       []*source
 	whole       atomic.Bool // the transport has taken everything
 }
@@ -59,9 +60,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var errNoFile = errors.New("there is no file under this handle")
-
-func newUpload(ctx context.Context, fields []wire.Field, files map[string]opener, most int64) (*upload, error) {
+func newUpload(ctx context.Context, fields []wire.Field, open opener, most int64) (*upload, error) {
 	var head bytes.Buffer
 	form := multipart.NewWriter(&head)
 	u := &upload{contentType: form.FormDataContentType()}
@@ -76,11 +75,7 @@ func newUpload(ctx context.Context, fields []wire.Field, files map[string]opener
 		if _, err := form.CreatePart(partHeader(f)); err != nil {
 			return nil, errors.Join(err, u.Close())
 		}
-		open := files[f.File]
-		if open == nil {
-			return nil, errors.Join(errNoFile, u.Close())
-		}
-		r, err := open(ctx)
+		r, err := open(ctx, f.File)
 		if err != nil {
 			return nil, errors.Join(err, u.Close())
 		}
@@ -94,6 +89,16 @@ func newUpload(ctx context.Context, fields []wire.Field, files map[string]opener
 	}
 	u.content = io.MultiReader(append(parts, &head)...)
 	return u, nil
+}
+
+// newRaw is a body that is one file and nothing else.
+func newRaw(ctx context.Context, handle string, h *call, most int64) (*upload, error) {
+	r, err := h.content(ctx, handle)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{ReadCloser: r, left: most}
+	return &upload{content: s, files: []*source{s}, size: h.size(handle)}, nil
 }
 
 func partHeader(f wire.Field) textproto.MIMEHeader {

@@ -73,7 +73,7 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 	if channels.KindOf(err) == channels.Rejected {
 		return http.StatusBadRequest, nil
 	}
-	var b channels.Batch
+	var b wanted
 	if err == nil {
 		b, err = p.batch(r.Context(), result.Effects)
 	}
@@ -83,7 +83,7 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 	}
 	p.h.Heard()
 	if len(b.Events)+len(b.State) > 0 {
-		rejected, err := channels.Offer(r.Context(), p.sink, b)
+		rejected, err := channels.Offer(r.Context(), p.sink, b.Batch)
 		if err != nil {
 			p.h.Log().WarnContext(r.Context(), "update not accepted; the platform sends it again", "err", err)
 			return later(w, channels.RetryAfter(err)), nil
@@ -94,6 +94,10 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 		if link.Sleep(r.Context(), p.ration.take(len(b.Events))) != nil {
 			return later(w, 0), nil
 		}
+	}
+	p.after(h)
+	if err := p.sendAll(r.Context(), b.messages); err != nil {
+		p.h.Log().WarnContext(r.Context(), "a message of the guest could not be sent over its socket", "err", err)
 	}
 	if out.Status == 0 {
 		out.Status = http.StatusOK

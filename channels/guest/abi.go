@@ -25,11 +25,16 @@ func gwResult(ptr unsafe.Pointer, size uint32) uint32
 
 // What the host can be asked for.
 const (
-	hostHTTP  = 1
-	hostKVGet = 2
-	hostKVPut = 3
-	hostEmit  = 4
-	hostLog   = 5
+	hostHTTP           = 1
+	hostKVGet          = 2
+	hostKVPut          = 3
+	hostEmit           = 4
+	hostLog            = 5
+	hostAttachmentPut  = 9
+	hostSocketSend     = 11
+	hostSocketClose    = 12
+	hostTimerSet       = 13
+	hostAttachmentRead = 14
 )
 
 // Refusal is why the host did not do something.

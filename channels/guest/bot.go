@@ -18,6 +18,7 @@ const (
 	opEdit      = 5
 	opReact     = 6
 	opTyping    = 7
+	opShutdown  = 8
 	opDelete    = 9
 	opFetch     = 10
 	opReconcile = 11
@@ -25,6 +26,10 @@ const (
 	opCommands  = 13
 	opAnswer    = 14
 	opStartLink = 15
+	opOpen      = 48
+	opMessages  = 49
+	opClosed    = 50
+	opTimer     = 51
 )
 
 // Bot is what a guest can do. Each function gets the call and returns the
@@ -32,14 +37,16 @@ const (
 // no *Error reaches the host as "other".
 type Bot struct {
 	Start, Request, Poll, Send, Edit, React, Typing, Delete,
-	Fetch, Reconcile, Probe, Commands, Answer, StartLink func(c *Call) (wire.Out, error)
+	Fetch, Reconcile, Probe, Commands, Answer, StartLink, Shutdown,
+	Open, Messages, Closed, Timer func(c *Call) (wire.Out, error)
 }
 
 func (b Bot) op(n uint32) func(*Call) (wire.Out, error) {
 	return map[uint32]func(*Call) (wire.Out, error){
 		opStart: b.Start, opRequest: b.Request, opPoll: b.Poll, opSend: b.Send, opEdit: b.Edit, opReact: b.React,
 		opTyping: b.Typing, opDelete: b.Delete, opFetch: b.Fetch, opReconcile: b.Reconcile, opProbe: b.Probe,
-		opCommands: b.Commands, opAnswer: b.Answer, opStartLink: b.StartLink,
+		opCommands: b.Commands, opAnswer: b.Answer, opStartLink: b.StartLink, opShutdown: b.Shutdown,
+		opOpen: b.Open, opMessages: b.Messages, opClosed: b.Closed, opTimer: b.Timer,
 	}[n]
 }
 

@@ -66,3 +66,48 @@ func (c *Call) Log(level slog.Level, text string) {
 		Level slog.Level `json:"level"`
 	}{level}, []byte(text), nil)
 }
+
+// SocketMessages are the messages of a Bot's Messages, in order.
+func (c *Call) SocketMessages() [][]byte {
+	var all [][]byte
+	rest := c.Body
+	if c.Socket == nil {
+		return nil
+	}
+	for _, n := range c.Socket.Messages {
+		all, rest = append(all, rest[:n]), rest[n:]
+	}
+	return all
+}
+
+// Say sends a message over the connection that the host holds.
+func (c *Call) Say(s wire.SocketSend, message []byte) error {
+	_, err := ask(hostSocketSend, s, message, nil)
+	return err
+}
+
+// HangUp ends the connection, if the call succeeds. The host makes another.
+func (c *Call) HangUp() error {
+	_, err := ask(hostSocketClose, struct{}{}, nil, nil)
+	return err
+}
+
+// SetTimer sets a timer, if the call succeeds.
+func (c *Call) SetTimer(t wire.TimerSet) error {
+	_, err := ask(hostTimerSet, t, nil, nil)
+	return err
+}
+
+// AddFile adds to a file that the host holds until the end of the call, or begins
+// one if handle is "". It returns the handle.
+func (c *Call) AddFile(handle string, part []byte) (string, error) {
+	var a wire.Attachment
+	_, err := ask(hostAttachmentPut, wire.AttachmentPut{Handle: handle}, part, &a)
+	return a.File, err
+}
+
+// ReadFile returns the next part of a file that the host holds; nothing at its
+// end.
+func (c *Call) ReadFile(handle string, most int) ([]byte, error) {
+	return ask(hostAttachmentRead, wire.AttachmentRead{Handle: handle, Bytes: most}, nil, nil)
+}

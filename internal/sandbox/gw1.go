@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -95,7 +95,8 @@ func (c *call) answer(op HostOp, request []byte) ([]byte, Refusal) {
 func (c *call) perform(op HostOp, in Payload) (Payload, error) {
 	switch op {
 	case HostNow:
-		return Payload{Header: []byte(`{"unix_ms":` + strconv.FormatInt(time.Now().UnixMilli(), 10) + `}`)}, nil
+		now := time.Now()
+		return Payload{Header: fmt.Appendf(nil, `{"unix_ms":%d,"text":%q}`, now.UnixMilli(), now.UTC().Format(clockText))}, nil
 	case HostRandom:
 		return random(in)
 	case HostLog:
@@ -122,6 +123,9 @@ func (c *call) perform(op HostOp, in Payload) (Payload, error) {
 	}
 	return c.ask(op, in)
 }
+
+// clockText is RFC 3339 with as much of the second as guests are told.
+const clockText = "2006-01-02T15:04:05.000Z07:00"
 
 func random(in Payload) (Payload, error) {
 	const most = 4096

@@ -86,7 +86,7 @@ func (g *Gate) Socket(ctx context.Context, p Policy, url string, header http.Hea
 	}
 	ctx, cancel := context.WithTimeout(ctx, shakeWithin)
 	defer cancel()
-	conn, res, err := websocket.Dial(ctx, url, o)
+	conn, res, err := websocket.Dial(ctx, url, o) //nolint:bodyclose // the library closes it
 	if err != nil {
 		return nil, s.unopened(res, err)
 	}

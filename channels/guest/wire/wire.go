@@ -29,6 +29,8 @@ type In struct {
 	File     *channels.File     `json:"file,omitempty"`     // fetch
 	Commands []Command          `json:"commands,omitempty"` // commands
 	Code     string             `json:"code,omitempty"`     // start_link
+	Socket   *Socket            `json:"socket,omitempty"`   // socket_open, socket_message, socket_closed
+	Timer    string             `json:"timer,omitempty"`    // timer: its name
 }
 
 // Out is the header of an operation's answer.
@@ -37,7 +39,8 @@ type Out struct {
 	As       string             `json:"as,omitempty"`      // start: the account as people know it
 	Webhook  bool               `json:"webhook,omitempty"` // start: requests of the platform are wanted
 	Request  *Request           `json:"request,omitempty"` // poll: to be made by the host, which hands in the response; the payload's body is its body
-	WaitMS   int64              `json:"wait_ms,omitempty"` // poll: until the next one, when there was nothing
+	WaitMS   int64              `json:"wait_ms,omitempty"` // poll: until the next one, when there was nothing; socket_closed: until the next connection
+	Socket   *Connect           `json:"socket,omitempty"`  // socket_open
 	Status   int                `json:"status,omitempty"`  // http_request: what the platform is answered; 0: 200
 	Receipt  *channels.Receipt  `json:"receipt,omitempty"` // send, reconcile
 	File     string             `json:"file,omitempty"`    // fetch: the handle of a saved response
@@ -54,6 +57,65 @@ type Poll struct {
 	Response *Response `json:"response,omitempty"`
 }
 
+// Socket is what happened to the connection that the host holds.
+type Socket struct {
+	Failures int `json:"failures,omitempty"` // in a row, to connect or to keep the connection
+	// Response is the answer to the Request of socket_open, if no URL was found
+	// in it. The payload's body is its body.
+	Response *Response `json:"response,omitempty"`
+	// Messages are the lengths of the messages that came, in order, one after
+	// the other in the payload's body: socket_message.
+	Messages []int  `json:"messages,omitempty"`
+	Code     int    `json:"code,omitempty"`   // socket_closed: as the platform closed it; 0: it broke
+	Reason   string `json:"reason,omitempty"` // socket_closed: the platform's words
+}
+
+// Connect says how to connect.
+type Connect struct {
+	URL     string            `json:"url,omitempty"` // "": that of the manifest's first socket
+	Headers map[string]string `json:"headers,omitempty"`
+	// URLAt is where the URL stands in the JSON response to Out.Request, as a
+	// pointer such as /url. The host takes it from there, and the guest never
+	// sees it.
+	URLAt string `json:"url_at,omitempty"`
+	// Ready says that the platform will not speak first, so that a connection
+	// that stands is a channel that works.
+	Ready bool `json:"ready,omitempty"`
+}
+
+// SocketSend is the header of socket_send. The payload's body is the message.
+type SocketSend struct {
+	After      string `json:"after,omitempty"`      // "commit": when what the call put and emitted is durable
+	Credential bool   `json:"credential,omitempty"` // put the manifest's secret in
+}
+
+// TimerSet is the header of timer_set. A timer of the same name is replaced. It
+// counts when the call succeeds, and is forgotten when the connection ends or
+// the channel stops.
+type TimerSet struct {
+	Name    string `json:"name"`
+	AfterMS int64  `json:"after_ms,omitempty"` // 0: every_ms; both 0: the timer is removed
+	EveryMS int64  `json:"every_ms,omitempty"` // 0: once
+}
+
+// AttachmentPut is the header of attachment_put. The payload's body is added to
+// the file under the handle, or to a new one. The result is its File.
+type AttachmentPut struct {
+	Handle string `json:"handle,omitempty"`
+}
+
+// AttachmentRead is the header of attachment_read. The result's body is the next
+// part of the file; an empty one is its end.
+type AttachmentRead struct {
+	Handle string `json:"handle"`
+	Bytes  int    `json:"bytes,omitempty"` // at most; 0: 1 MiB
+}
+
+// Attachment is the header of what attachment_put gives.
+type Attachment struct {
+	File string `json:"file"` // the handle
+}
+
 // Request is an HTTP request: one that the guest wants to be made, or one that
 // the platform made.
 type Request struct {
@@ -63,6 +125,7 @@ type Request struct {
 	Query   string            `json:"query,omitempty"`  // of a webhook
 	Headers map[string]string `json:"headers,omitempty"`
 	Form    []Field           `json:"form,omitempty"` // a multipart body instead of the payload's
+	File    string            `json:"file,omitempty"` // the handle of a file that is the body
 	Save    bool              `json:"save,omitempty"` // keep the body of a good answer, and give its handle
 	// Repeatable says that making it twice is the same as once.
 	Repeatable bool  `json:"repeatable,omitempty"`

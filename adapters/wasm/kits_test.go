@@ -1,0 +1,146 @@
+package wasm_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
+	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
+	"github.com/gatehouse-chat/gatehouse/channels/guest/kits"
+	"github.com/gatehouse-chat/gatehouse/internal/module"
+)
+
+// kit is how a language's example is built.
+type kit struct {
+	lang  string
+	needs func() error // what is missing on this machine
+	build func(dir string) (wasm string, err error)
+}
+
+func command(dir, name string, args ...string) error {
+	var out bytes.Buffer
+	c := exec.Command(name, args...)
+	c.Dir, c.Stdout, c.Stderr = dir, &out, &out
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out.Bytes())
+	}
+	return nil
+}
+
+const rustTarget = "wasm32-unknown-unknown"
+
+var rust = kit{
+	lang: "rust",
+	needs: func() error {
+		out, err := exec.Command("rustc", "--print", "target-libdir", "--target", rustTarget).Output()
+		if err == nil {
+			_, err = os.Stat(strings.TrimSpace(string(out)))
+		}
+		return err
+	},
+	build: func(dir string) (string, error) {
+		return filepath.Join(dir, "target", rustTarget, "release", "echo.wasm"),
+			command(dir, "cargo", "build", "--quiet", "--locked", "--release", "--target", rustTarget)
+	},
+}
+
+// buildKit builds a language's example from the kit as it is embedded, and
+// returns the package, signed, with its publisher.
+func buildKit(t testing.TB, k kit) (path, publisher string) {
+	t.Helper()
+	if err := k.needs(); err != nil {
+		t.Skipf("there is no toolchain for %s: %v", k.lang, err)
+	}
+	src, err := fs.Sub(kits.Files(), k.lang)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, src); err != nil {
+		t.Fatal(err)
+	}
+	file, err := k.build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(code)
+	m["sha256"] = hex.EncodeToString(sum[:])
+	text, _ = json.Marshal(m)
+	public, key, _ := ed25519.GenerateKey(nil)
+	b, err := module.Pack(text, code, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, k.lang+".gwm")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, module.Publisher(public).String()
+}
+
+// lacks is what the examples leave to their readers.
+func lacks() []channeltest.Ability {
+	has := []channeltest.Ability{
+		channeltest.Redelivery, channeltest.Drops, channeltest.Outages, channeltest.Revocation, channeltest.Stalls, channeltest.Secrets,
+		channeltest.Editing, channeltest.TextLimit, channeltest.Throttles, channeltest.Unavailables, channeltest.LostAnswers,
+		channeltest.BadFormats, channeltest.ShutOuts, channeltest.Refusals,
+	}
+	return slices.DeleteFunc(channeltest.Abilities(), func(a channeltest.Ability) bool { return slices.Contains(has, a) })
+}
+
+// TestKits: what an author begins with passes the suite that holds every
+// adapter, on the platform that the suite brings.
+func TestKits(t *testing.T) {
+	d := wasm.NewDriver(wasm.Options{CacheDir: cacheDir(t)})
+	t.Cleanup(func() { _ = d.Close() })
+	for _, k := range []kit{rust} {
+		t.Run(k.lang, func(t *testing.T) {
+			path, publisher := buildKit(t, k)
+			section := func(more json.RawMessage) json.RawMessage {
+				m := map[string]any{"module": path, "publisher": publisher}
+				_ = json.Unmarshal(more, &m)
+				b, _ := json.Marshal(m)
+				return b
+			}
+			cfg := section(nil)
+			if err := d.Ready(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			loop := channeltest.LoopSuite()
+			channeltest.Run(t, channeltest.Suite{
+				Driver: d.For(cfg), Lacks: lacks(), Golden: "../../channels/channeltest/testdata/format",
+				New: func(t testing.TB, name string) *channeltest.Harness {
+					h := loop.New(t, name)
+					h.Config = section(h.Config)
+					h.Rooms, h.Threads, h.Joins = false, false, false
+					h.Edit, h.Delete, h.React, h.Press, h.Commands = nil, nil, nil, nil, nil
+					h.Reacted, h.Typed, h.Answered = nil, nil, nil
+					return h
+				},
+			})
+		})
+	}
+}

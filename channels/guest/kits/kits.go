@@ -1,0 +1,15 @@
+// Package kits are the starts of guests in languages other than Go: for each a
+// file that speaks gw1, and a small channel that uses it, polls, and answers. A
+// project of an author begins as a copy of one.
+package kits
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed rust/Cargo.toml rust/Cargo.lock rust/.gitignore rust/manifest.json rust/src
+var files embed.FS
+
+// Files are the kits, in a folder for each language: rust.
+func Files() fs.FS { return files }
