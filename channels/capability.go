@@ -72,6 +72,13 @@ type Reconciler interface {
 	Sent(ctx context.Context, p Part) (Receipt, bool, error)
 }
 
+// Idempotent marks a channel whose platform recognises a part that comes again
+// by its key. A send whose end is unknown is then repeated like one that failed:
+// nothing is doubled by it.
+type Idempotent interface {
+	Idempotent()
+}
+
 // Prober asks the platform whether the channel works, right now.
 type Prober interface {
 	Probe(ctx context.Context) (Identity, error)

@@ -23,6 +23,12 @@ type Driver interface {
 	Open(ctx context.Context, h Host, cfg json.RawMessage) (Channel, error)
 }
 
+// Admitting is a [Driver] whose channels let in others, where their section does
+// not say, than strangers who are asked about: DM is the value of the key "dm".
+type Admitting interface {
+	DM() string
+}
+
 // Fault is a mistake in a configuration.
 type Fault struct {
 	Path string // within the section, dotted: "send_rate"

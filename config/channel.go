@@ -42,7 +42,18 @@ func (r *reader) channel(c *Channel, p *ast.MappingValueNode, path string) {
 		b = []byte("{}")
 	}
 	c.Section = b
+	if usual := r.usualDM(c.Adapter); usual != "" && !seen["dm"] {
+		c.DM = usual
+	}
 	r.adapter(c, p, path, lines, keysOf(core))
+}
+
+// usualDM is the policy of direct chats of an adapter that has one of its own.
+func (r *reader) usualDM(adapter string) string {
+	if r.o.Adapters == nil {
+		return ""
+	}
+	return r.o.Adapters.DM(adapter)
 }
 
 // adapter lets the adapter check its keys, and points at their lines.

@@ -123,8 +123,17 @@ type Channel struct {
 	Rooms     map[string]Room `yaml:"rooms" doc:"What is different in single rooms, by the id of the conversation. A room that stands here is admitted."`
 	SendRate  string          `yaml:"send_rate" enum:"platform,unlimited" doc:"Whether the platform's rates are kept."`
 	Stream    string          `yaml:"stream" enum:"edit,off" doc:"Whether answers are shown while they grow."`
+	ReplyTo   ReplyTo         `yaml:"reply_to" doc:"A conversation of another channel where answers go, in the place of back."`
 	Section   json.RawMessage `yaml:"-"`
 	Line      int             `yaml:"-"` // where the section stands
+}
+
+// ReplyTo is a conversation of another channel. The zero ReplyTo is none.
+type ReplyTo struct {
+	Channel      string `yaml:"channel" doc:"The channel's id."`
+	Account      string `yaml:"account" doc:"The installation, where the channel has several."`
+	Conversation string `yaml:"conversation" doc:"The immutable id of the conversation."`
+	Thread       string `yaml:"thread" doc:"The thread in it; empty for none."`
 }
 
 // Room is what is different in one room.

@@ -20,6 +20,13 @@ type adapters struct{}
 
 func (adapters) Names() []string { return []string{"telegram", "slack"} }
 
+func (adapters) DM(adapter string) string {
+	if adapter == "slack" {
+		return "open"
+	}
+	return ""
+}
+
 func (adapters) Check(_ string, section json.RawMessage) []config.Fault {
 	var keys map[string]any
 	if err := json.Unmarshal(section, &keys); err != nil {

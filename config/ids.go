@@ -31,6 +31,7 @@ func (r *reader) people(c *Config) {
 		if ch.Workspace != "" && !validWorkspace(ch.Workspace) {
 			r.plain(at+".workspace", "a workspace's id has 1 to 40 of a-z, 0-9, - and _; `gatehouse workspaces list` shows them")
 		}
+		r.replyTo(c, id, ch)
 		for room, set := range ch.Rooms {
 			at := at + ".rooms." + room
 			if set.Allow != nil {
@@ -45,6 +46,24 @@ func (r *reader) people(c *Config) {
 		if len(ch.Rooms) > 0 && ch.Groups == "disabled" {
 			r.plain(at+".rooms", "'groups: disabled' lets the bot into no room; remove the rooms, or set 'groups: allowlist'")
 		}
+	}
+}
+
+// replyTo looks that answers go to a place that exists and that the same people
+// look after.
+func (r *reader) replyTo(c *Config, id string, ch Channel) {
+	at, to := "channels."+id+".reply_to", ch.ReplyTo
+	other, ok := c.Channels[to.Channel]
+	switch {
+	case to == ReplyTo{}:
+	case to.Channel == "" || to.Conversation == "":
+		r.plain(at, "wants the 'channel' and the 'conversation' where answers go")
+	case !ok || to.Channel == id:
+		r.plain(at+".channel", fmt.Sprintf("%q is not another channel of this configuration", to.Channel))
+	case other.Workspace != ch.Workspace:
+		r.plain(at+".channel", fmt.Sprintf("%q belongs to another workspace", to.Channel))
+	default:
+		r.immutable(nil, at+".conversation", to.Conversation)
 	}
 }
 

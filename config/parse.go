@@ -20,6 +20,9 @@ type Adapters interface {
 	Names() []string
 	// Check lists the mistakes in a section; paths are within it.
 	Check(adapter string, section json.RawMessage) []Fault
+	// DM is the policy of direct chats that a section without one has; "": the
+	// usual one.
+	DM(adapter string) string
 }
 
 // Options say what a configuration is read with.

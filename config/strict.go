@@ -24,13 +24,7 @@ func (r *reader) secretsByReference(c *Config) {
 	for _, id := range slices.Sorted(maps.Keys(c.Channels)) {
 		var section map[string]any
 		_ = json.Unmarshal(c.Channels[id].Section, &section) // made by this package
-		for _, key := range slices.Sorted(maps.Keys(section)) {
-			value, _ := section[key].(string)
-			if secretKey(key) && plainSecret(value) {
-				name := strings.ToLower(id) + "-" + strings.ReplaceAll(key, "_", "-")
-				r.plain("channels."+id+"."+key, fmt.Sprintf("a secret stands here: gatehouse secrets set %s, and write secret://%s", name, name))
-			}
-		}
+		r.plainSecrets("channels."+id, strings.ToLower(id), section)
 	}
 	if u, err := url.Parse(c.Store); err == nil && u.User != nil {
 		if _, has := u.User.Password(); has {
@@ -39,9 +33,27 @@ func (r *reader) secretsByReference(c *Config) {
 	}
 }
 
+// plainSecrets faults the secrets in a section, and in the mappings inside of it.
+func (r *reader) plainSecrets(path, name string, section map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(section)) {
+		name := name + "-" + strings.ReplaceAll(key, "_", "-")
+		switch value := section[key].(type) {
+		case map[string]any:
+			r.plainSecrets(path+"."+key, name, value)
+		case string:
+			if secretKey(key) && plainSecret(value) {
+				r.plain(path+"."+key, fmt.Sprintf("a secret stands here: gatehouse secrets set %s, and write secret://%s", name, name))
+			}
+		}
+	}
+}
+
 // secretKey reports whether an adapter's key holds a secret, by its name: all of
 // them are called so.
 func secretKey(key string) bool {
+	if key == "public_key" {
+		return false
+	}
 	for _, end := range []string{"token", "secret", "password", "passphrase", "key"} {
 		if key == end || strings.HasSuffix(key, "_"+end) {
 			return true
@@ -57,7 +69,7 @@ func plainSecret(value string) bool { return value != "" && !strings.HasPrefix(v
 func (r *reader) closed(c *Config) {
 	for _, id := range slices.Sorted(maps.Keys(c.Channels)) {
 		at := "channels." + id
-		if c.Channels[id].DM == "open" {
+		if ch := c.Channels[id]; ch.DM == "open" && r.usualDM(ch.Adapter) != "open" {
 			r.plain(at+".dm", "everybody may write to it: pairing asks you about each, allowlist names who may")
 		}
 		if c.Channels[id].Groups == "open" {

@@ -59,6 +59,7 @@ models:
   default: {provider: openai, model: m, api_key: secret://openai}
 channels:
   support: {adapter: telegram, token: secret://bot}
+  proved: {adapter: slack, token: secret://bot}
 vault: {strict: true}
 `
 	if got := faults(sound, true); got != nil {

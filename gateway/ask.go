@@ -106,10 +106,9 @@ func (s *sitting) suspend(taken []item, t *sat, result agent.Result) error {
 	s.g.recordQuestion(*q, q.Requester)
 	head := taken[0].event
 	buttons := s.g.buttons(*q)
-	out := delivery.Outbound{
-		To: head.Where, Direct: head.Room.Direct, Markdown: questionText(*q, t.port.why, len(buttons) == 0), Plain: true, Buttons: buttons,
-		ReplyTo: quoted(head), Turn: questionName(q.ID), Stage: delivery.Question, Made: s.g.now(),
-	}
+	out := s.outbound(head)
+	out.Markdown, out.Plain, out.Buttons = questionText(*q, t.port.why, len(buttons) == 0), true, buttons
+	out.Via, out.Turn, out.Stage = nil, questionName(q.ID), delivery.Question
 	rec, err := delivery.Record(s.g.dir.Workspace(), fmt.Sprintf("%s/r-ask-%s", t.ID, q.ID), out)
 	s.emit = append(s.emit, rec)
 	return err

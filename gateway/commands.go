@@ -72,10 +72,9 @@ func (s *sitting) command(ctx context.Context, it item, c channels.Command) erro
 }
 
 func (s *sitting) say(it item, what, text string, buttons []channels.Button) error {
-	r, err := delivery.Record(it.scope.Scope.Workspace(), noticeKey(it.rec, what), delivery.Outbound{
-		To: it.event.Where, Direct: it.event.Room.Direct, Markdown: text, Buttons: buttons,
-		ReplyTo: quoted(it.event), Via: it.event.Via, Made: s.g.now(),
-	})
+	out := s.outbound(it.event)
+	out.Markdown, out.Buttons = text, buttons
+	r, err := delivery.Record(it.scope.Scope.Workspace(), noticeKey(it.rec, what), out)
 	s.emit = append(s.emit, r)
 	return err
 }

@@ -46,7 +46,10 @@ type ChannelConfig struct {
 	Unlimited bool            // send_rate: unlimited
 	Stream    bool            // show answers while they grow
 	Public    string          // where the platform reaches the channel's webhook; may be empty
-	Edition   string          // of the adapter's code, where that can change while the gateway runs
+	// ReplyTo is the place of another channel of the same workspace where answers
+	// go; nil: to where the question came from.
+	ReplyTo *channels.Address
+	Edition string // of the adapter's code, where that can change while the gateway runs
 }
 
 // Outside is how one channel reaches the world: through the egress, with

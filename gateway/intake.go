@@ -206,7 +206,11 @@ func (i *intake) turnOf(ctx context.Context, own string) (turn string, ended boo
 
 // unseen yields the replies of a turn that were not yielded yet.
 func (i *intake) unseen(ctx context.Context, turn string, seen map[string]bool, each func(channels.Part) bool) error {
-	letters, err := i.g.bus.Replies(ctx, string(i.id), turn+"/r")
+	from := i.id
+	if to := i.g.elsewhere(i.id); to != nil {
+		from = to.Channel
+	}
+	letters, err := i.g.bus.Replies(ctx, string(from), turn+"/r")
 	if err != nil {
 		return err
 	}

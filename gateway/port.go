@@ -66,7 +66,7 @@ func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t
 	ctx, p.end = context.WithCancel(ctx)
 	p.start(func() { p.keep(ctx) })
 	l := s.g.line(head.event.Where.Channel)
-	if l == nil {
+	if l == nil || l.config().ReplyTo != nil { // whoever reads the answer did not ask
 		return p
 	}
 	feat := l.ch.Features(head.event.Where)

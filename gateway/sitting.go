@@ -292,11 +292,27 @@ func (s *sitting) setAside(r bus.Record, e channels.Event, j identity.Judgement)
 
 // reply puts a short answer of the gateway itself into the outbox.
 func (s *sitting) reply(e channels.Event, key, markdown string) error {
-	r, err := delivery.Record(s.g.workspaceOf(e.Where.Channel), key, delivery.Outbound{
-		To: e.Where, Direct: e.Room.Direct, Markdown: markdown, ReplyTo: quoted(e), Via: e.Via, Made: s.g.now(),
-	})
+	out := s.outbound(e)
+	out.Markdown = markdown
+	r, err := delivery.Record(s.g.workspaceOf(e.Where.Channel), key, out)
 	s.emit = append(s.emit, r)
 	return err
+}
+
+// outbound is an empty answer to an event, addressed to where it belongs.
+func (s *sitting) outbound(e channels.Event) delivery.Outbound {
+	if to := s.g.elsewhere(e.Where.Channel); to != nil {
+		return delivery.Outbound{To: *to, Made: s.g.now()}
+	}
+	return delivery.Outbound{To: e.Where, Direct: e.Room.Direct, ReplyTo: quoted(e), Via: e.Via, Made: s.g.now()}
+}
+
+// elsewhere is the place where a channel's answers go, if they do not go back.
+func (g *Gateway) elsewhere(id channels.ID) *channels.Address {
+	if l := g.line(id); l != nil {
+		return l.config().ReplyTo
+	}
+	return nil
 }
 
 // quoted is the message that an answer refers to: in rooms, where several

@@ -319,12 +319,13 @@ func (s *sitting) answer(ctx context.Context, waited []item, t *sat, result agen
 	replies[0].Markdown = gatheredNote(waited, t.began) + replies[0].Markdown
 	head := waited[0].event
 	for i, r := range replies {
-		out := delivery.Outbound{
-			To: head.Where, Direct: head.Room.Direct, Markdown: s.g.leaks.Redact(sinkOf(head), r.Markdown), Plain: r.Plain, Files: sendable(r.Files),
-			Buttons: r.Buttons, Via: head.Via, Turn: t.ID, Made: s.g.now(),
-		}
+		out := s.outbound(head)
+		out.Markdown, out.Plain = s.g.leaks.Redact(out.To.Order(), r.Markdown), r.Plain
+		out.Files, out.Buttons, out.Turn = sendable(r.Files), r.Buttons, t.ID
 		if i == 0 { // an earlier run may have shown a draft, whatever this one did
-			out.ReplyTo, out.Stage = quoted(head), delivery.Final
+			out.Stage = delivery.Final
+		} else {
+			out.ReplyTo = ""
 		}
 		rec, err := delivery.Record(t.Scope.Workspace(), fmt.Sprintf("%s/r%03d", t.ID, i), out)
 		if err != nil {

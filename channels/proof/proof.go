@@ -154,7 +154,7 @@ func Read(b json.RawMessage) (Spec, []Fault) {
 		var text string
 		switch _, known := s.fields()[name]; {
 		case !known && name != "kind":
-			faults = append(faults, Fault{name, "is not a key of 'verify'"})
+			faults = append(faults, Fault{Text: fmt.Sprintf("%q is not one of its keys", name)})
 		case json.Unmarshal(v, &text) != nil:
 			faults = append(faults, Fault{name, "must be a text"})
 		}

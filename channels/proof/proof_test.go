@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -20,7 +21,6 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 )
@@ -286,7 +286,7 @@ func TestRead(t *testing.T) {
 		{`{"kind":"github","secret":"s","stamp":"X"}`, "stamp"},
 		{`{"kind":"gitlab"}`, "kind"},
 		{`{}`, "kind"},
-		{`{"kind":"github","secret":"s","sekret":"s"}`, "sekret"},
+		{`{"kind":"github","secret":"s","sekret":"s"}`, "?"},
 		{`{"kind":"github","secret":7}`, "secret"},
 		{`{"kind":"hmac","secret":"s","header":"X","signs":"{timestamp}"}`, "signs signs"},
 		{`{"kind":"hmac","secret":"s","header":"X","stamp":"T","signs":"{body}"}`, "signs"},
@@ -296,18 +296,15 @@ func TestRead(t *testing.T) {
 		{`{"kind":"ed25519","public_key":"00","header":"X"}`, "public_key"},
 		{`{"kind":"jwt","keys_url":"ftp://x","issuer":"i","audience":"a"}`, "keys_url"},
 		{`{"kind":"jwt","keys_url":"https://x"}`, "audience issuer"},
-		{`[]`, ""},
+		{`[]`, "?"},
 	} {
 		_, faults := proof.Read(json.RawMessage(c.in))
 		var paths []string
 		for _, f := range faults {
-			paths = append(paths, f.Path)
+			paths = append(paths, cmp.Or(f.Path, "?"))
 		}
-		if d := cmp.Diff(c.want, strings.TrimSpace(strings.Join(paths, " "))); d != "" {
-			t.Errorf("%s:\n%s", c.in, d)
-		}
-		if c.in == "[]" && len(faults) == 0 {
-			t.Error("a list is no spec")
+		if got := strings.Join(paths, " "); got != c.want {
+			t.Errorf("%s: faults at %q, want %q", c.in, got, c.want)
 		}
 	}
 }

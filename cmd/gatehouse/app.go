@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/guests"
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook"
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
@@ -197,7 +198,7 @@ func (a *app) close() error {
 func allDrivers() drivers { return driversWith(newGuests(wasm.Options{})) }
 
 func driversWith(g *wasm.Driver) drivers {
-	return drivers{console.Driver{}, telegram.Driver{}, g}
+	return drivers{console.Driver{}, telegram.Driver{}, webhook.Driver{}, g}
 }
 
 // newGuests is the driver of channels that are guests.

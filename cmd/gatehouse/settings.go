@@ -153,6 +153,12 @@ func (s *settings) channel(c config.Config, id channels.ID, ch config.Channel) g
 	if e, ok := out.Driver.(interface{ Edition() string }); ok {
 		out.Edition = e.Edition()
 	}
+	if r := ch.ReplyTo; r.Channel != "" {
+		out.ReplyTo = &channels.Address{
+			Channel: channels.ID(r.Channel), Account: channels.AccountID(r.Account),
+			Conversation: channels.ConversationID(r.Conversation), Thread: channels.ThreadID(r.Thread),
+		}
+	}
 	if c.Public != "" {
 		out.Public = strings.TrimRight(c.Public, "/") + "/hooks/" + string(id)
 	}
@@ -425,6 +431,14 @@ func (d drivers) platforms() []operator.Platform {
 		}
 	}
 	return all
+}
+
+// DM implements config.Adapters.
+func (d drivers) DM(adapter string) string {
+	if a, ok := d.named(adapter).(channels.Admitting); ok {
+		return a.DM()
+	}
+	return ""
 }
 
 func (d drivers) named(name string) channels.Driver {

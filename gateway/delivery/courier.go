@@ -194,8 +194,12 @@ func (c *Courier) call(ctx context.Context, part channels.Part) (r channels.Rece
 }
 
 // sentBefore asks a platform that can tell whether a part has arrived. known
-// is false when it cannot.
+// is false when it cannot. Where a repetition does no harm, nothing was sent
+// that must not be sent again.
 func (c *Courier) sentBefore(ctx context.Context, part channels.Part) (r channels.Receipt, was, known bool, err error) {
+	if _, ok := channels.As[channels.Idempotent](c.Channel); ok {
+		return r, false, true, nil
+	}
 	rec, ok := channels.As[channels.Reconciler](c.Channel)
 	if !ok {
 		return r, false, false, nil

@@ -23,7 +23,7 @@ var libraries = []library{
 		"a model's SDK belongs to its provider",
 	},
 	{[]string{"github.com/go-jose/go-jose"}, []string{"internal/jwks", "gateway/login", "channels/proof"}, "signed tokens are checked in one place"},
-	{[]string{"github.com/standard-webhooks/standard-webhooks"}, []string{"channels/proof"}, "signed requests are checked in one place"},
+	{[]string{"github.com/standard-webhooks/standard-webhooks"}, []string{"channels/proof", "adapters/webhook/webhooktest"}, "signed requests are checked in one place"},
 	{[]string{"filippo.io/age"}, []string{"vault/backup", "cmd/gatehouse"}, "backups are encrypted in one place; the command line reads recipients"},
 	{[]string{"github.com/zalando/go-keyring"}, []string{"vault/kek"}, "the keyring holds the vault's key and nothing else"},
 	{[]string{"github.com/cedar-policy/cedar-go"}, []string{"internal/policy"}, "rules are compiled and decided in one place"},

@@ -1,0 +1,140 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+const (
+	callTimeout = 30 * time.Second
+	maxAnswer   = 64 << 10 // bytes
+)
+
+const (
+	fixCallback = "Check that the program at callback_url runs and answers with 2xx."
+	fixSigned   = "The program at callback_url refuses the signature: give it the same secret as callback_secret."
+)
+
+// Send implements channels.Channel: a POST to the callback, signed in the manner
+// of Standard Webhooks. Without a callback the answer waits in the outbox for
+// whoever asks for it.
+func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, error) {
+	now := time.Now()
+	receipt := channels.Receipt{ID: channels.MessageID(p.Key), At: now}
+	if c.cfg.CallbackURL == "" {
+		return receipt, nil
+	}
+	err := c.call(ctx, p, now)
+	if err != nil {
+		fix, phase := fixCallback, channels.Retrying
+		if channels.KindOf(err) == channels.Unauthorized {
+			fix, phase = fixSigned, channels.Broken
+		}
+		if ctx.Err() == nil {
+			c.health.Report(channels.Health{Phase: phase, Err: err, Fix: fix, As: c.host.Public()})
+		}
+		return channels.Receipt{}, err
+	}
+	c.health.Report(channels.Health{Phase: channels.Connected, As: c.host.Public()})
+	return receipt, nil
+}
+
+func (c *Channel) fail(kind channels.Kind, wait time.Duration, err error) error {
+	return &channels.Error{Op: "callback", Channel: c.host.ID(), Kind: kind, RetryAfter: wait, Err: err}
+}
+
+func (c *Channel) call(ctx context.Context, p channels.Part, now time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return c.fail(channels.Transient, 0, err)
+	}
+	body, err := codec.Encode(p, now)
+	if err != nil {
+		return c.fail(channels.Rejected, 0, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var left atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaders: func() { left.Store(true) }, WroteRequest: func(httptrace.WroteRequestInfo) { left.Store(true) },
+	})
+	req, err := http.NewRequestWithContext(traced, http.MethodPost, c.cfg.CallbackURL, bytes.NewReader(body))
+	if err != nil {
+		return c.fail(channels.Rejected, 0, errors.New("callback_url is not a URL"))
+	}
+	signed, err := c.judge.Sign(ctx, c.cfg.CallbackSecret, req.URL.Host, p.Key, now, body)
+	if err != nil {
+		return c.fail(channels.Other, 0, err)
+	}
+	for name, v := range signed {
+		req.Header[name] = v
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return c.lost(err, left.Load())
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // so that the connection can be used again
+	return c.classify(resp)
+}
+
+// lost classifies a callback without an answer. Who repeats it does no harm, as
+// it carries its id; but that it may have arrived is for the gateway to know.
+func (c *Channel) lost(err error, left bool) error {
+	var hosts *channels.Error
+	if errors.As(err, &hosts) {
+		return c.fail(hosts.Kind, hosts.RetryAfter, cause(err))
+	}
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" || !left {
+		return c.fail(channels.Transient, 0, cause(err))
+	}
+	return c.fail(channels.Ambiguous, 0, cause(err))
+}
+
+// cause takes the URL out of an error: it may hold what nobody should read.
+func cause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// classify reads a callback's status.
+func (c *Channel) classify(resp *http.Response) error {
+	wait := retryAfter(resp.Header.Get("Retry-After"))
+	err := errors.New("the callback answers " + strconv.Itoa(resp.StatusCode))
+	switch s := resp.StatusCode; {
+	case s/100 == 2:
+		return nil
+	case s == http.StatusTooManyRequests:
+		return c.fail(channels.RateLimited, wait, err)
+	case s/100 == 5, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
+		return c.fail(channels.Transient, wait, err)
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		return c.fail(channels.Unauthorized, 0, err)
+	case s == http.StatusGone:
+		return c.fail(channels.Gone, 0, err)
+	}
+	return c.fail(channels.Rejected, 0, err)
+}
+
+func retryAfter(text string) time.Duration {
+	if n, err := strconv.Atoi(text); err == nil && n > 0 && n < 24*60*60 {
+		return time.Duration(n) * time.Second
+	}
+	return 0
+}

@@ -1,0 +1,188 @@
+// Package webhook is the channel for everything else: whatever can send an HTTP
+// request can ask, and gets its answer in the same request, at a callback URL,
+// or by asking again.
+//
+// A request is proved first (see channels/proof), then mapped to an event by the
+// templates of the configuration, then accepted; only after that its sender is
+// told. What a proved request says is still the word of others: it is marked as
+// passed on, unless the configuration trusts it.
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
+)
+
+// account names the one installation of a channel.
+const account channels.AccountID = "webhook"
+
+// Driver opens webhook channels. The zero Driver is ready.
+type Driver struct{}
+
+var (
+	_ channels.Driver    = Driver{}
+	_ channels.Guided    = Driver{}
+	_ channels.Admitting = Driver{}
+)
+
+// Name implements channels.Driver.
+func (Driver) Name() string { return "webhook" }
+
+// Schema implements channels.Driver.
+func (Driver) Schema() []byte { return []byte(schema) }
+
+// DM implements channels.Admitting: whoever has proved whose request it is, is
+// let in, as a guest.
+func (Driver) DM() string { return "open" }
+
+// Check implements channels.Driver.
+func (Driver) Check(cfg json.RawMessage) []channels.Fault {
+	_, faults := parse(cfg)
+	return faults
+}
+
+// Open implements channels.Driver.
+func (Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
+	s, faults := parse(cfg)
+	var errs []error
+	for _, f := range faults {
+		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
+	}
+	judge, ok := h.(proof.Verifier)
+	if !ok {
+		errs = append(errs, errors.New("this host checks no requests"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("webhook channel %s: %w", h.ID(), err)
+	}
+	client := *h.Client(account)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &Channel{
+		host: h, cfg: s, judge: judge, client: &client, health: link.Reporter{Host: h}, queues: map[channels.Address]*queue{},
+	}
+	var err error
+	if c.check, err = proof.New(s.Verify, h.Client(account)); err == nil && s.VerifyToken != "" {
+		c.token, err = proof.New(proof.Spec{Kind: proof.Header, Secret: s.VerifyToken, Header: tokenHeader}, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("webhook channel %s: verify: %w", h.ID(), err)
+	}
+	return c, nil
+}
+
+// Channel is one address for requests. Its methods may be called concurrently.
+type Channel struct {
+	host   channels.Host
+	cfg    settings
+	judge  proof.Verifier
+	check  *proof.Checker
+	token  *proof.Checker // of Meta's check of the URL; nil: there is none
+	client *http.Client
+	health link.Reporter
+
+	mu     sync.Mutex
+	queues map[channels.Address]*queue
+}
+
+var (
+	_ channels.Channel    = (*Channel)(nil)
+	_ channels.Receiver   = (*Channel)(nil)
+	_ channels.Prober     = (*Channel)(nil)
+	_ channels.Idempotent = (*Channel)(nil)
+)
+
+// Features implements channels.Channel. A program needs no limits.
+func (c *Channel) Features(channels.Address) channels.Features {
+	return channels.Features{Dialect: markup.CommonMark, Threads: true}
+}
+
+// Idempotent implements channels.Idempotent: a callback carries the part's key as
+// its webhook-id, by which the receiver knows a repetition.
+func (c *Channel) Idempotent() {}
+
+// Run implements channels.Channel. There is no connection to keep: requests come
+// in whenever they come, and how callbacks go is reported as they do.
+func (c *Channel) Run(ctx context.Context, _ channels.Sink) error {
+	c.health.Report(channels.Health{Phase: channels.Connected, As: c.host.Public()})
+	<-ctx.Done()
+	return nil
+}
+
+// Probe implements channels.Prober.
+func (c *Channel) Probe(context.Context) (channels.Identity, error) {
+	who := channels.Identity{Account: account, Name: "Webhook " + string(c.host.ID()), Link: c.host.Public()}
+	if c.host.Public() == "" {
+		who.Notes = append(who.Notes, "There is no public_url: requests reach the gateway at the path /hooks/"+string(c.host.ID())+" of the address under `listen` only.")
+	}
+	if c.cfg.CallbackURL == "" {
+		who.Notes = append(who.Notes, "There is no callback_url: an answer is only for those who wait for it with ?wait=30s, or ask again with the same key.")
+	}
+	if !c.cfg.Verify.Stamped() && !c.cfg.Verify.Signed() {
+		who.Notes = append(who.Notes, "Whoever learns the secret can send anything at any time. A kind that signs the request is better where the sender can sign.")
+	}
+	return who, nil
+}
+
+// queue lets the requests of one conversation be accepted one after the other.
+type queue struct {
+	turn  chan struct{} // holds a token while somebody is in
+	users int
+}
+
+// enter waits for its turn in a conversation. leave has to be called.
+func (c *Channel) enter(ctx context.Context, at channels.Address) (leave func(), err error) {
+	c.mu.Lock()
+	q := c.queues[at]
+	if q == nil {
+		q = &queue{turn: make(chan struct{}, 1)}
+		c.queues[at] = q
+	}
+	q.users++
+	c.mu.Unlock()
+	left := func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if q.users--; q.users == 0 {
+			delete(c.queues, at)
+		}
+	}
+	select {
+	case q.turn <- struct{}{}:
+		return func() { <-q.turn; left() }, nil
+	case <-ctx.Done():
+		left()
+		return nil, ctx.Err()
+	}
+}
+
+// Preview says what a section makes of a request, without looking at its proof.
+func Preview(id channels.ID, cfg json.RawMessage, h http.Header, query url.Values, body []byte) (codec.Outcome, error) {
+	s, faults := parse(cfg)
+	if len(faults) > 0 {
+		return codec.Outcome{}, fmt.Errorf("%s %s", faults[0].Path, faults[0].Text)
+	}
+	if len(body) > codec.MaxBody {
+		return codec.Outcome{}, fmt.Errorf("the body is longer than %d bytes, and would be refused", codec.MaxBody)
+	}
+	payload, err := codec.Decode(h.Get("Content-Type"), body)
+	if err != nil {
+		return codec.Outcome{}, err
+	}
+	key := cmp.Or(s.key(h, body), "(new with each request)")
+	return s.Mapping.Event(codec.Request{Payload: payload, Header: h.Get, Query: query}, codec.At{
+		Channel: id, Account: account, Key: key, Time: time.Now(),
+	}), nil
+}
