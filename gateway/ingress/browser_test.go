@@ -389,7 +389,10 @@ func TestBrowserSetUp(t *testing.T) {
 
 	b.open("http://" + h.addr + "/channels")
 	b.looks("channels-new")
+	b.click("#add-other summary")
+	b.looks("channels-other")
 	b.click("#add-telegram summary")
+	b.looks("channels-form")
 	b.write("#telegram-token", "1234567890:AAabcdefghijklmnopqrstuvwxyz")
 	b.click("#add-telegram button[type=submit]")
 	b.sees("Hall (@hall_bot) is connected")
