@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
@@ -52,6 +53,31 @@ var rust = kit{
 	build: func(dir string) (string, error) {
 		return filepath.Join(dir, "target", rustTarget, "release", "echo.wasm"),
 			command(dir, "cargo", "build", "--quiet", "--locked", "--release", "--target", rustTarget)
+	},
+}
+
+var c = kit{
+	lang: "c",
+	needs: func() error {
+		_, err := exec.LookPath("clang")
+		if err == nil {
+			_, err = exec.LookPath("wasm-ld")
+		}
+		return err
+	},
+	build: func(dir string) (string, error) {
+		return filepath.Join(dir, "echo.wasm"), command(dir, "make", "--silent")
+	},
+}
+
+var assemblyScript = kit{
+	lang:  "as",
+	needs: func() error { _, err := exec.LookPath("npm"); return err },
+	build: func(dir string) (string, error) {
+		if err := command(dir, "npm", "install", "--silent", "--no-audit", "--no-fund"); err != nil {
+			return "", err
+		}
+		return filepath.Join(dir, "echo.wasm"), command(dir, "npm", "run", "--silent", "build")
 	},
 }
 
@@ -114,9 +140,9 @@ func lacks() []channeltest.Ability {
 // TestKits: what an author begins with passes the suite that holds every
 // adapter, on the platform that the suite brings.
 func TestKits(t *testing.T) {
-	d := wasm.NewDriver(wasm.Options{CacheDir: cacheDir(t)})
+	d := wasm.NewDriver(wasm.Options{CacheDir: cacheDir(t), Watch: 10 * time.Millisecond})
 	t.Cleanup(func() { _ = d.Close() })
-	for _, k := range []kit{rust} {
+	for _, k := range []kit{rust, c, assemblyScript} {
 		t.Run(k.lang, func(t *testing.T) {
 			path, publisher := buildKit(t, k)
 			section := func(more json.RawMessage) json.RawMessage {
