@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/console"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests"
+	"github.com/gatehouse-chat/gatehouse/adapters/slack"
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook"
@@ -198,7 +199,7 @@ func (a *app) close() error {
 func allDrivers() drivers { return driversWith(newGuests(wasm.Options{})) }
 
 func driversWith(g *wasm.Driver) drivers {
-	return drivers{console.Driver{}, telegram.Driver{}, webhook.Driver{}, g}
+	return drivers{console.Driver{}, telegram.Driver{}, slack.Driver{}, webhook.Driver{}, g}
 }
 
 // newGuests is the driver of channels that are guests.

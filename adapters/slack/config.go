@@ -1,0 +1,178 @@
+package slack
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/internal/nearest"
+)
+
+// The ways to receive.
+const (
+	modeSocket = "socket"
+	modeEvents = "events"
+)
+
+// settings are the adapter's own keys of a channel's section.
+type settings struct {
+	BaseURL       string `json:"base_url"`
+	Token         string `json:"token"`
+	AppToken      string `json:"app_token"`
+	SigningSecret string `json:"signing_secret"`
+	Mode          string `json:"mode"`
+	Sockets       int    `json:"sockets"`
+	Command       string `json:"command"`
+	AckReaction   string `json:"ack_reaction"`
+}
+
+const maxSockets = 10 // that Slack lets an app have
+
+func defaults() settings {
+	return settings{BaseURL: "https://slack.com/api", Mode: modeSocket, Sockets: 1, Command: "/gatehouse"}
+}
+
+const schema = `{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "type": "object",
+  "required": ["token"],
+  "additionalProperties": false,
+  "properties": {
+    "token": {
+      "type": "string",
+      "description": "The bot's token (xoxb-...) from the app's page OAuth & Permissions, as a reference such as secret://slack."
+    },
+    "mode": {
+      "enum": ["socket", "events"],
+      "default": "socket",
+      "description": "socket opens connections to Slack and works everywhere; events lets Slack call a public URL."
+    },
+    "app_token": {
+      "type": "string",
+      "description": "mode socket: the app-level token (xapp-...) with the scope connections:write, as a reference."
+    },
+    "signing_secret": {
+      "type": "string",
+      "description": "mode events: the signing secret from the app's page Basic Information, as a reference."
+    },
+    "sockets": {
+      "type": "integer", "minimum": 1, "maximum": 10, "default": 1,
+      "description": "mode socket: how many connections are kept open at a time."
+    },
+    "command": {
+      "type": "string",
+      "default": "/gatehouse",
+      "description": "The slash command whose first word is the bot's command: /gatehouse help."
+    },
+    "ack_reaction": {
+      "type": "string",
+      "description": "An emoji, such as eyes, that the bot puts on a message when it begins to work on it. Empty: none."
+    },
+    "base_url": {
+      "type": "string",
+      "format": "uri",
+      "default": "https://slack.com/api",
+      "description": "The Web API: Slack's own, or GovSlack's."
+    }
+  }
+}
+`
+
+// Reaches lists where Slack has an app go, besides the Web API: to download
+// files and upload them, to answer by a response_url, and for sockets.
+func (Driver) Reaches() []string {
+	return []string{"https://slack.com", "https://files.slack.com", "https://hooks.slack.com", "wss://wss-primary.slack.com", "wss://*.slack.com"}
+}
+
+// parse reads a section and lists everything that is wrong with it.
+func parse(cfg json.RawMessage) (settings, []channels.Fault) {
+	s := defaults()
+	keys := map[string]json.RawMessage{}
+	var faults []channels.Fault
+	if json.Unmarshal(cfg, &keys) != nil || keys == nil {
+		if len(bytes.TrimSpace(cfg)) > 0 {
+			return s, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
+		}
+		keys = map[string]json.RawMessage{}
+	}
+	texts := map[string]*string{
+		"base_url": &s.BaseURL, "token": &s.Token, "app_token": &s.AppToken, "signing_secret": &s.SigningSecret,
+		"mode": &s.Mode, "command": &s.Command, "ack_reaction": &s.AckReaction,
+	}
+	for name, value := range keys {
+		field, ok := texts[name]
+		switch {
+		case name == "sockets":
+			if json.Unmarshal(value, &s.Sockets) != nil {
+				faults = append(faults, channels.Fault{Path: name, Text: "must be a whole number"})
+			}
+		case !ok:
+			faults = append(faults, channels.Fault{Path: name, Text: unknownKey(name, texts)})
+		case json.Unmarshal(value, field) != nil:
+			faults = append(faults, channels.Fault{Path: name, Text: "must be a text"})
+		}
+	}
+	for _, f := range s.faults() {
+		if !slices.ContainsFunc(faults, func(known channels.Fault) bool { return known.Path == f.Path }) {
+			faults = append(faults, f)
+		}
+	}
+	slices.SortFunc(faults, func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
+	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
+	return s, faults
+}
+
+func (s settings) faults() []channels.Fault {
+	var faults []channels.Fault
+	fault := func(path, text string) { faults = append(faults, channels.Fault{Path: path, Text: text}) }
+	if strings.TrimSpace(s.Token) == "" {
+		fault("token", "is missing: store the bot's token (xoxb-...) with `gatehouse secrets set NAME` and write secret://NAME here")
+	}
+	switch s.Mode {
+	case modeSocket:
+		if strings.TrimSpace(s.AppToken) == "" {
+			fault("app_token", "is missing: mode socket needs the app-level token (xapp-...) with the scope connections:write")
+		}
+	case modeEvents:
+		if strings.TrimSpace(s.SigningSecret) == "" {
+			fault("signing_secret", "is missing: mode events needs the signing secret from the app's page Basic Information")
+		}
+	default:
+		fault("mode", "must be socket or events")
+	}
+	if u, err := url.Parse(s.BaseURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		fault("base_url", "must be an http or https URL, such as https://slack.com/api")
+	} else if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		fault("base_url", "must not have a user, a query or a fragment")
+	}
+	if s.Sockets < 1 || s.Sockets > maxSockets {
+		fault("sockets", fmt.Sprintf("must be 1 to %d", maxSockets))
+	}
+	if len(s.Command) < 2 || s.Command[0] != '/' || strings.ContainsAny(s.Command, " \t\n") {
+		fault("command", "must be a slash command, such as /gatehouse")
+	}
+	if s.AckReaction != "" {
+		if _, ok := codec.EmojiName(s.AckReaction); !ok {
+			fault("ack_reaction", "must be the name of an emoji, such as eyes, or a common emoji, or empty")
+		}
+	}
+	return faults
+}
+
+// unknownKey names the key that was probably meant.
+func unknownKey(name string, texts map[string]*string) string {
+	known := []string{"sockets"}
+	for k := range texts {
+		known = append(known, k)
+	}
+	best := nearest.Of(name, known, 2)
+	if best == "" {
+		return "is not a key of a slack channel"
+	}
+	return fmt.Sprintf("is not a key of a slack channel; did you mean %s?", best)
+}

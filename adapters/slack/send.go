@@ -1,0 +1,154 @@
+package slack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+// Send implements channels.Channel.
+func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, error) {
+	if r, ok := codec.ReplyPath(p.Via); ok && len(p.Files) == 0 {
+		return c.respond(ctx, p, r)
+	}
+	t, err := c.at(ctx, p.To.Account)
+	if err != nil {
+		return channels.Receipt{}, err
+	}
+	if len(p.Files) > 0 {
+		return c.share(ctx, t, p)
+	}
+	call, err := codec.Encode(p)
+	if err != nil {
+		return channels.Receipt{}, c.api.fail("send", channels.Rejected, err)
+	}
+	n, err := c.api.do(ctx, t.ref, call)
+	if err != nil {
+		return channels.Receipt{}, err
+	}
+	if !n.OK {
+		return channels.Receipt{}, c.refused(c.api.refused(call.Method, n))
+	}
+	r := receipt(p, n.Result)
+	if p.Audience.Only == "" {
+		c.joined(ctx, p.To)
+	}
+	return r, nil
+}
+
+// joined notes that the bot has spoken in a thread. The message stands in any
+// case, so that a failure is no failure of the send.
+func (c *Channel) joined(ctx context.Context, at channels.Address) {
+	if err := c.threads.join(context.WithoutCancel(ctx), at, time.Now()); err != nil {
+		c.host.Log().WarnContext(ctx, "who answers in this thread may have to name the bot", "err", err)
+	}
+}
+
+// receipt reads what was sent.
+func receipt(p channels.Part, answer json.RawMessage) channels.Receipt {
+	var sent struct {
+		TS        string `json:"ts"`
+		MessageTS string `json:"message_ts"` // of an ephemeral message
+	}
+	_ = json.Unmarshal(answer, &sent)
+	if sent.TS == "" {
+		sent.TS = sent.MessageTS
+	}
+	r := channels.Receipt{ID: channels.MessageID(sent.TS), At: codec.Moment(sent.TS)}
+	if p.Replaces != "" || r.ID == "" {
+		r.ID, r.At = p.Replaces, time.Now()
+	}
+	if r.At.IsZero() {
+		r.At = time.Now()
+	}
+	return r
+}
+
+// respond answers by a response_url. Slack tells no id of such a message.
+func (c *Channel) respond(ctx context.Context, p channels.Part, path codec.Reply) (channels.Receipt, error) {
+	const op = "response_url"
+	if !c.ours(path.URL) {
+		return channels.Receipt{}, c.api.fail(op, channels.Rejected, errors.New("the reply path does not lead to the platform"))
+	}
+	body, err := codec.EncodeReply(p, path)
+	if err != nil {
+		return channels.Receipt{}, c.api.fail(op, channels.Rejected, err)
+	}
+	r, err := c.api.send(ctx, request{
+		op: op, url: path.URL, kind: "application/json; charset=utf-8", length: int64(len(body)), timeout: callTimeout,
+		body: func() (io.Reader, error) { return bytes.NewReader(body), nil },
+	})
+	if err != nil {
+		return channels.Receipt{}, err
+	}
+	if n := codec.ClassifyReply(r.status, r.header.Get("Retry-After"), r.body); !n.OK {
+		return channels.Receipt{}, c.api.refused(op, n)
+	}
+	id := p.Replaces
+	if id == "" {
+		id = channels.MessageID("response/" + p.Key)
+	}
+	return channels.Receipt{ID: id, At: time.Now()}, nil
+}
+
+// ours reports whether an address is one of the platform's: the host of the Web
+// API, or another of Slack's own.
+func (c *Channel) ours(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.User != nil {
+		return false
+	}
+	base, err := url.Parse(c.cfg.BaseURL)
+	if err != nil {
+		return false
+	}
+	if u.Host == base.Host && u.Scheme == base.Scheme {
+		return true
+	}
+	return u.Scheme == "https" && strings.HasSuffix(u.Host, ".slack.com")
+}
+
+// Edit implements channels.Editor.
+func (c *Channel) Edit(ctx context.Context, at channels.Address, id channels.MessageID, p channels.Part) error {
+	p.To, p.Replaces = at, id
+	_, err := c.Send(ctx, p)
+	return err
+}
+
+// Delete implements channels.Deleter. A message with a file that has no id of
+// its own yet goes with its file.
+func (c *Channel) Delete(ctx context.Context, at channels.Address, id channels.MessageID) error {
+	t, err := c.at(ctx, at.Account)
+	if err != nil {
+		return err
+	}
+	if file, ok := strings.CutPrefix(string(id), fileMessage); ok {
+		_, err := c.api.ask(ctx, t.ref, "files.delete", url.Values{"file": {file}}, nil)
+		return c.refused(err)
+	}
+	call, err := codec.Delete(at, id)
+	return c.small(ctx, t, call, err)
+}
+
+// small sends a call that was made with err.
+func (c *Channel) small(ctx context.Context, t *team, call codec.Call, err error) error {
+	if err != nil {
+		return c.api.fail("send", channels.Rejected, err)
+	}
+	n, err := c.api.do(ctx, t.ref, call)
+	if err != nil {
+		return err
+	}
+	if !n.OK {
+		return c.refused(c.api.refused(call.Method, n))
+	}
+	return nil
+}

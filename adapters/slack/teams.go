@@ -1,0 +1,131 @@
+package slack
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	sdk "github.com/slack-go/slack"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+// team is an installation of the app.
+type team struct {
+	codec.Self
+	name   string // of the team
+	handle string // of the bot
+	ref    string // of its token
+	scopes []string
+}
+
+// as is the account as the platform names it.
+func (t *team) as() string { return "@" + t.handle + " in " + t.name }
+
+// teams are the installations that are known.
+type teams struct {
+	refusal atomic.Pointer[context.CancelCauseFunc] // told when the token is refused
+
+	mu  sync.Mutex
+	all map[channels.AccountID]*team
+}
+
+// onRefusal has stop called when the platform refuses the token to whichever
+// call, until the returned function is called: an open socket would not notice.
+func (t *teams) onRefusal(stop context.CancelCauseFunc) (release func()) {
+	t.refusal.Store(&stop)
+	return func() { t.refusal.CompareAndSwap(&stop, nil) }
+}
+
+func (t *teams) put(x *team) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all == nil {
+		t.all = map[channels.AccountID]*team{}
+	}
+	t.all[x.Account()] = x
+}
+
+// get is a team that is known; no I/O.
+func (t *teams) get(a channels.AccountID) (*team, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x, ok := t.all[a]
+	return x, ok
+}
+
+// only is the one team, if there is one and no more.
+func (t *teams) only() (*team, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, x := range t.all {
+		return x, len(t.all) == 1
+	}
+	return nil, false
+}
+
+// refused stops Run when the token is refused.
+func (c *Channel) refused(err error) error {
+	if channels.KindOf(err) == channels.Unauthorized {
+		if stop := c.teams.refusal.Load(); stop != nil {
+			(*stop)(err)
+		}
+	}
+	return err
+}
+
+// learn asks the platform who the bot is, and remembers it. Each Run does, since
+// the token behind the reference may be another bot's by then.
+func (c *Channel) learn(ctx context.Context) (*team, error) {
+	t, err := c.test(ctx, c.cfg.Token)
+	if err != nil {
+		return nil, err
+	}
+	c.teams.put(t)
+	return t, nil
+}
+
+// test asks whose token it is.
+func (c *Channel) test(ctx context.Context, ref string) (*team, error) {
+	var who sdk.AuthTestResponse
+	head, err := c.api.ask(ctx, ref, "auth.test", url.Values{}, &struct{ *sdk.AuthTestResponse }{&who})
+	if err != nil {
+		return nil, err
+	}
+	if who.TeamID == "" || who.UserID == "" {
+		return nil, c.api.fail("auth.test", channels.Transient, errors.New("the answer names no bot"))
+	}
+	if who.BotID == "" {
+		return nil, c.api.fail("auth.test", channels.Unauthorized, errors.New("it is a person's token, not a bot's (xoxb-...)"))
+	}
+	t := &team{
+		Self: codec.Self{Channel: c.host.ID(), Team: who.TeamID, User: who.UserID, Bot: who.BotID, Command: c.cfg.Command},
+		name: who.Team, handle: who.User, ref: ref, scopes: scopes(head),
+	}
+	return t, nil
+}
+
+// scopes are what a token was granted, as the answers say.
+func scopes(h http.Header) []string {
+	return strings.FieldsFunc(h.Get("X-Oauth-Scopes"), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// at is the team that an address is in.
+func (c *Channel) at(ctx context.Context, a channels.AccountID) (*team, error) {
+	if t, ok := c.teams.get(a); ok {
+		return t, nil
+	}
+	t, err := c.learn(ctx)
+	if err != nil {
+		return nil, c.refused(err)
+	}
+	if a != "" && t.Account() != a {
+		return nil, c.api.fail("send", channels.Gone, errors.New("the app is not installed in that team"))
+	}
+	return t, nil
+}

@@ -1,0 +1,108 @@
+package slack
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+// threads knows the threads in which the bot has spoken, across restarts. In
+// them it is meant by whoever speaks. The methods may be called concurrently.
+type threads struct {
+	state channels.State
+
+	mu   sync.Mutex
+	seen map[string]bool // a few answers, so that not each message asks the store
+}
+
+const (
+	threadPrefix = "thread/"
+	threadsSeen  = 4096
+	// threadsFor is how long after the bot last spoke in a thread it is meant
+	// there without being named.
+	threadsFor = 90 * 24 * time.Hour
+)
+
+func threadKey(at channels.Address) string {
+	return threadPrefix + string(at.Account) + "/" + string(at.Conversation) + "/" + string(at.Thread)
+}
+
+// join notes that the bot has spoken in a thread. It is durable when it returns.
+func (t *threads) join(ctx context.Context, at channels.Address, now time.Time) error {
+	if at.Thread == "" {
+		return nil
+	}
+	key := threadKey(at)
+	t.mu.Lock()
+	in := t.seen[key]
+	t.mu.Unlock()
+	if in {
+		return nil
+	}
+	value := strconv.FormatInt(now.Unix(), 10)
+	if err := t.state.Put(ctx, channels.Write{Key: key, Value: []byte(value)}); err != nil {
+		return fmt.Errorf("note that the bot takes part in a thread: %w", err)
+	}
+	t.remember(key, true)
+	return nil
+}
+
+func (t *threads) remember(key string, in bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen == nil || len(t.seen) >= threadsSeen {
+		t.seen = map[string]bool{}
+	}
+	t.seen[key] = in
+}
+
+// joined reports whether the bot has spoken there.
+func (t *threads) joined(ctx context.Context, at channels.Address) (bool, error) {
+	key := threadKey(at)
+	t.mu.Lock()
+	in, ok := t.seen[key]
+	t.mu.Unlock()
+	if ok && in {
+		return true, nil
+	}
+	// That it has not may have changed in another gateway.
+	v, err := t.state.Get(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	if v != nil {
+		t.remember(key, true)
+	}
+	return v != nil, nil
+}
+
+// prune forgets threads in which the bot has not spoken for long.
+func (t *threads) prune(ctx context.Context, now time.Time) error {
+	after := ""
+	for {
+		kept, err := t.state.List(ctx, threadPrefix, after, 0)
+		if err != nil {
+			return fmt.Errorf("read the threads: %w", err)
+		}
+		var old []channels.Write
+		for _, w := range kept {
+			after = w.Key
+			at, err := strconv.ParseInt(string(w.Value), 10, 64)
+			if err != nil || now.Sub(time.Unix(at, 0)) > threadsFor {
+				old = append(old, channels.Write{Key: w.Key})
+			}
+		}
+		if len(old) > 0 {
+			if err := t.state.Put(ctx, old...); err != nil {
+				return fmt.Errorf("forget old threads: %w", err)
+			}
+		}
+		if len(kept) == 0 {
+			return nil
+		}
+	}
+}
