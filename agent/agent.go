@@ -45,6 +45,7 @@ type Turn struct {
 	Seen         Label    // the least trusted content so far; the agent keeps it, for tools to read
 	Gate         Gate     // rules on tools and calls; nil: every tool is on offer, and [NeedsPerson] decides
 	Files        Files    // nil: attachments are told of, and nothing more
+	Sources      []Source // what was given of memory so far; the agent keeps it, for tools to read
 }
 
 // Gate rules on what a turn may do. It is deterministic, does no I/O, and is
@@ -154,6 +155,8 @@ type Entry struct {
 	// (ToolRole). Those with a Blob are kept as long as the entry is.
 	Files  []channels.File `json:"files,omitempty"`
 	Images []Image         `json:"-"` // User, in a request: what the model sees of Files
+	// Sources are what of memory an answer (Assistant) names, or was given.
+	Sources []Source `json:"sources,omitempty"`
 }
 
 // Usage is what one model call took.
@@ -317,4 +320,6 @@ type ToolResult struct {
 	// Files go to the person with the answer. A tool sets Open, or the Blob of
 	// one that is kept; the content is made durable before the result is.
 	Files []channels.File `json:"files,omitempty"`
+	// Sources are what of memory Text shows, under marks that the turn has not.
+	Sources []Source `json:"sources,omitempty"`
 }

@@ -34,6 +34,7 @@ type Options struct {
 	Log    *slog.Logger     // nil: nothing is logged
 	Limits Limits
 	Leaks  *leak.Guard // hides secrets in what the model is told; nil: nothing is hidden
+	Recall Recall
 }
 
 // Voice is who writes recordings down. Of Model, the name, kind and price count.
@@ -80,13 +81,15 @@ type Agent struct {
 	limits Limits
 	leaks  *leak.Guard
 	voice  *Voice
+	// recollect is what turns are given of memory.
+	recollect Recall
 }
 
 var _ Runner = (*Agent)(nil)
 
 // New returns an agent. It does no I/O.
 func New(o Options) *Agent {
-	a := &Agent{models: o.Models, tools: map[string]Tool{}, now: o.Now, log: o.Log, limits: o.Limits.withDefaults(), leaks: o.Leaks, voice: o.Voice}
+	a := &Agent{models: o.Models, tools: map[string]Tool{}, now: o.Now, log: o.Log, limits: o.Limits.withDefaults(), leaks: o.Leaks, voice: o.Voice, recollect: o.Recall}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -125,21 +128,23 @@ type run struct {
 	port   Port
 	models []Model
 
-	history   []Entry // as sent to the model: from the last summary on
-	compacted bool    // history is to be stored anew
-	fresh     []Entry // of this turn, to be appended
-	keys      []string
-	shown     string   // text of earlier answers of this turn
-	partial   string   // what the latest answer that broke off had said
-	notes     []string // what the person must be told whatever the model says
-	asked     int      // messages with something that the model can read
-	nonce     string   // marks the boundaries of untrusted content; "": none yet
-	offered   []Spec   // the tools that the gate lets the model know of
-	usage     []Usage
-	steps     int              // journalled so far
-	images    map[string]Image // by blob: what the next request may show
-	blind     bool             // the models have refused images
-	attached  []channels.File  // what goes out with the answer
+	history    []Entry // as sent to the model: from the last summary on
+	compacted  bool    // history is to be stored anew
+	fresh      []Entry // of this turn, to be appended
+	keys       []string
+	shown      string   // text of earlier answers of this turn
+	partial    string   // what the latest answer that broke off had said
+	notes      []string // what the person must be told whatever the model says
+	asked      int      // messages with something that the model can read
+	nonce      string   // marks the boundaries of untrusted content; "": none yet
+	offered    []Spec   // the tools that the gate lets the model know of
+	usage      []Usage
+	steps      int              // journalled so far
+	images     map[string]Image // by blob: what the next request may show
+	blind      bool             // the models have refused images
+	attached   []channels.File  // what goes out with the answer
+	memories   []remembered     // what is told of memory
+	unsearched bool             // memory could not be searched
 }
 
 // errStop ends a turn that a person has stopped.
@@ -159,6 +164,7 @@ func (a *Agent) Run(ctx context.Context, t Turn, p Port) (Result, error) {
 		r.see(Untrusted)
 	}
 	r.hear(ctx, t.Events)
+	r.recall(ctx)
 	err := r.loop(ctx)
 	var failed *Error
 	switch {
@@ -254,7 +260,7 @@ var errEmpty = errors.New("the answer was empty")
 func (r *run) dropLast() { r.fresh = r.fresh[:len(r.fresh)-1] }
 
 func (r *run) done() Result {
-	text := r.shown
+	text := r.cite(r.shown)
 	for _, n := range r.notes {
 		text = join(text, n)
 	}

@@ -217,6 +217,7 @@ func (r *run) resultOf(c *ToolCall, res ToolResult) {
 		At: r.now(), Role: ToolRole, CallID: c.ID, Name: c.Name, Text: short(res.Text, maxToolText), Label: res.Label, Files: res.Files,
 	})
 	r.attached = append(r.attached, res.Files...)
+	r.turn.Sources = append(r.turn.Sources, res.Sources...)
 }
 
 func isObject(args json.RawMessage) bool {

@@ -72,7 +72,7 @@ type Agent struct {
 	Model        string   `yaml:"model" doc:"Name of the model to start with."`
 	Instructions string   `yaml:"instructions" doc:"What the agent is told about itself and its task."`
 	Queue        string   `yaml:"queue" enum:"steer,followup,collect,interrupt" doc:"What happens to messages that come while a turn runs."`
-	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, files, notes, http_request. Empty: none. Some small models refuse requests with tools."`
+	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, files, notes, memory, http_request. Empty: none. Some small models refuse requests with tools."`
 	Hosts        []string `yaml:"hosts" doc:"Where http_request may go without a secret, such as https://api.example.com/v1 or https://*.example.com. Only what is named here may lie at a private address."`
 	Transcribe   string   `yaml:"transcribe" doc:"Name of the model that writes voice messages down, such as one of OpenAI's whisper-1; empty for none."`
 	MaxTurns     int      `yaml:"max_turns" doc:"Turns at a time across conversations."`
@@ -163,7 +163,7 @@ func Default() Config {
 			Model: "default", Queue: "steer", MaxTurns: 64, DailySpend: 5,
 			Instructions: "You are a helpful assistant in a chat. Answer in the language of the person. Be brief unless they ask for more.",
 		},
-		Memory:    Memory{Embedder: EmbedderLocal, ChunkTokens: 220, ChunkOverlap: 30},
+		Memory:    Memory{Embedder: EmbedderLocal, ChunkTokens: 220, ChunkOverlap: 30, Recall: 1000},
 		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400, Turns: 30, Sessions: 365, Replaced: 30, Spending: 400, Audit: 400},
 	}
 }

@@ -12,6 +12,9 @@ type Memory struct {
 	BaseURL      string `yaml:"base_url" doc:"Endpoint; empty means the provider's own."`
 	APIKey       string `yaml:"api_key" doc:"secret://name, or ${ENV}."`
 	Dimensions   int    `yaml:"dimensions" doc:"How long the vectors of the model are; 0: what is known of it."`
+	Recall       int    `yaml:"recall" doc:"How much of memory a turn is given before it begins, in tokens; 0: nothing, then only the tool 'recall' looks."`
+	HalfLife     int    `yaml:"half_life" doc:"Days after which something remembered counts half when it is looked for; 0: age does not matter."`
+	Digests      bool   `yaml:"digests" doc:"Whether what a conversation came to is remembered when its history is summarised."`
 	ChunkTokens  int    `yaml:"chunk_tokens" doc:"Size of the parts into which texts are cut, in tokens."`
 	ChunkOverlap int    `yaml:"chunk_overlap" doc:"How much of the end of a part is repeated at the beginning of the next, in tokens."`
 }
@@ -30,6 +33,7 @@ func (m Memory) Remote() bool { return m.Embedder != EmbedderLocal && m.Embedder
 const (
 	leastChunk, mostChunk = 40, 2000
 	mostDimensions        = 4096
+	mostRecall            = 16_000
 )
 
 func (r *reader) memory(c *Config) {
@@ -52,6 +56,12 @@ func (r *reader) memory(c *Config) {
 	}
 	if plainSecret(m.APIKey) && !r.o.Strict && !c.Vault.Strict {
 		r.warn("memory.api_key", "a key in the configuration can be read by whoever reads it; better: gatehouse secrets set memory, and api_key: secret://memory")
+	}
+	if m.Recall < 0 || m.Recall > mostRecall {
+		r.plain("memory.recall", fmt.Sprintf("must be from 0 to %d", mostRecall))
+	}
+	if m.HalfLife < 0 {
+		r.plain("memory.half_life", "must not be negative; 0: age does not matter")
 	}
 	if m.Dimensions < 0 || m.Dimensions > mostDimensions {
 		r.plain("memory.dimensions", fmt.Sprintf("must be from 1 to %d, or 0 for what is known of the model", mostDimensions))

@@ -34,6 +34,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
@@ -86,6 +87,7 @@ type AgentSettings struct {
 	MaxTurns     int      // at a time; read once, at the start
 	DailySpend   float64  // USD; negative: no cap
 	Unpriced     []string // configured models whose price is a guess
+	Digests      bool     // what a conversation came to is remembered, when its history is summarised
 	// Gate rules on the tools and calls of whoever speaks; nil: [agent.NeedsPerson]
 	// alone does. Rules names the version of what it says: an approval is void
 	// for others.
@@ -118,8 +120,9 @@ type Options struct {
 	Version   string
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
-	Metrics   *Metrics    // nil: none are kept
-	Leaks     *leak.Guard // hides secrets in replies and drafts; nil: nothing is hidden
+	Metrics   *Metrics     // nil: none are kept
+	Leaks     *leak.Guard  // hides secrets in replies and drafts; nil: nothing is hidden
+	Memory    *store.Store // nil: nothing is remembered
 }
 
 // Gateway runs the stations. Make it with New, then call Run once.
@@ -141,6 +144,7 @@ type Gateway struct {
 	log       *slog.Logger
 	metrics   *Metrics
 	leaks     *leak.Guard
+	memory    *store.Store   // nil: none
 	audit     audit.Recorder // nil: none
 	spend     *ledger
 	running   *running
@@ -173,7 +177,7 @@ func New(o Options) *Gateway {
 	}
 	g := &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
-		leave: o.Offboard, shred: o.Shred, erasers: o.Erase, leaks: o.Leaks,
+		leave: o.Offboard, shred: o.Shred, erasers: o.Erase, leaks: o.Leaks, memory: o.Memory,
 		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, audit: o.Audit, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
 		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{}, blobs: o.Blobs,
@@ -201,6 +205,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.work(bus.Inbox, g.settings().MaxTurns).Run(ctx, g.bus) })
 	group.Go(func() error { return g.work(bus.Urgent, urgentParallel).Run(ctx, g.bus) })
 	group.Go(func() error { return g.housekeep(ctx) })
+	if g.memory != nil {
+		group.Go(func() error { return g.memory.Run(ctx) })
+	}
 	if g.replicas {
 		group.Go(func() error { return g.heedStops(ctx) })
 	}

@@ -125,6 +125,7 @@ func (g *Gateway) tidy(ctx context.Context) {
 			return json.Unmarshal(e.Value, &ev) == nil && over(ev.At, g.keep.Sessions.Idle)
 		}),
 		g.approvals.Tidy(ctx),
+		g.expireMemory(ctx),
 		g.forget(ctx, turnSpace, func(e bus.Entry) bool {
 			var r turnRecord
 			return json.Unmarshal(e.Value, &r) == nil && over(r.Ended, g.keep.Turns)
@@ -176,4 +177,16 @@ func (g *Gateway) forget(ctx context.Context, space string, over func(bus.Entry)
 	}
 	g.tidied[space] = after
 	return nil
+}
+
+// expireMemory removes what was to be remembered for a time.
+func (g *Gateway) expireMemory(ctx context.Context) error {
+	if g.memory == nil {
+		return nil
+	}
+	n, err := g.memory.Expire(ctx)
+	if n > 0 {
+		g.log.Info("forgot what had expired", "count", n)
+	}
+	return err
 }

@@ -231,7 +231,13 @@ func (s *sitting) moved(ctx context.Context, r bus.Record, e channels.Event, m c
 	}
 	to := e.Where
 	to.Conversation = m.To
-	w, err := s.g.book.Move(ctx, s.g.workspaceOf(e.Where.Channel), e.Where, to)
+	workspace := s.g.workspaceOf(e.Where.Channel)
+	if s.g.memory != nil { // before the commit: done again it does no harm
+		if err := s.g.memory.Move(ctx, workspace, e.Where.Order(), to.Order()); err != nil {
+			return err
+		}
+	}
+	w, err := s.g.book.Move(ctx, workspace, e.Where, to)
 	s.state, s.decided = append(s.state, w...), true
 	return err
 }

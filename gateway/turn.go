@@ -258,6 +258,7 @@ func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result age
 	for i := range result.Entries { // they are told to a model again
 		result.Entries[i].Text = s.g.leaks.Redact("", result.Entries[i].Text)
 	}
+	s.digest(ctx, t, result)
 	history, err := s.g.book.Append(t.session, taken[0].rec.Seq, result.Entries)
 	if err != nil {
 		return err

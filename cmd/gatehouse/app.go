@@ -98,6 +98,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if err := a.openVault(ctx, a.gate); err != nil {
 		return nil, err
 	}
+	remembers := a.memoryEngine(ctx) // it seals by itself
 	if err := a.openContent(ctx); err != nil {
 		return nil, err
 	}
@@ -106,12 +107,16 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	}
 	a.logins = login.NewBook(a.engine, time.Now)
 	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
+	if err := a.openMemory(b, remembers); err != nil {
+		return nil, err
+	}
 	a.gateway = gateway.New(gateway.Options{
 		Bus: a.engine, Directory: a.directory, Outside: b.channel, Seals: a.vault, Agent: gateway.AgentSettings{MaxTurns: a.cfg.Agent.MaxTurns},
-		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}}, Shred: a.shredders(), Erase: []gateway.Eraser{auditEraser{a.audit}},
+		Offboard: []gateway.Offboarder{leavers{a.vault, a.logins}, forgetful{b.memory}},
+		Shred:    append(a.shredders(), forgetful{b.memory}), Erase: []gateway.Eraser{auditEraser{a.audit}, forgetful{b.memory}},
 		Retention: retention(a.cfg.Retention), Replicas: open.IsPostgres(a.cfg.Store),
 		Version: version, Log: a.log, Metrics: gateway.NewMetrics(a.registry), Leaks: a.leaks, Audit: a.audit,
-		Blobs: a.blobs,
+		Blobs: a.blobs, Memory: b.memory,
 	})
 	a.settings.border, a.settings.gateway, a.settings.directory = b, a.gateway, a.directory
 	return a, a.settings.start(ctx, a.cfg)

@@ -199,9 +199,10 @@ func (b *border) agentSettings(c config.Config, f found, log *slog.Logger) (gate
 	}
 	return gateway.AgentSettings{
 		Gate: func(s scope.Scope) agent.Gate { return newGate(rules, s, c.Policy != "") }, Rules: rules.Version(),
-		Runner: agent.New(agent.Options{Models: models, Tools: tools, Voice: voice, Log: log, Leaks: b.leaks}), Model: c.Agent.Model,
+		Runner: agent.New(agent.Options{Models: models, Tools: tools, Voice: voice, Log: log, Leaks: b.leaks, Recall: b.recall(c.Memory)}), Model: c.Agent.Model,
 		Models: slices.Sorted(maps.Keys(models)), Instructions: c.Agent.Instructions,
-		Queue: gateway.QueueMode(c.Agent.Queue), MaxTurns: c.Agent.MaxTurns, DailySpend: c.Agent.DailySpend,
+		Digests: c.Memory.Digests,
+		Queue:   gateway.QueueMode(c.Agent.Queue), MaxTurns: c.Agent.MaxTurns, DailySpend: c.Agent.DailySpend,
 		Unpriced: slices.Sorted(slices.Values(unpriced)),
 		Describe: func(name string) string { return describe(models, name) },
 	}, nil

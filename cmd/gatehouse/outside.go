@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
@@ -25,6 +26,7 @@ import (
 // border makes everybody's way out: clients that reach what the configuration
 // names and nothing else, with secrets put in at the boundary.
 type border struct {
+	memory    *store.Store // what turns remember by
 	gate      *egress.Gate
 	vault     *vault.Store
 	state     kv.Store // for the tools that keep something

@@ -24,6 +24,9 @@ func toolsets() []toolset {
 		{"notes", func(b *border, _ config.Agent) []agent.Tool {
 			return builtin.Notes{Store: b.state, Now: time.Now}.Tools()
 		}},
+		{"memory", func(b *border, _ config.Agent) []agent.Tool {
+			return builtin.Memory{Store: b.memory, Now: time.Now}.Tools()
+		}},
 		{request.Name, func(b *border, c config.Agent) []agent.Tool {
 			return []agent.Tool{request.Tool{Gate: newPasses(b, c.Hosts)}}
 		}},

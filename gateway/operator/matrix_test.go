@@ -13,7 +13,13 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
 	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
+	"github.com/gatehouse-chat/gatehouse/internal/db/postgres"
+	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/memory"
+	mempostgres "github.com/gatehouse-chat/gatehouse/memory/postgres"
+	memsqlite "github.com/gatehouse-chat/gatehouse/memory/sqlite"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
 
@@ -51,6 +57,7 @@ type stores struct {
 	vault    *vault.Store
 	approval *approval.Book
 	session  *session.Book
+	memory   *store.Store
 	question approval.Question
 }
 
@@ -121,6 +128,49 @@ var matrix = map[string]row{
 		},
 		free: map[string]string{"Channel": "the conversation's name holds it", "Account": "the same", "Role": "a history stays a member's, whatever their role"},
 	},
+	"Store.Recall": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			hits, _ := s.memory.Recall(t.Context(), by, memory.Query{Text: "the colour of the door", Everywhere: true})
+			return len(hits) > 0
+		},
+		free: ofTheMember,
+	},
+	"Store.List": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			all, _ := s.memory.List(t.Context(), by, store.Page{Everywhere: true})
+			return len(all) > 0
+		},
+		free: ofTheMember,
+	},
+	"Store.Get": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			all, _ := s.memory.Get(t.Context(), by, own.ID)
+			return len(all) > 0
+		},
+		free: ofTheMember,
+	},
+	"Store.Remember": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool { // in the place of what is anna's
+			_, err := s.memory.Remember(t.Context(), by, own)
+			return err == nil
+		},
+		free: ofTheMember,
+	},
+	"Store.Forget": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			n, _ := s.memory.Forget(t.Context(), by, own.ID)
+			return n > 0
+		},
+		free: ofTheMember,
+	},
+}
+
+// own is what anna remembers for herself.
+var own = memory.Item{ID: "door", Reach: memory.Private, Kind: memory.Fact, Label: memory.Trusted, Text: "the colour of the door is green"}
+
+// ofTheMember are the fields that do not matter to what is a member's own.
+var ofTheMember = map[string]string{
+	"Channel": "a member's own memory is theirs wherever they ask alone", "Account": "the same", "Conversation": "the same", "Role": "the same",
 }
 
 // unguarded take a scope for the record alone: whoever calls them has asked.
@@ -128,7 +178,7 @@ var unguarded = map[string]string{"Book.Stop": "the gateway decides who may stop
 
 func TestMatrixIsWhole(t *testing.T) {
 	scopeType := reflect.TypeFor[scope.Scope]()
-	for _, typ := range []reflect.Type{reflect.TypeFor[*vault.Store](), reflect.TypeFor[*approval.Book](), reflect.TypeFor[*session.Book]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[*vault.Store](), reflect.TypeFor[*approval.Book](), reflect.TypeFor[*session.Book](), reflect.TypeFor[*store.Store]()} {
 		for i := range typ.NumMethod() {
 			m := typ.Method(i)
 			name := typ.Elem().Name() + "." + m.Name
@@ -180,7 +230,7 @@ func TestInvariant01StoreMatrix(t *testing.T) {
 				}
 			}
 		}
-		for _, method := range []string{"Store.Lease", "Book.Stands", "Book.Decide", "session.Of", "Book.Revoke"} {
+		for _, method := range []string{"Store.Lease", "Book.Stands", "Book.Decide", "session.Of", "Book.Revoke", "Store.Recall", "Store.List", "Store.Get", "Store.Remember", "Store.Forget"} {
 			if s = refill(t, e, s); !matrix[method].grants(t, s, scope.New(right)) {
 				t.Errorf("%s: %s denies the right scope", name, method)
 			}
@@ -207,7 +257,7 @@ func fill(t *testing.T, e bus.Engine) *stores {
 			t.Fatal(err)
 		}
 	}
-	s := &stores{vault: v, approval: approval.NewBook(e, time.Now), session: session.NewBook(e)}
+	s := &stores{vault: v, approval: approval.NewBook(e, time.Now), session: session.NewBook(e), memory: store.New(store.Options{Engine: memoryOn(t, e)})}
 	w, err := s.session.Append(session.Of(scope.New(right)), 1, []agent.Entry{{Role: agent.User, Text: "hello"}})
 	if err != nil {
 		t.Fatal(err)
@@ -246,5 +296,25 @@ func refill(t *testing.T, e bus.Engine, s *stores) *stores {
 		return refill(t, e, s)
 	}
 	s.question = stored
+	if _, err := s.memory.Remember(t.Context(), scope.New(right), own); err != nil {
+		t.Fatal(err)
+	}
 	return s
+}
+
+// memoryOn is the memory beside an engine of the bus.
+func memoryOn(t *testing.T, e bus.Engine) store.Engine {
+	t.Helper()
+	switch e := e.(type) {
+	case interface{ DB() *sqlite.DB }:
+		return memsqlite.New(e.DB())
+	case interface{ DB() *postgres.DB }:
+		return mempostgres.New(e.DB())
+	}
+	beside, err := open.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"), open.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = beside.Close() })
+	return memoryOn(t, beside)
 }
