@@ -130,9 +130,41 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 		}
 	}
 	printModuleNotes(out, s.Modules)
+	if err := printLimits(out, s.Limits); err != nil {
+		return err
+	}
 	for _, q := range s.Depths {
 		if q.Count > 0 {
 			fmt.Fprintf(out, "%s of %s: %d %s, the oldest from %s\n", q.Queue, q.Channel, q.Count, q.State, ago(q.Oldest, now))
+		}
+	}
+	return nil
+}
+
+// printLimits shows what was used today of what may be sent and received.
+func printLimits(out io.Writer, all []operator.Limit) error {
+	if len(all) == 0 {
+		return nil
+	}
+	const mega = 1 << 20
+	of := func(used string, limit int64) string {
+		if limit == 0 {
+			return used
+		}
+		return fmt.Sprintf("%s of %d", used, limit)
+	}
+	w := table(out)
+	fmt.Fprintln(w, "\nUSED TODAY\tBY\tREQUESTS\tMB")
+	for _, l := range all {
+		mb := strconv.FormatFloat(float64(l.Bytes)/mega, 'f', 1, 64)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.Of, orDash(l.Who), of(strconv.FormatInt(l.Requests, 10), l.RequestsPerDay), of(mb, l.BytesPerDay/mega))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, l := range all {
+		if l.Full != "" {
+			fmt.Fprintf(out, "%s: %s\n", strings.TrimSpace(l.Of+" "+l.Who), l.Full)
 		}
 	}
 	return nil

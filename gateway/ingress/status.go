@@ -30,6 +30,7 @@ func (a *Admin) statusPage(w http.ResponseWriter, r *http.Request, by scope.Scop
 			nextStep(s.Models),
 			facts(s, now),
 			web.Card("Channels", channelList(a.own(s.Channels), now)),
+			limits(s.Limits),
 			web.Card("Queues", queues(s.Depths, now)),
 		),
 	}})
@@ -126,6 +127,23 @@ func channelLine(c gateway.ChannelStatus, now time.Time) Node {
 		If(c.Error != "" || c.Fix != "", Div(Class("whole small"),
 			If(c.Fix != "", P(Strong(Text(sentence(c.Fix))))), If(c.Error != "", P(Class("muted"), Text(sentence(c.Error)))))),
 	}
+}
+
+// limits shows what was used today of what may be sent and received; nil when
+// nothing that has a limit was.
+func limits(all []operator.Limit) Node {
+	if len(all) == 0 {
+		return nil
+	}
+	return web.Card("Used today (UTC)", Ul(Class("list"), Map(all, func(l operator.Limit) Node {
+		used := fmt.Sprintf("%d requests", l.Requests)
+		if l.RequestsPerDay > 0 {
+			used = fmt.Sprintf("%d of %d requests", l.Requests, l.RequestsPerDay)
+		}
+		return Li(Div(Class("what"), Strong(Text(l.Of), If(l.Full != "", web.Pill(web.Bad, "at its limit"))),
+			Small(If(l.Who != "", Text(l.Who+" · ")), Text(used), Textf(" · %.1f MB", float64(l.Bytes)/(1<<20)))),
+			If(l.Full != "", Div(Class("whole small"), P(Text(sentence(l.Full))))))
+	})))
 }
 
 // phase is the state of a channel in words.

@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/vault"
+	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
 
 // Errors on which a face branches.
@@ -99,6 +100,7 @@ type Options struct {
 	// hosts, and returns the status of the answer: "200 OK".
 	Try     func(ctx context.Context, by scope.Scope, secret string, to *url.URL) (string, error)
 	Modules Modules
+	Egress  func() []egress.Use // nil: nobody counts
 	Now     func() time.Time
 }
 
@@ -132,6 +134,38 @@ type Status struct {
 	Console string   `json:"console,omitempty"`
 	Models  []Model  `json:"models"`
 	Modules []Module `json:"modules,omitempty"` // that are installed
+	Limits  []Limit  `json:"limits,omitempty"`
+}
+
+// Limit is how much of what a channel, a model or a tool may send and receive
+// was used today, in UTC. 0: that has no limit.
+type Limit struct {
+	Of             string `json:"of"`            // "tool http_request"
+	Who            string `json:"who,omitempty"` // the member that has a count of their own
+	Workspace      string `json:"workspace,omitempty"`
+	Requests       int64  `json:"requests"`
+	RequestsPerDay int64  `json:"requests_per_day,omitempty"`
+	Bytes          int64  `json:"bytes"`
+	BytesPerDay    int64  `json:"bytes_per_day,omitempty"`
+	Full           string `json:"full,omitempty"` // which limit refuses requests now, and until when
+}
+
+func (p *Operator) limits() []Limit {
+	if p.o.Egress == nil {
+		return nil
+	}
+	var all []Limit
+	for _, u := range p.o.Egress() {
+		l := Limit{
+			Of: u.Policy, Who: u.By.Member, Workspace: u.By.Workspace, Requests: u.Today.Requests, RequestsPerDay: u.Limits.RequestsPerDay,
+			Bytes: u.Today.Bytes, BytesPerDay: u.Limits.BytesPerDay,
+		}
+		if u.Full != nil {
+			l.Full = u.Full.Error()
+		}
+		all = append(all, l)
+	}
+	return all
 }
 
 // Status looks at everything. Configured channels that do not run are listed
@@ -157,7 +191,7 @@ func (p *Operator) Status(ctx context.Context, by scope.Scope) (Status, error) {
 		}
 	}
 	modules, err := p.modules(ctx)
-	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models(), Modules: modules}, err
+	return Status{Status: s, Running: p.o.Running, Console: p.o.Console, Models: p.o.Settings.Models(), Modules: modules, Limits: p.limits()}, err
 }
 
 // Letter is a dead record, for people.

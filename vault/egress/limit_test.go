@@ -151,6 +151,34 @@ func TestALimitHoldsAmongManyAtATime(t *testing.T) {
 	}
 }
 
+// TestUses says what was used today, by whom, and what refuses them now.
+func TestUses(t *testing.T) {
+	c := &clock{now: time.Unix(0, 0)}
+	gate := limited(c, egress.Limits{RequestsPerMinute: 2, RequestsPerDay: 10})
+	ask := func(policy string, by scope.Principal) {
+		_, _ = gate.Client(egress.Policy{Name: policy, By: by, Allow: allow(t, "https://api.example.com")}).Get("https://api.example.com/") //nolint:bodyclose // leads nowhere
+	}
+	ada, ben := scope.Principal{Workspace: "w", Member: "ada"}, scope.Principal{Workspace: "w", Member: "ben"}
+	ask("tool b", ben)
+	ask("tool a", ben)
+	ask("tool a", ada)
+	ask("tool a", ada)
+	ask("tool a", ada) // refused
+	limits := egress.Limits{RequestsPerMinute: 2, RequestsPerDay: 10}
+	want := []egress.Use{
+		{Policy: "tool a", By: ada, Today: egress.Usage{Requests: 2}, Limits: limits, Full: &egress.Limited{What: "2 requests per minute", After: time.Minute}},
+		{Policy: "tool a", By: ben, Today: egress.Usage{Requests: 1}, Limits: limits},
+		{Policy: "tool b", By: ben, Today: egress.Usage{Requests: 1}, Limits: limits},
+	}
+	if d := cmp.Diff(want, gate.Uses()); d != "" {
+		t.Error(d)
+	}
+	c.set(time.Unix(24*3600, 0))
+	if got := gate.Uses(); len(got) > 0 {
+		t.Errorf("on the next day: %+v", got)
+	}
+}
+
 // However requests and times come, no minute and no day has more than its limit.
 func TestNoWindowHasMoreThanItsLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
