@@ -9,6 +9,7 @@ FUZZTIME ?= 10s
 TOOL     := $(GO) tool -modfile=internal/toolchain/go.mod
 PGSERVER := $(GO) run ./internal/db/pgtest/cmd/pgserver
 GUESTS   := adapters/guests/dist/telegram.gwm
+ENGINE   := adapters/guests/dist/quickjs.wasm
 NEEDS    := internal/toolchain/needs
 
 .DEFAULT_GOAL := help
@@ -27,7 +28,13 @@ build: bin/gatehouse ## build bin/gatehouse, one static file
 bin/gatehouse: guests FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/gatehouse
 
-guests: $(GUESTS) ## build the guests that are shipped, from their sources
+guests: $(GUESTS) $(ENGINE) ## build the guests that are shipped, from their sources
+
+# Compiled C: only where its tools are. Without it there is no kit for JavaScript.
+$(ENGINE): $(wildcard channels/guest/kits/js/engine/*)
+	@if command -v clang wasm-ld cargo >/dev/null 2>&1 && [ -f /usr/include/wasm32-wasi/stdlib.h ]; then \
+		echo 'building the engine for JavaScript'; channels/guest/kits/js/engine/build $@; \
+	else echo 'no clang, lld, cargo and WASI library: built without the engine for JavaScript'; fi
 
 adapters/guests/dist/%.gwm: FORCE
 	$(GO) run ./internal/module/pack -o $@ ./adapters/guests/$*

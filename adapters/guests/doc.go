@@ -18,6 +18,11 @@ const ending = ".gwm"
 // none of this name.
 func Package(name string) ([]byte, error) { return dist.ReadFile("dist/" + name + ending) }
 
+// Engine is the module that runs a script in JavaScript, with room for it (see
+// kits.Script); fs.ErrNotExist when the program was built without it, which
+// needs a compiler for C.
+func Engine() ([]byte, error) { return dist.ReadFile("dist/quickjs.wasm") }
+
 // Names are the modules that are part of the program.
 func Names() []string {
 	found, _ := fs.Glob(dist, "dist/*"+ending)

@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/kits"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
@@ -81,6 +83,73 @@ var assemblyScript = kit{
 	},
 }
 
+var javaScript = kit{
+	lang: "js",
+	needs: func() error {
+		for _, name := range []string{"clang", "wasm-ld", "cargo"} {
+			if _, err := exec.LookPath(name); err != nil {
+				return err
+			}
+		}
+		_, err := os.Stat("/usr/include/wasm32-wasi/stdlib.h")
+		return err
+	},
+	build: func(dir string) (string, error) {
+		e, err := engine()
+		if err != nil {
+			return "", err
+		}
+		script, err := os.ReadFile(filepath.Join(dir, "echo.js"))
+		if err != nil {
+			return "", err
+		}
+		code, err := kits.Script(e, script)
+		if err != nil {
+			return "", err
+		}
+		to := filepath.Join(dir, "echo.wasm")
+		return to, os.WriteFile(to, code, 0o600)
+	},
+}
+
+// engine is the one for JavaScript. Building it takes a minute, so that it is
+// kept for as long as its sources are the same.
+var engine = sync.OnceValues(func() ([]byte, error) {
+	const src = "../../channels/guest/kits/js/engine"
+	sum := sha256.New()
+	for _, name := range []string{"build", "engine.c", "prelude.js", "Cargo.toml"} {
+		b, err := os.ReadFile(filepath.Join(src, name))
+		if err != nil {
+			return nil, err
+		}
+		sum.Write(b)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Join(dir, "gatehouse-test-wasm")
+	to := filepath.Join(dir, "quickjs-"+hex.EncodeToString(sum.Sum(nil)[:8])+".wasm")
+	if b, err := os.ReadFile(to); err == nil {
+		return b, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	tmp, err := os.MkdirTemp(dir, "build-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
+	if err := command(src, "./build", filepath.Join(tmp, "engine.wasm")); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(filepath.Join(tmp, "engine.wasm"), to); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(to)
+})
+
 // buildKit builds a language's example from the kit as it is embedded, and
 // returns the package, signed, with its publisher.
 func buildKit(t testing.TB, k kit) (path, publisher string) {
@@ -142,7 +211,7 @@ func lacks() []channeltest.Ability {
 func TestKits(t *testing.T) {
 	d := wasm.NewDriver(wasm.Options{CacheDir: cacheDir(t), Watch: 10 * time.Millisecond})
 	t.Cleanup(func() { _ = d.Close() })
-	for _, k := range []kit{rust, c, assemblyScript} {
+	for _, k := range []kit{rust, c, assemblyScript, javaScript} {
 		t.Run(k.lang, func(t *testing.T) {
 			path, publisher := buildKit(t, k)
 			section := func(more json.RawMessage) json.RawMessage {
@@ -168,5 +237,43 @@ func TestKits(t *testing.T) {
 				},
 			})
 		})
+	}
+}
+
+// TestScriptErrors: what a script throws says where, in the author's lines.
+func TestScriptErrors(t *testing.T) {
+	if err := javaScript.needs(); err != nil {
+		t.Skipf("there is no compiler for the engine: %v", err)
+	}
+	e, err := engine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := wasm.NewDriver(wasm.Options{CacheDir: cacheDir(t)})
+	t.Cleanup(func() { _ = d.Close() })
+	code, err := kits.Script(e, []byte(`
+const helper = (x) => x.no.such;
+export default {
+  send(call) { return helper(call); },
+  async react() { await 1; throw new gw.Failure("gone", "no such message"); },
+};
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch := openGuest(t, d, channeltest.NewHost(t), code)
+	_, err = ch.Send(t.Context(), channels.Part{Key: "k"})
+	if err == nil || !strings.Contains(err.Error(), "script.js:2") || !strings.Contains(err.Error(), "helper") || !strings.Contains(err.Error(), "script.js:4") {
+		t.Errorf("an exception: %v", err)
+	}
+	for _, bad := range []string{"export default {", "throw new Error('no')", "const x = 1"} {
+		code, err := kits.Script(e, []byte(bad))
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := channeltest.NewHost(t)
+		if _, err := openGuest(t, d, host, code).Send(t.Context(), channels.Part{Key: "k"}); err == nil {
+			t.Errorf("%s: it can be called", bad)
+		}
 	}
 }

@@ -10,8 +10,10 @@ import (
 
 //go:embed rust/Cargo.toml rust/Cargo.lock rust/.gitignore rust/manifest.json rust/src
 //go:embed c/gw1.h c/echo.c c/Makefile c/.gitignore c/manifest.json
+//go:embed js/echo.js js/manifest.json
 //go:embed as/package.json as/.gitignore as/manifest.json as/assembly
 var files embed.FS
 
-// Files are the kits, in a folder for each language: rust, c, as.
+// Files are the kits, in a folder for each language: rust, c, as, js. A script
+// in JavaScript needs no more than the engine (see Script).
 func Files() fs.FS { return files }
