@@ -99,6 +99,12 @@ type Linker interface {
 	Link(ctx context.Context, show func(code string)) error
 }
 
+// PhoneLinker is a [Linker] that can also connect without a camera: the person
+// gives the phone's number and types the code that show gets into the phone.
+type PhoneLinker interface {
+	LinkPhone(ctx context.Context, number string, show func(code string)) error
+}
+
 // Starter makes a link that opens a chat with the bot and hands it a code when
 // the person taps Start.
 type Starter interface {

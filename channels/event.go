@@ -39,6 +39,9 @@ type Sender struct {
 	Lang   string `json:"lang,omitempty"` // BCP 47, as the platform says
 	Bot    bool   `json:"bot,omitempty"`
 	Self   bool   `json:"self,omitempty"` // the account that the channel itself speaks as
+	// Owner: the person whose own account the channel speaks as, on another
+	// device of theirs. Only channels that are linked to a person's account have one.
+	Owner bool `json:"owner,omitempty"`
 }
 
 // Via is a single reply path that came with an event, such as a Slack

@@ -116,7 +116,7 @@ func (c Config) AuditFile() string {
 type Channel struct {
 	Adapter   string          `yaml:"adapter" doc:"telegram."`
 	Workspace string          `yaml:"workspace" doc:"Workspace that the channel belongs to: whose people write there, and whose secrets it uses."`
-	DM        string          `yaml:"dm" enum:"pairing,allowlist,open,disabled" doc:"Who may write in direct chats."`
+	DM        string          `yaml:"dm" enum:"pairing,allowlist,open,self,disabled" doc:"Who may write in direct chats. self, which is what whatsapp starts with: only the person whose account it is, in the chat with themselves."`
 	Groups    string          `yaml:"groups" enum:"allowlist,open,disabled" doc:"In which rooms the bot answers."`
 	Mention   bool            `yaml:"mention" doc:"In rooms, answer only when mentioned or replied to."`
 	Allow     []string        `yaml:"allow" doc:"Immutable ids of senders and conversations. Empty allows nobody."`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,7 +30,8 @@ type rig struct {
 	done chan error // what Run returned
 	said int
 
-	revoked bool // the case has revoked the credentials
+	found   map[string][]byte // the state before the channel was opened
+	revoked bool              // the case has revoked the credentials
 
 	closing sync.Once
 }
@@ -57,6 +59,7 @@ func (r *rig) open(snap Snapshot) {
 	opts := append([]HostOption{Restore(snap), WithPatience(r.s.patience()), WithPublic(r.front.srv.URL + "/hooks/test")}, r.hs.Host...)
 	r.host = NewHost(r.t, opts...)
 	r.sink = NewSink(r.host)
+	r.found = maps.Clone(r.host.disk.state)
 	ch, err := r.s.Driver.Open(r.t.Context(), r.host, r.hs.Config)
 	if err != nil {
 		r.t.Fatalf("open: %v", err)

@@ -204,7 +204,7 @@ func (a *app) close() error {
 func allDrivers() drivers { return driversWith(newGuests(wasm.Options{})) }
 
 func driversWith(g *wasm.Driver) drivers {
-	return drivers{console.Driver{}, telegram.Driver{}, slack.Driver{}, webhook.Driver{}, g}
+	return append(drivers{console.Driver{}, telegram.Driver{}, slack.Driver{}, webhook.Driver{}, g}, linkedDevices()...)
 }
 
 // newGuests is the driver of channels that are guests.

@@ -89,7 +89,9 @@ func rootCommand() *cobra.Command {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: args(cobra.NoArgs),
-		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "gatehouse", version) },
+		Use: "version", Short: "Print the version, and which build it is", Args: args(cobra.NoArgs),
+		Run: func(c *cobra.Command, _ []string) {
+			fmt.Fprintf(c.OutOrStdout(), "gatehouse %s\n%s\n", version, edition)
+		},
 	}
 }

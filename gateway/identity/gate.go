@@ -87,6 +87,9 @@ func (d *Directory) who(ctx context.Context, e channels.Event, p Policy) (Member
 }
 
 func (d *Directory) judgeDirect(ctx context.Context, e channels.Event, p Policy, m Member) (Judgement, error) {
+	if p.DM == DMSelf && !e.Who.Owner { // not even a code is taken, so that nobody notices the bot
+		return ignore("not the account's own chat"), nil
+	}
 	j, ok, missed, err := d.redeem(ctx, e, p, m)
 	if ok || err != nil {
 		return j, err
@@ -102,7 +105,7 @@ func (d *Directory) judgeSender(ctx context.Context, e channels.Event, p Policy,
 		return ignore("direct chats are disabled"), nil
 	case m.ID != "":
 		return d.run(e, m.ID, m.Role), nil
-	case p.allows(e.Who.ID):
+	case p.allows(e.Who.ID), e.Who.Owner:
 		return d.run(e, strangerID(e), scope.Ordinary), nil
 	case p.DM == DMOpen:
 		return d.run(e, strangerID(e), scope.Guest), nil

@@ -49,6 +49,7 @@ var senders = map[string]channels.Sender{
 	"removed":  {ID: "s-removed"},
 	"listed":   {ID: "s-listed"},
 	"stranger": {ID: "s-stranger"},
+	"owner":    {ID: "s-owner", Owner: true}, // of the account that the channel speaks as
 	"namesake": {ID: "s-namesake", Name: "s-listed", Handle: "s-member"},
 	"bot":      {ID: "s-listed", Bot: true},
 	"self":     {ID: "s-listed", Self: true},
@@ -60,16 +61,17 @@ var senders = map[string]channels.Sender{
 func TestGateInDirectChats(t *testing.T) {
 	table := map[identity.DM]map[string]verdict{
 		"":                  {},
-		"nonsense":          {"member": regular, "listed": regular},
+		"nonsense":          {"member": regular, "listed": regular, "owner": regular},
 		identity.DMDisabled: {},
+		identity.DMSelf:     {"owner": regular}, // a link or a list lets nobody else in
 		identity.DMAllowlist: {
-			"member": regular, "listed": regular,
+			"member": regular, "listed": regular, "owner": regular,
 		},
 		identity.DMPairing: {
-			"member": regular, "listed": regular, "removed": asks, "stranger": asks, "namesake": asks,
+			"member": regular, "listed": regular, "owner": regular, "removed": asks, "stranger": asks, "namesake": asks,
 		},
 		identity.DMOpen: {
-			"member": regular, "listed": regular, "removed": guest, "stranger": guest, "namesake": guest,
+			"member": regular, "listed": regular, "owner": regular, "removed": guest, "stranger": guest, "namesake": guest,
 		},
 	}
 	for dm, row := range table {

@@ -14,6 +14,7 @@ const (
 	DMPairing   DM = "pairing"   // strangers get a code that somebody in charge approves
 	DMAllowlist DM = "allowlist" // only linked members and the listed ids
 	DMOpen      DM = "open"      // everybody, as a guest
+	DMSelf      DM = "self"      // only the person whose own account the channel is, in the chat with themselves
 	DMDisabled  DM = "disabled"
 )
 
