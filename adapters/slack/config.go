@@ -83,10 +83,17 @@ const schema = `{
 }
 `
 
+// domains are Slack's own, and those of its service for public authorities.
+var domains = []string{"slack.com", "slack-gov.com"}
+
 // Reaches lists where Slack has an app go, besides the Web API: to download
 // files and upload them, to answer by a response_url, and for sockets.
 func (Driver) Reaches() []string {
-	return []string{"https://slack.com", "https://files.slack.com", "https://hooks.slack.com", "wss://wss-primary.slack.com", "wss://*.slack.com"}
+	var list []string
+	for _, d := range domains {
+		list = append(list, "https://"+d, "https://*."+d, "wss://*."+d)
+	}
+	return list
 }
 
 // parse reads a section and lists everything that is wrong with it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 	if err != nil {
 		return channels.Receipt{}, c.api.fail("send", channels.Rejected, err)
 	}
+	if p.Audience.Only == "" {
+		c.joins(ctx, p.To)
+	}
 	n, err := c.api.do(ctx, t.ref, call)
 	if err != nil {
 		return channels.Receipt{}, err
@@ -37,16 +41,12 @@ func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 	if !n.OK {
 		return channels.Receipt{}, c.refused(c.api.refused(call.Method, n))
 	}
-	r := receipt(p, n.Result)
-	if p.Audience.Only == "" {
-		c.joined(ctx, p.To)
-	}
-	return r, nil
+	return receipt(p, n.Result), nil
 }
 
-// joined notes that the bot has spoken in a thread. The message stands in any
-// case, so that a failure is no failure of the send.
-func (c *Channel) joined(ctx context.Context, at channels.Address) {
+// joins notes that the bot speaks in a thread, before it does: whoever reads
+// its message may answer at once. What goes wrong is no failure of the send.
+func (c *Channel) joins(ctx context.Context, at channels.Address) {
 	if err := c.threads.join(context.WithoutCancel(ctx), at, time.Now()); err != nil {
 		c.host.Log().WarnContext(ctx, "who answers in this thread may have to name the bot", "err", err)
 	}
@@ -113,7 +113,7 @@ func (c *Channel) ours(address string) bool {
 	if u.Host == base.Host && u.Scheme == base.Scheme {
 		return true
 	}
-	return u.Scheme == "https" && strings.HasSuffix(u.Host, ".slack.com")
+	return u.Scheme == "https" && slices.ContainsFunc(domains, func(d string) bool { return strings.HasSuffix(u.Host, "."+d) })
 }
 
 // Edit implements channels.Editor.

@@ -51,6 +51,7 @@ func (c *Channel) share(ctx context.Context, t *team, p channels.Part) (channels
 	if err != nil {
 		return channels.Receipt{}, c.api.fail("send", channels.Rejected, err)
 	}
+	c.joins(ctx, p.To)
 	n, err := c.api.do(ctx, t.ref, call)
 	if err != nil {
 		return channels.Receipt{}, err
@@ -58,7 +59,6 @@ func (c *Channel) share(ctx context.Context, t *team, p channels.Part) (channels
 	if !n.OK {
 		return channels.Receipt{}, c.refused(c.api.refused(call.Method, n))
 	}
-	c.joined(ctx, p.To)
 	return channels.Receipt{ID: c.shown(ctx, t, p.To, ids[0]), At: time.Now()}, nil
 }
 

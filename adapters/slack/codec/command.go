@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,7 +71,9 @@ func (d *decoder) slash() ([]channels.Event, error) {
 	if !wellFormed(id) {
 		return nil, ignored(IgnoredMalformed)
 	}
-	e := d.event(o.ChannelID, "", "command/"+id)
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(o.Command + " " + o.Text))
+	e := d.event(o.ChannelID, "", "command/"+id+"/"+strconv.FormatUint(uint64(sum.Sum32()), 16))
 	e.Who = channels.Sender{ID: o.UserID, Name: o.UserName, Handle: o.UserName}
 	e.Addressed, e.Content = true, c
 	e.Where.Thread = channels.ThreadID(o.ThreadTS)

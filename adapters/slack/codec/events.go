@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -31,13 +32,17 @@ func (d *decoder) presses() ([]channels.Event, error) {
 	if !wellFormed(in.ID, c.MessageTS) || c.ThreadTS != "" && !wellFormed(c.ThreadTS) {
 		return nil, ignored(IgnoredMalformed)
 	}
+	key := "press/" + in.ID + "/" + c.MessageTS + "/" + who.ID + "/"
+	if wellFormed(o.TriggerID) {
+		key += o.TriggerID + "/"
+	}
 	var events []channels.Event
-	for _, a := range o.Actions {
+	for i, a := range o.Actions {
 		data := a.data()
 		if data == "" || !wellFormed(a.ActionTS) {
 			continue
 		}
-		e := d.event(in.ID, "", "press/"+in.ID+"/"+c.MessageTS+"/"+who.ID+"/"+a.ActionTS)
+		e := d.event(in.ID, "", key+a.ActionTS+"/"+strconv.Itoa(i))
 		e.At = Moment(a.ActionTS)
 		e.Who = channels.Sender{ID: who.ID, Name: who.Name, Handle: who.Username}
 		e.Addressed = true

@@ -182,6 +182,13 @@ func (t *Team) Uninstall() {
 	s.queueLocked(t, t.ID, object{"type": "app_uninstalled"})
 }
 
+// ReplyPath makes a response_url for a person, as slash commands have one.
+func (c *Channel) ReplyPath(u *User) string {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.s.pathLocked(c, u, "", "")
+}
+
 func (s *Server) pathLocked(c *Channel, u *User, of, thread string) string {
 	key := strings.ToLower(s.idLocked("r"))
 	s.paths[key] = &path{room: c, user: u.ID, of: of, thread: thread, uses: 5, until: time.Now().Add(30 * time.Minute)}

@@ -143,10 +143,11 @@ func (s *Server) Close() {
 	s.work.Wait()
 }
 
-// URL is the server's root. The Web API is at BaseURL.
+// URL is the server's root, below which everything is, the Web API too.
 func (s *Server) URL() string { return s.http.URL }
 
-// BaseURL is the root of the Web API, without a slash at its end.
+// BaseURL is the root of the Web API as the platform has it, without a slash at
+// its end.
 func (s *Server) BaseURL() string { return s.http.URL + "/api" }
 
 // SetRoot changes the root of the addresses that the server names of itself:
@@ -248,6 +249,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case "oauth":
 		s.authorize(w, r)
 	default:
+		if _, ok := methods[first]; ok { // without /api, for who wants one root for everything
+			s.api(w, r, first)
+			return
+		}
 		http.NotFound(w, r)
 	}
 }

@@ -62,6 +62,16 @@ func (s *Server) teamLocked(id, name string) *Team {
 	return t
 }
 
+// Install makes a team in which the app has the bot user of that id: payloads
+// that were recorded elsewhere name it.
+func (s *Server) Install(id, name, botUser string) *Team {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.teamLocked(id, name)
+	t.BotUser = botUser
+	return t
+}
+
 // issueLocked gives the team a new token. With rotation the one before stands
 // until it ends.
 func (t *Team) issueLocked() string {
@@ -118,6 +128,16 @@ func (t *Team) Direct(u *User) *Channel {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	return t.directLocked(u.ID)
+}
+
+// Chat is a direct chat of that id, with whoever writes there.
+func (t *Team) Chat(id string) *Channel {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if c := t.roomLocked(id); c != nil {
+		return c
+	}
+	return t.addLocked(id, "directmessage", "im", t.BotUser)
 }
 
 func (t *Team) directLocked(user string) *Channel {

@@ -1,0 +1,334 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/slack/slacktest"
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+)
+
+// slackRig is a gateway between an emulated Slack and a model.
+type slackRig struct {
+	t     testing.TB
+	srv   *slacktest.Server
+	team  *slacktest.Team
+	model *agenttest.Server
+	dir   string
+	proc  *process
+}
+
+// slackSettings of a rig. The zero value is a channel that anybody may write
+// to, in Socket Mode, without streaming.
+type slackSettings struct {
+	script  agenttest.Script // nil: agenttest.Echo
+	events  bool             // mode events
+	stream  bool
+	policy  string   // of direct chats; "": open
+	channel []string // further lines of the channel's section
+	level   string   // of the log; "": info
+	emu     []slacktest.Option
+	install func(*slacktest.Server) *slacktest.Team // nil: T0MAIN000
+}
+
+func newSlackRig(t testing.TB, set slackSettings) *slackRig {
+	t.Helper()
+	r := &slackRig{t: t, dir: t.TempDir(), model: agenttest.NewServer(t, set.script)}
+	r.srv = slacktest.NewServer(t, set.emu...)
+	if set.install == nil {
+		set.install = func(s *slacktest.Server) *slacktest.Team { return s.Team("T0MAIN000", "Main") }
+	}
+	r.team = set.install(r.srv)
+	listen, stream, policy, level := "127.0.0.1:0", "off", "open", "info"
+	if set.stream {
+		stream = "edit"
+	}
+	if set.policy != "" {
+		policy = set.policy
+	}
+	if set.level != "" {
+		level = set.level
+	}
+	mode := fmt.Sprintf("mode: socket\n    app_token: %q", r.srv.AppToken())
+	extra := ""
+	if set.events {
+		listen = freePort(t)
+		mode = fmt.Sprintf("mode: events\n    signing_secret: %q", r.srv.SigningSecret())
+		extra = "public_url: http://" + listen + "\n"
+		r.srv.SetRequestURL("http://" + listen + "/hooks/team")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\nlog: {level: %s, format: text}\n",
+		listen, filepath.Join(r.dir, "data"), filepath.Join(r.dir, "key"), level)
+	fmt.Fprintf(&b, "models:\n  default: {provider: compatible, model: scripted, base_url: %q, api_key: \"sk-test-123456789\"}\n", r.model.OpenAI())
+	fmt.Fprintf(&b, "agent:\n  daily_spend: -1\nchannels:\n  team:\n    adapter: slack\n    base_url: %q\n    token: %q\n    %s\n    dm: %s\n"+
+		"    groups: open\n    send_rate: unlimited\n    stream: %q\n", r.srv.URL(), r.team.Token(), mode, policy, stream)
+	for _, l := range set.channel {
+		fmt.Fprintf(&b, "    %s\n", l)
+	}
+	b.WriteString(extra)
+	if err := os.WriteFile(r.config(), []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.end)
+	return r
+}
+
+func (r *slackRig) config() string { return filepath.Join(r.dir, "gatehouse.yaml") }
+
+// up starts the gateway. What is said before it receives comes to it then.
+func (r *slackRig) up() {
+	r.t.Helper()
+	r.proc = launch(r.t, gateway(r.t), bare(r.dir), "run", "--config", r.config())
+}
+
+func (r *slackRig) end() {
+	if r.proc == nil {
+		return
+	}
+	r.proc.Kill()
+	if r.proc.log.racy() {
+		r.t.Error("the race detector spoke")
+	}
+	if r.t.Failed() {
+		r.t.Logf("the gateway's log:\n%s", r.proc.log)
+	}
+}
+
+// await waits until the log is as wanted.
+func (r *slackRig) await(what string, done func(slacktest.Log) bool) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.srv.Wait(ctx, done); err != nil {
+		r.t.Fatalf("waiting for %s: %v; delivered: %q", what, err, r.srv.Delivered().Texts())
+	}
+}
+
+// awaitText waits until a message with that text stands in the conversation.
+func (r *slackRig) awaitText(c *slacktest.Channel, part string) slacktest.Line {
+	r.t.Helper()
+	var found slacktest.Line
+	r.await(fmt.Sprintf("%q", part), func(slacktest.Log) bool {
+		for _, l := range c.Transcript() {
+			if l.User == r.team.BotUser && strings.Contains(l.Text, part) {
+				found = l
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// TestSlack: messages are answered natively by both ways of receiving: in a
+// direct chat, in the thread under a mention, in that thread without one, a
+// slash command for the one who asked, a file both ways.
+func TestSlack(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]slackSettings{"socket": {}, "events": {events: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newSlackRig(t, set)
+			ada := r.team.User("U0ADA0000", "Ada")
+			direct, room := r.team.Direct(ada), r.team.Channel("C0ROOM000", "general", ada)
+			r.up()
+			direct.Say(ada, "hello *there*")
+			r.awaitText(direct, "hello")
+
+			root := room.Say(ada, r.team.Mention()+" in the room")
+			if l := r.awaitText(room, "in the room"); l.Thread != root {
+				t.Errorf("the answer is not in the thread of its question: %+v", l)
+			}
+			room.Say(ada, "and now without a mention", slacktest.InThread(root))
+			if l := r.awaitText(room, "without a mention"); l.Thread != root {
+				t.Errorf("%+v", l)
+			}
+			room.Slash(ada, "/gatehouse", "whoami")
+			r.await("the answer to a slash command", func(log slacktest.Log) bool { return len(log.Of(slacktest.Answered)) > 0 })
+			if e := r.srv.Delivered().Of(slacktest.Answered)[0]; e.Only != ada.ID || !strings.Contains(e.Text, ada.ID) {
+				t.Errorf("%+v", e)
+			}
+			if n := len(r.srv.Delivered().Of(slacktest.Sent)); n != 3 {
+				t.Errorf("%d messages were sent: %q", n, r.srv.Delivered().Texts())
+			}
+			if err := r.proc.Term(); err != nil {
+				t.Errorf("after SIGTERM: %v", err)
+			}
+			if n := r.srv.Pending(); n != 0 {
+				t.Errorf("%d events are not acknowledged", n)
+			}
+		})
+	}
+}
+
+// TestSlackStreams: an answer is shown while it grows, in one message.
+func TestSlackStreams(t *testing.T) {
+	t.Parallel()
+	r := newSlackRig(t, slackSettings{stream: true, script: closed(slowly)})
+	ada := r.team.User("U0ADA0000", "Ada")
+	r.up()
+	r.team.Direct(ada).Say(ada, "a long question, long enough to show a draft of its answer")
+	l := r.awaitText(r.team.Direct(ada), closing)
+	if log := r.srv.Delivered(); l.Edits == 0 || len(log.Of(slacktest.Sent)) != 1 {
+		t.Errorf("%+v, %q", l, log.Texts())
+	}
+}
+
+// TestSlackCrash: the gateway is killed again and again while people write; in
+// the end every message is answered once, or twice with the second marked.
+func TestSlackCrash(t *testing.T) {
+	t.Parallel()
+	const people, each, kills = 4, 8, 6
+	for name, set := range map[string]slackSettings{"socket": {stream: true}, "events": {events: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set.script = closed(func(q *agenttest.Request) agenttest.Answer {
+				a := agenttest.Echo(q)
+				a.Delay = 60 * time.Millisecond
+				return a
+			})
+			r := newSlackRig(t, set)
+			r.srv.SetLatency(10*time.Millisecond, "chat.postMessage")
+			said := map[string]bool{}
+			for i := range each {
+				for p := range people {
+					u := r.team.User(fmt.Sprintf("U0PERSON%d", p), fmt.Sprintf("Person %d", p))
+					text := fmt.Sprintf("message %03d from chat %02d, long enough to show a draft", i, p)
+					said[text] = true
+					r.team.Direct(u).Say(u, text)
+				}
+				if i < kills {
+					r.up()
+					sent := len(r.srv.Delivered())
+					eventually(patience/10, func() bool { return len(r.srv.Delivered()) > sent+i })
+					r.proc.Kill()
+				}
+			}
+			r.up()
+			r.settle(said)
+		})
+	}
+}
+
+// settle waits until everything is answered, and looks that nothing was twice.
+func (r *slackRig) settle(said map[string]bool) {
+	r.t.Helper()
+	count := func() (answered map[string]int, faults []string) {
+		answered = map[string]int{}
+		for _, l := range r.lines() {
+			a, err := parseAnswer(l.Text)
+			if err != nil || a.draft {
+				continue
+			}
+			for _, text := range a.texts {
+				answered[text]++
+				if answered[text] > 1 && !a.marked {
+					faults = append(faults, "unmarked repetition: "+l.Text)
+				}
+				if !said[text] {
+					faults = append(faults, "nobody said: "+text)
+				}
+			}
+		}
+		return answered, faults
+	}
+	done := eventually(patience, func() bool { a, _ := count(); return len(a) == len(said) })
+	answered, faults := count()
+	if !done {
+		r.t.Errorf("%d of %d are answered", len(answered), len(said))
+	}
+	for _, f := range faults {
+		r.t.Error(f)
+	}
+	if !eventually(patience, func() bool { return r.srv.Pending() == 0 }) {
+		r.t.Errorf("%d events are not acknowledged", r.srv.Pending())
+	}
+}
+
+// lines are the bot's messages in direct chats.
+func (r *slackRig) lines() []slacktest.Line {
+	var out []slacktest.Line
+	for p := range 16 {
+		c := r.srv.Room(fmt.Sprintf("D0PERSON%d", p))
+		if c == nil {
+			continue
+		}
+		for _, l := range c.Transcript() {
+			if l.User == r.team.BotUser {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}
+
+// TestSlackOutages: whatever happens to the platform, the channel heals by
+// itself and loses nothing.
+func TestSlackOutages(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		events bool
+		begin  func(*slacktest.Server) (end func())
+	}{
+		{"sockets are cut", false, func(s *slacktest.Server) func() { s.Drop(); return func() {} }},
+		{"sockets are refused", false, func(s *slacktest.Server) func() {
+			h := s.Fail("socket", slacktest.Status(503).Always())
+			s.Drop()
+			return h.Lift
+		}},
+		{"opening hangs", false, func(s *slacktest.Server) func() {
+			h := s.Fail("apps.connections.open", slacktest.Hang().Always())
+			s.Drop()
+			return h.Lift
+		}},
+		{"a storm of 429", false, func(s *slacktest.Server) func() {
+			h := s.Fail("*", slacktest.RateLimited(time.Second).Always())
+			s.Drop()
+			return h.Lift
+		}},
+		{"a storm of 503", false, func(s *slacktest.Server) func() {
+			h := s.Fail("*", slacktest.Status(503).Always())
+			s.Drop()
+			return h.Lift
+		}},
+		{"malformed frames", false, func(s *slacktest.Server) func() {
+			for _, f := range []string{"", "[]", `{"type":7}`, `{"type":"events_api","envelope_id":"x","payload":"y"}`} {
+				s.Frame([]byte(f))
+			}
+			return func() {}
+		}},
+		{"Slack ends the connection", false, func(s *slacktest.Server) func() {
+			s.Disconnect("refresh_requested", 100*time.Millisecond)
+			return func() {}
+		}},
+		{"garbage in answers, by HTTP", true, func(s *slacktest.Server) func() { return s.Fail("auth.test", slacktest.Garbage().Always()).Lift }},
+		{"a storm of 429, by HTTP", true, func(s *slacktest.Server) func() { return s.Fail("*", slacktest.RateLimited(time.Second).Always()).Lift }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := newSlackRig(t, slackSettings{events: c.events, script: closed(nil)})
+			u := r.team.User("U0PERSON0", "Person")
+			chat := r.team.Direct(u)
+			r.up()
+			said := map[string]bool{}
+			say := func(text string) { said[text] = true; chat.Say(u, text) }
+			say("before")
+			r.awaitText(chat, "before")
+			end := c.begin(r.srv)
+			say("meanwhile")
+			pause := time.NewTimer(1200 * time.Millisecond)
+			<-pause.C
+			end()
+			say("after")
+			r.settle(said)
+		})
+	}
+}
