@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
@@ -111,6 +112,7 @@ func (g *Gateway) erase(ctx context.Context, left identity.Departure) (Erasure, 
 	}
 	for _, x := range g.erasers {
 		place, n, err := x.Erase(ctx, left)
+		failpoint.Hit(failpoint.LeaveStep)
 		if err != nil {
 			return e.report, fmt.Errorf("erase %s in %s: %w", left.Member.ID, place, err)
 		}
@@ -123,6 +125,7 @@ func (g *Gateway) erase(ctx context.Context, left identity.Departure) (Erasure, 
 func (g *Gateway) eraseAll(ctx context.Context, e *erasure, place string, writes []kv.Write, err error) error {
 	if err == nil && len(writes) > 0 {
 		err = g.bus.Write(ctx, writes...)
+		failpoint.Hit(failpoint.LeaveStep)
 	}
 	if err == nil {
 		e.count(place, len(writes))
@@ -142,6 +145,7 @@ const eraseAtOnce = 500
 func (g *Gateway) reviseAll(ctx context.Context, f func(bus.Letter) bus.Revision) error {
 	for after := int64(0); ; {
 		last, err := g.bus.Revise(ctx, after, eraseAtOnce, f)
+		failpoint.Hit(failpoint.LeaveStep)
 		if err != nil || last == 0 {
 			return err
 		}
@@ -249,6 +253,7 @@ func (g *Gateway) eraseSpace(ctx context.Context, e *erasure, k kept, space stri
 			if err != nil {
 				return err
 			}
+			failpoint.Hit(failpoint.LeaveStep)
 			e.count(k.what, 1)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
@@ -111,14 +112,17 @@ func (g *Gateway) finishDeparture(ctx context.Context, left identity.Departure) 
 // asked for.
 func (g *Gateway) depart(ctx context.Context, left identity.Departure) (done Erasure, err error) {
 	g.running.end(left.Workspace, left.Member.ID)
+	failpoint.Hit(failpoint.LeaveStep)
 	if err := errors.Join(g.discardParked(ctx, left), g.endApprovals(ctx, left)); err != nil {
 		return done, err
 	}
 	for _, o := range g.leave {
+		failpoint.Hit(failpoint.LeaveStep)
 		if err := o.Offboard(ctx, left.Workspace, left.Member.ID); err != nil {
 			return done, fmt.Errorf("end what %s holds: %w", left.Member.ID, err)
 		}
 	}
+	failpoint.Hit(failpoint.LeaveStep)
 	if left.Erase {
 		if done, err = g.erase(ctx, left); err != nil || done.Waiting > 0 {
 			return done, err // the housekeeping goes on
@@ -219,6 +223,7 @@ func (g *Gateway) DeleteWorkspace(ctx context.Context, by scope.Scope, id string
 // can be read, wherever a copy of it may be.
 func (g *Gateway) finishWorkspace(ctx context.Context, id string) error {
 	for _, s := range g.shred {
+		failpoint.Hit(failpoint.ShredStep)
 		if err := s.Shred(ctx, id); err != nil {
 			return fmt.Errorf("delete workspace %s: %w", id, err)
 		}
@@ -228,6 +233,7 @@ func (g *Gateway) finishWorkspace(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		failpoint.Hit(failpoint.ShredStep)
 		if len(writes) == 0 {
 			return g.dir.Ended(ctx, id)
 		}

@@ -38,8 +38,8 @@ var moments = []int{1, 2, 5}
 // again and looks at what people got.
 func TestFailpoints(t *testing.T) {
 	for _, name := range failpoint.Names() {
-		if strings.HasPrefix(string(name), "vault.") {
-			continue // TestVaultFailpoints kills there
+		if strings.HasPrefix(string(name), "vault.") || rare[name] {
+			continue // TestVaultFailpoints and TestRareFailpoints kill there
 		}
 		t.Run(string(name), func(t *testing.T) {
 			for _, nth := range moments {

@@ -44,6 +44,10 @@ const (
 	DataKeyed    Name = "vault.data-keyed"    // the vault: a workspace has a new data key, its secrets are under the old one
 	DataResealed Name = "vault.data-resealed" // the vault: some secrets are under the new data key, some under the old one
 
+	LeaveStep   Name = "leave.step"   // a member is out: one thing more of what is to be ended or erased is done
+	ShredStep   Name = "shred.step"   // a workspace is ending: one thing more of it is gone
+	ContentStep Name = "content.step" // stored content: some more of it is in the form that is wanted
+
 	BlobBefore Name = "blob.before-name" // a file: written whole under another name
 	BlobAfter  Name = "blob.after-name"  // a file: kept, and nothing refers to it yet
 )
@@ -57,6 +61,6 @@ func Names() []Name {
 		SettleBeforeCommit, SettleAfterCommit,
 		SendBefore, SendAfter, AcceptAfter, TurnBefore, TurnAfter, DraftAfter, JournalBefore, JournalAfter,
 		KeyRenewed, KeyRelocked, DataKeyed, DataResealed, RestoreUnpacked, RestoreSwapped,
-		BlobBefore, BlobAfter,
+		BlobBefore, BlobAfter, LeaveStep, ShredStep, ContentStep,
 	}
 }

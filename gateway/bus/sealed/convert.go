@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
+	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
 
@@ -95,7 +96,9 @@ func (e *Engine) keep(ctx context.Context, m mark) error {
 	if err != nil {
 		return err
 	}
-	return e.Engine.Write(ctx, kv.Write{Space: markSpace, Key: markKey, Value: v})
+	err = e.Engine.Write(ctx, kv.Write{Space: markSpace, Key: markKey, Value: v})
+	failpoint.Hit(failpoint.ContentStep)
+	return err
 }
 
 // convertRecords converts the next records; -1 when there are none left.
