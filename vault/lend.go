@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -26,7 +27,7 @@ func (s *Store) Configure(workspace string, all ...Binding) error {
 		if err := CheckName(b.Ref.Name()); err != nil {
 			return fmt.Errorf("%s %s: %w", b.Kind, b.Name, err)
 		}
-		hosts, err := canonicalHosts(b.Hosts)
+		hosts, err := boundHosts(b.Hosts)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", b.Kind, b.Name, err)
 		}
@@ -75,7 +76,7 @@ func (s *Store) LeaseConfigured(ctx context.Context, workspace string, r Ref, p 
 		return s.refuse(ctx, workspace, scope.Principal{}, r, p, ErrNotFound)
 	}
 	named := func(b Binding) bool {
-		return b.Kind == p.Kind && b.Name == p.Name && b.Ref.Name() == r.Name() && allows(b.Hosts, p.Host)
+		return b.Kind == p.Kind && b.Name == p.Name && b.Ref.Name() == r.Name() && binds(b.Hosts, p.Host)
 	}
 	own := len(rec.meta.Hosts) == 0 || allows(rec.meta.Hosts, p.Host)
 	if !p.configured() || !own || !slices.ContainsFunc((*s.bindings.Load())[workspace], named) {
@@ -111,6 +112,46 @@ func allows(hosts []string, host string) bool {
 	}
 	c, err := canonicalHost(host)
 	return err == nil && slices.Contains(hosts, c)
+}
+
+// anyLabel in front of a binding's host stands for exactly one label, as it does
+// in a certificate.
+const anyLabel = "*."
+
+// boundHosts checks the destinations of a binding. A platform may have hosts
+// whose first label it chooses itself; below a top-level domain, where anybody
+// can have a name, nothing is left open.
+func boundHosts(hosts []string) ([]string, error) {
+	out := make([]string, 0, len(hosts))
+	for _, h := range hosts {
+		rest, wild := strings.CutPrefix(h, anyLabel)
+		c, err := canonicalHost(rest)
+		if err != nil {
+			return nil, err
+		}
+		if wild {
+			if !strings.Contains(rest, ".") || rest[0] >= '0' && rest[0] <= '9' {
+				return nil, fmt.Errorf("%q: a wildcard needs a name with a dot behind it", h)
+			}
+			c = anyLabel + c
+		}
+		out = append(out, c)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// binds is allows for the hosts of a binding.
+func binds(hosts []string, host string) bool {
+	if strings.HasPrefix(host, anyLabel) {
+		return false
+	}
+	if allows(hosts, host) {
+		return true
+	}
+	c, err := canonicalHost(host)
+	label, below, ok := strings.Cut(c, ".")
+	return err == nil && ok && label != "" && slices.Contains(hosts, anyLabel+below)
 }
 
 // find looks a secret up as of now: a member's own first, if a member asks.

@@ -222,6 +222,7 @@ func TestLeaseConfigured(t *testing.T) {
 		bind("secret://bot", "channel", "support", "api.example.com", "127.0.0.1:8081"),
 		bind("secret://fixed", "channel", "support", "api.example.com", "other.example"),
 		bind("secret://bot", "webhook", "hook"),
+		bind("secret://bot", "channel", "wide", "*.gate.example"),
 	)
 	tests := []struct {
 		name, workspace string
@@ -242,6 +243,11 @@ func TestLeaseConfigured(t *testing.T) {
 		{"a tool", "home", "secret://bot", vault.Purpose{Kind: "tool", Name: "support", Host: "api.example.com:443"}, vault.ErrDenied},
 		{"nobody", "home", "secret://bot", vault.Purpose{}, vault.ErrDenied},
 		{"another workspace", "away", "secret://bot", vault.Purpose{Kind: "channel", Name: "support"}, vault.ErrNotFound},
+		{"a label that the platform chooses", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "wide", Host: "us-1.gate.example:443"}, nil},
+		{"no label", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "wide", Host: "gate.example:443"}, vault.ErrDenied},
+		{"two labels", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "wide", Host: "a.b.gate.example:443"}, vault.ErrDenied},
+		{"a label with another port", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "wide", Host: "us-1.gate.example:80"}, vault.ErrDenied},
+		{"a wildcard itself", "home", "secret://bot", vault.Purpose{Kind: "channel", Name: "wide", Host: "*.gate.example:443"}, vault.ErrDenied},
 		{"unknown", "home", "secret://x", vault.Purpose{Kind: "channel", Name: "support"}, vault.ErrNotFound},
 		{"both allow", "home", "secret://fixed", vault.Purpose{Kind: "channel", Name: "support", Host: "api.example.com:443"}, nil},
 		{"the secret itself does not allow", "home", "secret://fixed", vault.Purpose{Kind: "channel", Name: "support", Host: "other.example:443"}, vault.ErrDenied},
@@ -304,6 +310,8 @@ func TestConfigureRefuses(t *testing.T) {
 		"no secret":    {Kind: "channel", Name: "x"},
 		"a URL":        {Ref: "secret://bot", Kind: "channel", Name: "x", Hosts: []string{"https://a"}},
 		"a wild card":  {Ref: "secret://bot", Kind: "channel", Name: "x", Hosts: []string{"*"}},
+		"a top level":  {Ref: "secret://bot", Kind: "channel", Name: "x", Hosts: []string{"*.com"}},
+		"an address":   {Ref: "secret://bot", Kind: "channel", Name: "x", Hosts: []string{"*.0.0.1"}},
 		"a bad secret": {Ref: "secret://../bot", Kind: "channel", Name: "x"},
 	} {
 		if err := v.Configure("home", b); err == nil {

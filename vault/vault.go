@@ -211,7 +211,7 @@ type Binding struct {
 	Ref   Ref
 	Kind  string   // ForChannel, ForProvider or ForWebhook
 	Name  string   // the channel's id, the model's name
-	Hosts []string // host:port of the base URL; empty: the value may not leave
+	Hosts []string // host:port, *.host:port for one label more; empty: the value may not leave
 }
 
 // Use is one entry for the audit log: that a lease was given or refused. It

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/console"
+	"github.com/gatehouse-chat/gatehouse/adapters/discord"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests"
 	"github.com/gatehouse-chat/gatehouse/adapters/slack"
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
@@ -204,7 +205,7 @@ func (a *app) close() error {
 func allDrivers() drivers { return driversWith(newGuests(wasm.Options{})) }
 
 func driversWith(g *wasm.Driver) drivers {
-	return append(drivers{console.Driver{}, telegram.Driver{}, slack.Driver{}, webhook.Driver{}, g}, linkedDevices()...)
+	return append(drivers{console.Driver{}, telegram.Driver{}, slack.Driver{}, discord.Driver{}, webhook.Driver{}, g}, linkedDevices()...)
 }
 
 // newGuests is the driver of channels that are guests.

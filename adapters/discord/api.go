@@ -1,0 +1,244 @@
+package discord
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+// opToken is the Op of a failure to read the token, before any request.
+const opToken = "token"
+
+// Times and sizes of a request.
+const (
+	callTimeout   = 30 * time.Second
+	uploadTimeout = 5 * time.Minute
+	maxAnswer     = 8 << 20 // bytes: a page of messages, none of them ordinary
+	agent         = "DiscordBot (https://github.com/gatehouse-chat/gatehouse, 1)"
+)
+
+// api sends calls to the REST API. The token that it knows is the host's
+// placeholder.
+type api struct {
+	root    string
+	client  *http.Client
+	channel channels.ID
+	secret  func(context.Context, string) (channels.Secret, error)
+	ref     string
+	rates   buckets
+
+	token   atomic.Pointer[channels.Secret]
+	refusal atomic.Pointer[context.CancelCauseFunc] // told when the token is refused
+}
+
+// onRefusal has stop called when the platform refuses the token to whichever
+// call, until the returned function is called: the gateway alone would not
+// notice for a while.
+func (a *api) onRefusal(stop context.CancelCauseFunc) (release func()) {
+	a.refusal.Store(&stop)
+	return func() { a.refusal.CompareAndSwap(&stop, nil) }
+}
+
+// placeholder stands for the token until the host puts it in.
+func (a *api) placeholder(ctx context.Context) (string, error) {
+	t := a.token.Load()
+	if t == nil {
+		s, err := a.secret(ctx, a.ref)
+		if err != nil {
+			return "", a.fail(opToken, channels.Other, fmt.Errorf("the token cannot be read: %w", err))
+		}
+		t = &s
+		a.token.Store(t)
+	}
+	return t.Reveal(), nil
+}
+
+func (a *api) fail(op string, kind channels.Kind, err error) error {
+	return &channels.Error{Op: op, Channel: a.channel, Kind: kind, Err: err}
+}
+
+// refused is a refusal of the platform as an error.
+func (a *api) refused(op string, n codec.Answer) error {
+	err := &channels.Error{Op: op, Channel: a.channel, Kind: n.Kind, RetryAfter: n.RetryAfter, Err: errors.New(n.Reason)}
+	if n.Kind == channels.Unauthorized {
+		a.token.Store(nil) // it may be replaced meanwhile
+		if stop := a.refusal.Load(); stop != nil {
+			(*stop)(err)
+		}
+	}
+	return err
+}
+
+// do sends one call, if its bucket has one left. The error is that of the way
+// there and back; what the platform itself said is in the answer.
+func (a *api) do(ctx context.Context, c codec.Call) (codec.Answer, error) {
+	if wait := a.rates.take(c.Route, time.Now()); wait > 0 {
+		return codec.Answer{Kind: channels.RateLimited, Reason: "the platform's limit is used up", RetryAfter: wait}, nil
+	}
+	timeout := callTimeout
+	if len(c.Files) > 0 {
+		timeout = uploadTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	resp, body, err := a.send(ctx, c) //nolint:bodyclose // it is read and closed there
+	if err != nil {
+		return codec.Answer{}, err
+	}
+	n := codec.Classify(resp.StatusCode, body, c.Repeatable)
+	if n.Kind == channels.RateLimited {
+		if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 && s <= 24*60*60 {
+			n.RetryAfter = max(n.RetryAfter, time.Duration(s-1)*time.Second) // whole seconds, rounded up
+		}
+		if n.Global || resp.Header.Get("X-Ratelimit-Global") == "true" {
+			a.rates.halt(n.RetryAfter, time.Now())
+		}
+	} else {
+		a.rates.learn(c.Route, resp.Header, time.Now())
+	}
+	return n, nil
+}
+
+// invoke sends a call and makes an error of a refusal.
+func (a *api) invoke(ctx context.Context, c codec.Call) (json.RawMessage, error) {
+	n, err := a.do(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if !n.OK {
+		return nil, a.refused(c.Route, n)
+	}
+	return n.Result, nil
+}
+
+// get reads what is at a path.
+func (a *api) get(ctx context.Context, path string, out any) error {
+	c := codec.Call{Method: http.MethodGet, Path: path, Route: "GET " + path[1:], Repeatable: true}
+	b, err := a.invoke(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return a.fail(c.Route, channels.Transient, errors.New("the result has an unexpected form"))
+	}
+	return nil
+}
+
+// send sends a request and reads the whole answer.
+func (a *api) send(ctx context.Context, c codec.Call) (*http.Response, []byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, a.fail(c.Route, channels.Transient, err)
+	}
+	token, err := a.placeholder(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	content, kind, form, err := open(ctx, c)
+	if err != nil {
+		return nil, nil, a.fail(c.Route, channels.Other, err)
+	}
+	var sent progress
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), c.Method, a.root+c.Path, content)
+	if err != nil {
+		return nil, nil, a.fail(c.Route, channels.Other, errors.Join(errors.New("the address of the API is not a URL"), form.Close()))
+	}
+	req.Header.Set("Authorization", "Bot "+token)
+	req.Header.Set("User-Agent", agent)
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	resp, err := a.client.Do(req)
+	if err != nil {
+		return nil, nil, a.lost(c, err, &sent, form)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = errors.New("the answer is too long")
+	}
+	if err != nil {
+		return nil, nil, a.lost(c, err, &sent, form)
+	}
+	return resp, body, nil
+}
+
+// open makes a request's body; form is nil for JSON. net/http sends a body that
+// it can see is in memory together with the header, in one write: JSON stays
+// a plain bytes.Reader.
+func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, form *upload, err error) {
+	switch {
+	case len(c.Files) > 0:
+		form, err = newUpload(ctx, c)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		return form, form.contentType, form, nil
+	case c.Body == nil:
+		return http.NoBody, "", nil, nil
+	}
+	return bytes.NewReader(c.Body), "application/json", nil, nil
+}
+
+// lost classifies a request whose answer did not come. A call that may be
+// repeated is Transient in any case; another one only when it is certain that
+// the platform cannot have the whole of it.
+func (a *api) lost(c codec.Call, err error, sent *progress, form *upload) error {
+	if broken := form.broken(); broken != nil {
+		return a.fail(c.Route, channels.Other, broken)
+	}
+	var hosts *channels.Error
+	if errors.As(err, &hosts) {
+		return &channels.Error{Op: c.Route, Channel: a.channel, Kind: hosts.Kind, RetryAfter: hosts.RetryAfter, Err: cause(err)}
+	}
+	kind := channels.Ambiguous
+	if c.Repeatable || dialing(err) || sent.nothing() || form.partial() {
+		kind = channels.Transient
+	}
+	return a.fail(c.Route, kind, cause(err))
+}
+
+// cause takes the URL, and with it a reply path's token, out of an error.
+func cause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// dialing reports whether no connection was made at all.
+func dialing(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return (errors.As(err, &op) && op.Op == "dial") || errors.As(err, &dns)
+}
+
+// progress follows a request. A transport that tells nothing is not believed to
+// have sent nothing.
+type progress struct{ waiting, wrote atomic.Bool }
+
+// nothing reports whether the request certainly did not leave: the transport
+// was still waiting for a connection. It asks for another one only when
+// nothing of a POST was written to the one before.
+func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
+
+func (p *progress) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
+		WroteHeaders: func() { p.wrote.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
+	}
+}

@@ -1,0 +1,565 @@
+package discord_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/discord"
+	"github.com/gatehouse-chat/gatehouse/adapters/discord/discordtest"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+)
+
+// live is a channel that runs against an emulated platform.
+type live struct {
+	*stage
+	driver discord.Driver
+	host   *channeltest.Host
+	sink   *channeltest.Sink
+	ch     *discord.Channel
+	done   chan error
+	stop   context.CancelFunc
+}
+
+func newLive(t *testing.T, opts ...discordtest.Option) *live {
+	t.Helper()
+	l := stopped(t, opts...)
+	l.boot(t, channeltest.Snapshot{})
+	l.host.WaitHealth(channels.Connected)
+	return l
+}
+
+// stopped is a channel that does not run yet.
+func stopped(t *testing.T, opts ...discordtest.Option) *live {
+	t.Helper()
+	s := newStage(t, opts...)
+	t.Cleanup(s.srv.Close)
+	return &live{stage: s, driver: quick}
+}
+
+// boot opens the channel anew and runs it until the test ends.
+func (l *live) boot(t *testing.T, snap channeltest.Snapshot, extra ...any) {
+	t.Helper()
+	l.host = channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap)}, l.stage.host()...)...)
+	l.sink = channeltest.NewSink(l.host)
+	ch, err := l.driver.Open(t.Context(), l.host, l.config(extra...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.ch = ch.(*discord.Channel)
+	ctx, cancel := context.WithCancel(context.Background())
+	done, sink := make(chan error, 1), l.sink
+	go func() { done <- ch.Run(ctx, sink) }()
+	l.done, l.stop = done, cancel
+	t.Cleanup(func() { l.halt(t) })
+}
+
+// halt ends Run and wants nil from it. It may be called again.
+func (l *live) halt(t *testing.T) {
+	t.Helper()
+	l.stop()
+	if err := <-l.done; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	l.done <- nil
+	l.host.Client("").CloseIdleConnections()
+}
+
+func (l *live) send(t *testing.T, p channels.Part) channels.Receipt {
+	t.Helper()
+	r, err := l.ch.Send(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// hear waits for a message with a text.
+func (l *live) hear(text string) channels.Event {
+	return l.sink.WaitEvent("a message "+text, func(e channels.Event) bool {
+		m, ok := e.Content.(channels.Message)
+		return ok && strings.Contains(m.Text, text)
+	})
+}
+
+// count is how often a text was kept.
+func (l *live) count(text string) (n int) {
+	for _, e := range l.sink.Events() {
+		if m, ok := e.Content.(channels.Message); ok && m.Text == text {
+			n++
+		}
+	}
+	return n
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	channeltest.Eventually(t, what, cond)
+}
+
+// What was said while there was no session to resume is read from histories: of
+// direct chats, rooms and threads, each message once.
+func TestHistoriesAfterALostSession(t *testing.T) {
+	l := newLive(t)
+	dm := l.srv.DM(l.alice)
+	dm.Say(l.alice, "before")
+	l.room.Say(l.alice, "before, in the room")
+	l.hear("before")
+	l.hear("before, in the room")
+	l.halt(t)
+	l.srv.Forget()
+	dm.Say(l.alice, "meanwhile 1")
+	dm.Say(l.alice, "meanwhile 2")
+	l.room.Say(l.bob, "meanwhile in the room")
+	l.thread.Say(l.bob, "meanwhile in the thread")
+	for range 230 {
+		l.room.Say(l.bob, "noise")
+	}
+	l.boot(t, l.host.Snapshot())
+	dm.Say(l.alice, "after")
+	l.hear("after")
+	eventually(t, "the rest of the history", func() bool { return l.count("noise") == 230 })
+	for _, text := range []string{"before", "meanwhile 1", "meanwhile 2", "meanwhile in the room", "after"} {
+		if n := l.count(text); n != 1 {
+			t.Errorf("%q was kept %d times", text, n)
+		}
+	}
+	e := l.hear("meanwhile in the thread")
+	if e.Where.Conversation != channels.ConversationID(l.room.ID) || e.Where.Thread != channels.ThreadID(l.thread.ID) {
+		t.Errorf("%+v", e.Where)
+	}
+}
+
+// A process that dies while it reads histories begins again.
+func TestHistoriesAreReadAgainAfterACrash(t *testing.T) {
+	l := newLive(t)
+	dm := l.srv.DM(l.alice)
+	dm.Say(l.alice, "before")
+	l.hear("before")
+	l.halt(t)
+	l.srv.Forget()
+	l.room.Say(l.bob, "meanwhile")
+	heal := l.srv.Fail("GET messages", discordtest.Status(500, 0).Always())
+	l.boot(t, l.host.Snapshot())
+	eventually(t, "a history to be asked for", func() bool { return l.srv.Calls("GET messages") > 0 })
+	l.halt(t)
+	heal()
+	l.boot(t, l.host.Snapshot())
+	l.hear("meanwhile")
+	if _, started := l.srv.Sessions(); started != 3 {
+		t.Errorf("%d sessions began, want 3", started)
+	}
+}
+
+// An orderly end leaves the session to be resumed.
+func TestRestartResumes(t *testing.T) {
+	l := newLive(t)
+	l.srv.DM(l.alice).Say(l.alice, "one")
+	l.hear("one")
+	l.halt(t)
+	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.boot(t, l.host.Snapshot())
+	l.hear("two")
+	if _, started := l.srv.Sessions(); started != 1 {
+		t.Errorf("%d sessions began, want 1", started)
+	}
+}
+
+// A resumed process is told nothing of guilds and asks where a thread belongs.
+func TestThreadsAreLookedUpAfterARestart(t *testing.T) {
+	l := newLive(t)
+	l.thread.Say(l.alice, "one")
+	before := l.hear("one")
+	l.send(t, channels.Part{Key: "k", To: before.Where, Body: markup.Plain("here I am")})
+	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.hear("two")
+	l.halt(t)
+	l.thread.Say(l.alice, "three")
+	l.boot(t, l.host.Snapshot())
+	after := l.hear("three")
+	if after.Where != before.Where || !after.Addressed {
+		t.Errorf("%+v, addressed %v; before %+v", after.Where, after.Addressed, before.Where)
+	}
+}
+
+func TestGatewayAsksForANewConnection(t *testing.T) {
+	for name, ask := range map[string]func(*discordtest.Server){
+		"reconnect":          (*discordtest.Server).Reconnect,
+		"resumable":          func(s *discordtest.Server) { s.Invalidate(true) },
+		"unknown error":      func(s *discordtest.Server) { s.CloseWith(4000, "") },
+		"going away":         func(s *discordtest.Server) { s.CloseWith(1001, "") },
+		"garbage":            func(s *discordtest.Server) { s.Garbage("\x00{") },
+		"a frame of nothing": func(s *discordtest.Server) { s.Garbage("{}") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLive(t)
+			l.srv.DM(l.alice).Say(l.alice, "one")
+			l.hear("one")
+			ask(l.srv)
+			eventually(t, "the connection to end", func() bool { return !l.srv.Online() })
+			l.srv.DM(l.alice).Say(l.alice, "two")
+			l.hear("two")
+			if _, started := l.srv.Sessions(); started != 1 || l.count("one") != 1 {
+				t.Errorf("%d sessions began; the first message was kept %d times", started, l.count("one"))
+			}
+		})
+	}
+}
+
+func TestGatewayEndsTheSession(t *testing.T) {
+	for name, end := range map[string]func(*discordtest.Server){
+		"invalid":   func(s *discordtest.Server) { s.Invalidate(false) },
+		"timed out": func(s *discordtest.Server) { s.Forget(); s.CloseWith(4009, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLive(t)
+			l.srv.DM(l.alice).Say(l.alice, "one")
+			l.hear("one")
+			end(l.srv)
+			l.srv.DM(l.alice).Say(l.alice, "two")
+			l.hear("two")
+			eventually(t, "another session", func() bool { _, started := l.srv.Sessions(); return started == 2 })
+			l.srv.DM(l.alice).Say(l.alice, "three")
+			l.hear("three")
+			for _, text := range []string{"one", "two", "three"} {
+				if n := l.count(text); n != 1 {
+					t.Errorf("%q was kept %d times", text, n)
+				}
+			}
+		})
+	}
+}
+
+// A close code after which connecting again is of no use ends Run, and says what
+// a person can do.
+func TestFatalCloseCodes(t *testing.T) {
+	for code, want := range map[int]struct {
+		kind channels.Kind
+		fix  string
+	}{
+		4004: {channels.Unauthorized, "Reset Token"},
+		4010: {channels.Rejected, "servers"},
+		4011: {channels.Rejected, "servers"},
+		4012: {channels.Rejected, "Upgrade"},
+		4013: {channels.Rejected, "Upgrade"},
+		4014: {channels.Rejected, "Message Content Intent"},
+	} {
+		l := newLive(t)
+		l.srv.CloseWith(code, "no")
+		err := <-l.done
+		l.done <- nil
+		hs := l.host.Health()
+		if h := hs[len(hs)-1]; channels.KindOf(err) != want.kind || h.Phase != channels.Broken || !strings.Contains(h.Fix, want.fix) || h.Err == nil {
+			t.Errorf("%d: %v; health %+v", code, err, h)
+		}
+	}
+}
+
+// Without the intent the channel says so, and works when it is told to do without.
+func TestWithoutMessageContent(t *testing.T) {
+	l := stopped(t, discordtest.WithoutContent())
+	l.boot(t, channeltest.Snapshot{})
+	if h := l.host.WaitHealth(channels.Broken); !strings.Contains(h.Fix, "message_content: false") {
+		t.Errorf("%+v", h)
+	}
+	who, err := l.ch.Probe(t.Context())
+	if err != nil || len(who.Notes) != 1 || !strings.Contains(who.Notes[0], "Message Content") {
+		t.Errorf("%+v, %v", who, err)
+	}
+	if err := <-l.done; channels.KindOf(err) != channels.Rejected {
+		t.Errorf("Run returned %v", err)
+	}
+	l.done <- nil
+	l.boot(t, channeltest.Snapshot{}, "message_content", false)
+	l.host.WaitHealth(channels.Connected)
+	l.room.Say(l.alice, "among ourselves")
+	l.room.Say(l.alice, "<@"+l.srv.Bot().ID+"> hello")
+	if e := l.hear("hello"); !e.Addressed || l.count("among ourselves") != 0 {
+		t.Errorf("%+v", e)
+	}
+	if who, err := l.ch.Probe(t.Context()); err != nil || len(who.Notes) != 0 {
+		t.Errorf("%+v, %v", who, err)
+	}
+}
+
+// A resumption that is never answered is tried twice and then given up.
+func TestSilentResume(t *testing.T) {
+	l := stopped(t)
+	l.driver.Answer = 100 * time.Millisecond
+	l.boot(t, channeltest.Snapshot{})
+	l.host.WaitHealth(channels.Connected)
+	l.srv.DM(l.alice).Say(l.alice, "one")
+	l.hear("one")
+	l.srv.Silence(2)
+	l.srv.Drop()
+	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.hear("two")
+	if _, started := l.srv.Sessions(); started != 2 {
+		t.Errorf("%d sessions began, want 2", started)
+	}
+}
+
+// A connection that stands and carries nothing is noticed by the heartbeat.
+func TestHalfOpenConnection(t *testing.T) {
+	l := newLive(t)
+	thaw := l.srv.Freeze()
+	if h := l.host.WaitHealth(channels.Retrying); h.Err == nil {
+		t.Error("it does not say why")
+	}
+	l.srv.DM(l.alice).Say(l.alice, "two")
+	thaw()
+	l.hear("two")
+}
+
+// When no session may begin any more today, none is begun.
+func TestSessionsAreUsedUp(t *testing.T) {
+	l := stopped(t)
+	l.srv.Starts(0)
+	l.boot(t, channeltest.Snapshot{})
+	h := l.host.WaitHealth(channels.Retrying)
+	if wait := channels.RetryAfter(h.Err); channels.KindOf(h.Err) != channels.RateLimited || wait < time.Hour {
+		t.Errorf("%v after %s", h.Err, wait)
+	}
+	if kept, _ := l.srv.Sessions(); kept != 0 {
+		t.Errorf("%d sessions", kept)
+	}
+}
+
+func slashed(l *live) channels.Event {
+	return l.sink.WaitEvent("a command", func(e channels.Event) bool { _, ok := e.Content.(channels.Command); return ok })
+}
+
+// A command is acknowledged once it is durable, and the first part of its reply
+// takes the place of "… is thinking"; what follows are messages.
+func TestSlashCommand(t *testing.T) {
+	l := newLive(t)
+	hold := l.sink.Block()
+	l.room.Slash(l.alice, "model", "fast")
+	hold.Wait()
+	if l.srv.Answered() != 0 {
+		t.Error("it was acknowledged before it was durable")
+	}
+	hold.Release()
+	e := slashed(l)
+	if c := e.Content.(channels.Command); c.Name != "model" || c.Args != "fast" || e.Via == nil || !e.Addressed {
+		t.Errorf("%+v", e)
+	}
+	first := channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("the model is fast")}
+	r := l.send(t, first)
+	if again := l.send(t, first); again.ID != r.ID {
+		t.Errorf("the same part is %s and %s", r.ID, again.ID)
+	}
+	l.send(t, channels.Part{Key: "turn/1", To: e.Where, Via: e.Via, Body: markup.Plain("and cheap")})
+	if got := strings.Join(l.room.Said(), "|"); got != "the model is fast|and cheap" {
+		t.Errorf("the room reads %q", got)
+	}
+	if l.srv.Answered() != 1 || l.srv.Thinking() != 0 {
+		t.Errorf("%d answers, %d are still waited for", l.srv.Answered(), l.srv.Thinking())
+	}
+	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Replaces: r.ID, Body: markup.Plain("changed")})
+	if got := l.room.Said()[0]; got != "changed" {
+		t.Errorf("the reply reads %q", got)
+	}
+}
+
+// A reply whose interaction has ended goes the ordinary way.
+func TestReplyAfterTheInteraction(t *testing.T) {
+	l := newLive(t)
+	l.srv.Fail("POST callback", discordtest.Status(404, 10062).Always())
+	l.srv.DM(l.alice).Slash(l.alice, "help", "")
+	e := slashed(l)
+	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("late, but there")})
+	if got := l.srv.DM(l.alice).Said(); len(got) != 1 || got[0] != "late, but there" {
+		t.Errorf("%q", got)
+	}
+}
+
+// An acknowledgement that meets a failing platform is tried again.
+func TestAcknowledgementIsTriedAgain(t *testing.T) {
+	l := newLive(t)
+	l.srv.Fail("POST callback", discordtest.Status(502, 0).Times(2))
+	l.srv.DM(l.alice).Slash(l.alice, "help", "")
+	eventually(t, "the acknowledgement", func() bool { return l.srv.Answered() == 1 })
+}
+
+func TestInteractionsByHTTP(t *testing.T) {
+	l := newLive(t)
+	front := httptest.NewServer(l.ch.Receive(l.sink))
+	defer front.Close()
+	if err := l.srv.Endpoint(front.URL); err != nil {
+		t.Fatal(err)
+	}
+	l.thread.Slash(l.alice, "help", "me")
+	e := slashed(l)
+	if e.Where.Conversation != channels.ConversationID(l.room.ID) || e.Where.Thread != channels.ThreadID(l.thread.ID) {
+		t.Errorf("%+v", e.Where)
+	}
+	eventually(t, "the acknowledgement", func() bool { return l.srv.Answered() == 1 })
+	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("help")})
+	if got := strings.Join(l.thread.Said(), "|"); got != "help" {
+		t.Errorf("the thread reads %q", got)
+	}
+	r := l.send(t, channels.Part{Key: "turn/1", To: e.Where, Body: markup.Plain("sure?"), Buttons: []channels.Button{{Label: "Yes", Data: "y"}}})
+	l.thread.Press(l.alice, string(r.ID), "Yes")
+	l.sink.WaitEvent("the press", func(e channels.Event) bool { p, ok := e.Content.(channels.Press); return ok && p.Data == "y" })
+	l.sink.FailNext(context.DeadlineExceeded)
+	before := l.srv.Answered()
+	l.thread.Slash(l.alice, "help", "again")
+	l.sink.WaitAttempts(4)
+	if l.srv.Answered() > before+1 {
+		t.Error("it was acknowledged although it was not kept")
+	}
+}
+
+func TestHTTPFailsClosed(t *testing.T) {
+	l := newLive(t)
+	h := l.ch.Receive(l.sink)
+	for name, tt := range map[string]struct {
+		method, body string
+		header       map[string]string
+		want         int
+	}{
+		"unsigned":       {"POST", `{"type":1}`, nil, http.StatusUnauthorized},
+		"a wrong method": {"GET", "", nil, http.StatusMethodNotAllowed},
+		"garbage": {"POST", `{"type":1}`, map[string]string{
+			"X-Signature-Ed25519": "zz", "X-Signature-Timestamp": "1",
+		}, http.StatusUnauthorized},
+		"a signature of nothing": {"POST", `{"type":1}`, map[string]string{
+			"X-Signature-Ed25519": strings.Repeat("0", 128), "X-Signature-Timestamp": "1767225600",
+		}, http.StatusUnauthorized},
+		"huge": {"POST", strings.Repeat(" ", 2<<20), nil, http.StatusRequestEntityTooLarge},
+	} {
+		req := httptest.NewRequestWithContext(t.Context(), tt.method, "/hooks/support", strings.NewReader(tt.body))
+		for k, v := range tt.header {
+			req.Header.Set(k, v)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		if w.Code != tt.want {
+			t.Errorf("%s: status %d, want %d", name, w.Code, tt.want)
+		}
+	}
+	if n := len(l.sink.Events()); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// The platform gives a repetition of a part the first one's message back.
+func TestNonceKeepsARepetitionFromBeingShown(t *testing.T) {
+	l := newLive(t)
+	l.srv.DM(l.alice).Say(l.alice, "hi")
+	e := l.hear("hi")
+	p := channels.Part{Key: "turn/0", To: e.Where, Body: markup.Plain("once")}
+	l.srv.Fail("POST messages", discordtest.Reset().After())
+	if _, err := l.ch.Send(t.Context(), p); channels.KindOf(err) != channels.Ambiguous {
+		t.Errorf("%v", err)
+	}
+	l.send(t, p)
+	if got := l.srv.DM(l.alice).Said(); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestNobodyIsPinged(t *testing.T) {
+	l := newLive(t)
+	m := l.room.Say(l.alice, "<@"+l.srv.Bot().ID+"> hi")
+	e := l.hear("hi")
+	l.send(t, channels.Part{To: e.Where, ReplyTo: channels.MessageID(m.ID), Body: markup.Parse("@everyone [Bob](mention:" + l.bob.ID + ")")})
+	said := l.room.Transcript()
+	if got := said[len(said)-1]; len(got.Pinged) != 0 || got.Flags&4 == 0 || got.ReplyTo != m.ID {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What the platform's headers say is used up is not tried.
+func TestLimitsOfTheHeaders(t *testing.T) {
+	l := newLive(t, discordtest.WithRates())
+	l.srv.DM(l.alice).Say(l.alice, "hi")
+	e := l.hear("hi")
+	for range 5 {
+		l.send(t, channels.Part{To: e.Where, Body: markup.Plain("x")})
+	}
+	calls := l.srv.Calls("POST messages")
+	_, err := l.ch.Send(t.Context(), channels.Part{To: e.Where, Body: markup.Plain("x")})
+	if wait := channels.RetryAfter(err); channels.KindOf(err) != channels.RateLimited || wait <= 0 || wait > 5*time.Second {
+		t.Errorf("%v after %s", err, wait)
+	}
+	if n := l.srv.Calls("POST messages"); n != calls {
+		t.Error("the platform was asked all the same")
+	}
+	l.room.Say(l.alice, "elsewhere")
+	l.send(t, channels.Part{To: l.hear("elsewhere").Where, Body: markup.Plain("x")})
+}
+
+func TestGlobalLimit(t *testing.T) {
+	l := newLive(t)
+	l.srv.DM(l.alice).Say(l.alice, "hi")
+	e := l.hear("hi")
+	l.srv.Fail("POST messages", discordtest.Limited(20*time.Second, true))
+	p := channels.Part{To: e.Where, Body: markup.Plain("x")}
+	for range 2 {
+		if _, err := l.ch.Send(t.Context(), p); channels.KindOf(err) != channels.RateLimited || channels.RetryAfter(err) < 15*time.Second {
+			t.Errorf("%v", err)
+		}
+	}
+	if n := l.srv.Calls("POST messages"); n != 1 {
+		t.Errorf("the platform was asked %d times", n)
+	}
+}
+
+// A preview that the platform makes of a link is no edit.
+func TestPreviewIsNoEdit(t *testing.T) {
+	l := newLive(t)
+	m := l.srv.DM(l.alice).Say(l.alice, "https://example.org")
+	l.srv.DM(l.alice).Preview(m.ID)
+	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.hear("two")
+	for _, e := range l.sink.Events() {
+		if _, ok := e.Content.(channels.Edit); ok {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+func TestForumPost(t *testing.T) {
+	l := newLive(t)
+	board := l.guild.Board("questions")
+	post := board.Thread(l.alice, "How do I?")
+	post.Say(l.alice, "<@"+l.srv.Bot().ID+"> how?")
+	e := l.hear("how?")
+	if string(e.Where.Conversation) != board.ID || string(e.Where.Thread) != post.ID || !e.Addressed {
+		t.Errorf("%+v", e)
+	}
+	l.send(t, channels.Part{To: e.Where, Body: markup.Plain("like this")})
+	if got := post.Said(); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAckReaction(t *testing.T) {
+	l := stopped(t)
+	l.boot(t, channeltest.Snapshot{}, "ack_reaction", "👀")
+	l.host.WaitHealth(channels.Connected)
+	m := l.srv.DM(l.alice).Say(l.alice, "hi")
+	e := l.hear("hi")
+	eventually(t, "the reaction", func() bool {
+		if err := l.ch.Type(t.Context(), e.Where); err != nil {
+			t.Fatal(err)
+		}
+		return l.reacted(e.Where, channels.MessageID(m.ID)) == "👀"
+	})
+}
+
+func TestProbe(t *testing.T) {
+	l := newLive(t)
+	who, err := l.ch.Probe(t.Context())
+	want := "https://discord.com/oauth2/authorize?client_id=" + l.srv.App() + "&scope=bot+applications.commands&permissions=274878008384"
+	if err != nil || who.Link != want || who.Name != "Helper" || len(who.Notes) != 0 {
+		t.Errorf("%+v, %v", who, err)
+	}
+}
