@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 )
@@ -19,7 +21,17 @@ import (
 const packageEnding = ".gwm"
 
 // installFlags are those of install and upgrade.
-type installFlags struct{ dev, yes bool }
+type installFlags struct {
+	dev, yes bool
+	channel  string
+	set      []string
+}
+
+// bindChannel adds the flags of the channel that is made at once.
+func (i *installFlags) bindChannel(c *cobra.Command) {
+	c.Flags().StringVar(&i.channel, "channel", "", "make a channel of it at once, with this name; on a terminal it is asked for")
+	c.Flags().StringArrayVar(&i.set, "set", nil, "a key of the channel's configuration: `KEY=VALUE`; not for secrets, which are asked for or come from standard input")
+}
 
 func (i *installFlags) bind(c *cobra.Command) {
 	c.Flags().BoolVar(&i.dev, "dev", false, "take a package whose publisher is not trusted, for development; status shows it for ever")
@@ -40,6 +52,7 @@ func installCommand(f *flags) *cobra.Command {
 			"  gatehouse adapter install https://example.org/mychat-1.0.0.gwm#sha256=5f70bf18...",
 	}
 	i.bind(c)
+	i.bindChannel(c)
 	c.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 		return install(ctx, c, d, a[0], *i, false)
 	})
@@ -91,10 +104,37 @@ func install(ctx context.Context, c *cobra.Command, d *desk, from string, i inst
 		fmt.Fprintf(out, "it is in use already: %s\n", m.Channels)
 	case len(m.Channels) > 0:
 		fmt.Fprintf(out, "it will be used by %s when the gateway runs\n", m.Channels)
-	default:
-		fmt.Fprintf(out, "`gatehouse channels add %s` makes a channel of it\n", m.ID)
+	case !upgrade:
+		return firstChannel(ctx, c, d, m.ID, i)
 	}
 	return nil
+}
+
+// firstChannel makes a channel of a new module, if that is wanted.
+func firstChannel(ctx context.Context, c *cobra.Command, d *desk, module string, i installFlags) error {
+	if i.channel == "" && isTerminal(c.InOrStdin()) {
+		name, err := ask(c, "Name of a channel to make of it now, or - for none", module)
+		if err != nil {
+			return err
+		}
+		i.channel = strings.TrimPrefix(name, "-")
+	}
+	if i.channel == "" {
+		fmt.Fprintf(c.OutOrStdout(), "`gatehouse channels add %s` makes a channel of it\n", module)
+		return nil
+	}
+	if !validID.MatchString(i.channel) {
+		return usageError{fmt.Errorf("%q is no name for a channel; `gatehouse channels add %s` makes one", i.channel, module)}
+	}
+	p, err := platform(ctx, d, module)
+	if err != nil {
+		return err
+	}
+	given, err := setAnswers(p.Guide, i.set)
+	if err != nil {
+		return usageError{err}
+	}
+	return addChannel(ctx, c, d, p, given, api.NewChannel{ID: channels.ID(i.channel), Adapter: module})
 }
 
 // showPlan says what somebody is about to agree to: all of it for a new module,

@@ -42,25 +42,42 @@ func channelsAdd(f *flags) *cobra.Command {
 	c.Flags().StringArrayVar(&set, "set", nil, "answer a question: `KEY=VALUE`; not for secrets")
 	_ = c.RegisterFlagCompletionFunc("workspace", suggestions(f, false, workspaceIDs)) // the flag is there
 	c.RunE = func(c *cobra.Command, a []string) error {
-		at := slices.Index(names, a[0])
-		if at < 0 {
-			return usageError{fmt.Errorf("there is no platform %q; there are: %s", a[0], strings.Join(names, ", "))}
-		}
 		if id == "" {
 			id = a[0]
 		}
 		if !validID.MatchString(id) {
 			return usageError{fmt.Errorf("%q is no name for a channel: it has 1 to 40 letters, digits, - or _, and begins with a letter or digit", id)}
 		}
-		given, err := setAnswers(platforms[at].Guide, set)
-		if err != nil {
-			return usageError{err}
-		}
 		return withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			return addChannel(ctx, c, d, platforms[at], given, api.NewChannel{ID: channels.ID(id), Adapter: a[0], Section: section(baseURL, home)})
+			p, err := platform(ctx, d, a[0])
+			if err != nil {
+				return err
+			}
+			given, err := setAnswers(p.Guide, set)
+			if err != nil {
+				return usageError{err}
+			}
+			return addChannel(ctx, c, d, p, given, api.NewChannel{ID: channels.ID(id), Adapter: a[0], Section: section(baseURL, home)})
 		})(c, a)
 	}
 	return c
+}
+
+// platform finds a kind of channel by its name: an adapter of this build, or an
+// installed module.
+func platform(ctx context.Context, d *desk, name string) (operator.Platform, error) {
+	all, err := d.Platforms(ctx)
+	if err != nil {
+		return operator.Platform{}, err
+	}
+	var names []string
+	for _, p := range all {
+		if p.Adapter == name {
+			return p, nil
+		}
+		names = append(names, p.Adapter)
+	}
+	return operator.Platform{}, usageError{fmt.Errorf("there is no platform %q; there are: %s. Modules bring more (gatehouse adapter install)", name, strings.Join(names, ", "))}
 }
 
 // section is what a new channel's section holds beside the answers.

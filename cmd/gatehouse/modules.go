@@ -36,7 +36,7 @@ func (a *app) openModules() (err error) {
 		},
 	})
 	a.closers = append(a.closers, a.guests.Close)
-	a.settings.drivers = driversWith(a.guests)
+	a.settings.drivers, a.settings.installed = driversWith(a.guests), a.shelf
 	_, _, err = a.settings.read()
 	return err
 }
@@ -77,4 +77,23 @@ func (b *border) fetchModule(ctx context.Context, by scope.Scope, from string) (
 		return nil, fmt.Errorf("fetch the module: %w", err)
 	}
 	return body, nil
+}
+
+// modules are the installed modules of which channels can be added.
+func (s *settings) modules() []operator.Platform {
+	if s.installed == nil {
+		return nil
+	}
+	all, err := s.installed.List(context.Background())
+	if err != nil {
+		s.gateway.Log().Error("list the installed modules", "err", err)
+	}
+	var out []operator.Platform
+	for _, m := range all {
+		d, _ := s.drivers.named("wasm").(*wasm.Driver)
+		if g := d.Guided(m.ID); g != nil {
+			out = append(out, operator.Platform{Adapter: m.ID, Module: true, Guide: g.Guide()})
+		}
+	}
+	return out
 }

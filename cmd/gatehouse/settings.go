@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
 
@@ -34,6 +35,7 @@ type settings struct {
 	border    *border
 	gateway   *gateway.Gateway
 	directory *identity.Directory
+	installed *shelf.Shelf // nil: nothing is known of modules
 
 	proxyLogin atomic.Pointer[config.ProxyLogin] // of cfg; asked for by every request of a proxy
 
@@ -207,7 +209,9 @@ func (s *settings) Providers() []operator.Provider {
 }
 
 // Platforms implements operator.Settings.
-func (s *settings) Platforms() []operator.Platform { return s.drivers.platforms() }
+func (s *settings) Platforms() []operator.Platform {
+	return append(s.drivers.platforms(), s.modules()...)
+}
 
 // Check implements operator.Settings.
 func (s *settings) Check(ctx context.Context, m operator.Model, key string) ([]string, error) {

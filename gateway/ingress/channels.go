@@ -34,7 +34,7 @@ func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Sc
 			If(len(all) > 0, web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
 				return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero()))
 			})))),
-			addForms(r, a.o.Operator.Platforms(), all),
+			addForms(r, a.o.Operator.Platforms(by), all),
 			If(s.Paused.IsZero(), everything(s)),
 		),
 	}})

@@ -375,20 +375,41 @@ type Added struct {
 
 // Platform is a kind of channel that can be added with questions and answers.
 type Platform struct {
-	Adapter string
-	Guide   channels.Guide
+	Adapter string         `json:"adapter"` // or the module, by whose name it is added
+	Module  bool           `json:"module,omitempty"`
+	Guide   channels.Guide `json:"guide"`
 }
 
-// Platforms lists the kinds of channels that can be added.
-func (p *Operator) Platforms() []Platform { return p.o.Settings.Platforms() }
+// section is the section of a channel of this kind before anything is answered,
+// and the adapter that runs it.
+func (x Platform) section(section map[string]any) (string, map[string]any) {
+	full := maps.Clone(section)
+	if full == nil {
+		full = map[string]any{}
+	}
+	if !x.Module {
+		return x.Adapter, full
+	}
+	full["module"] = x.Adapter
+	return "wasm", full
+}
 
-func (p *Operator) guide(adapter string) (channels.Guide, error) {
+// Platforms lists the kinds of channels that can be added; none to those who do
+// not administer.
+func (p *Operator) Platforms(by scope.Scope) []Platform {
+	if p.allow(by) != nil {
+		return nil
+	}
+	return p.o.Settings.Platforms()
+}
+
+func (p *Operator) platform(adapter string) (Platform, error) {
 	all := p.o.Settings.Platforms()
 	i := slices.IndexFunc(all, func(x Platform) bool { return x.Adapter == adapter })
 	if i < 0 {
-		return channels.Guide{}, fmt.Errorf("%w: %q is no platform that can be added here", ErrInvalid, adapter)
+		return Platform{}, fmt.Errorf("%w: %q is no platform that can be added here", ErrInvalid, adapter)
 	}
-	return all[i].Guide, nil
+	return all[i], nil
 }
 
 // AddChannel keeps the secrets among the answers to the platform's questions in
@@ -404,11 +425,11 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if p.configured(id) {
 		return Added{}, fmt.Errorf("%w: there is a channel %q already", ErrConflict, id)
 	}
-	guide, err := p.guide(adapter)
+	platform, err := p.platform(adapter)
 	if err != nil {
 		return Added{}, err
 	}
-	settled, err := guide.Settle(answers)
+	settled, err := platform.Guide.Settle(answers)
 	if err != nil {
 		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -416,10 +437,7 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if err != nil {
 		return Added{}, err
 	}
-	full := maps.Clone(section)
-	if full == nil {
-		full = map[string]any{}
-	}
+	driver, full := platform.section(section)
 	var kept []string
 	defer func() {
 		if err == nil || p.configured(id) {
@@ -429,7 +447,7 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 			_ = p.o.Vault.Delete(context.WithoutCancel(ctx), as.Workspace(), name)
 		}
 	}()
-	err = guide.Section(full, settled, func(a channels.Ask, value string) (string, error) {
+	err = platform.Guide.Section(full, settled, func(a channels.Ask, value string) (string, error) {
 		name, err := p.freeName(ctx, as, secretName(id, a.Key))
 		if err != nil {
 			return "", err
@@ -443,7 +461,7 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if err != nil {
 		return Added{}, err
 	}
-	return p.add(ctx, as, id, adapter, full)
+	return p.add(ctx, as, id, driver, full)
 }
 
 // secretName is how a channel's secret is called where nobody chose: support-token.
@@ -500,6 +518,9 @@ func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adap
 		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	who, err := p.o.Gateway.Probe(ctx, c)
+	if errors.Is(err, errors.ErrUnsupported) { // a module need not offer it
+		who, err = channels.Identity{Name: "a channel of " + adapter}, nil
+	}
 	if err != nil {
 		return Added{}, err
 	}

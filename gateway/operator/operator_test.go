@@ -184,7 +184,7 @@ func (channel) StartLink(_ context.Context, code string) (string, error) {
 }
 
 // unscoped are the methods that everybody may call.
-var unscoped = []string{"Providers", "Platforms"}
+var unscoped = []string{"Providers"}
 
 // rights are what the methods need that need another right than to administer.
 var rights = map[string]scope.Right{

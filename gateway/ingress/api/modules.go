@@ -52,6 +52,7 @@ const modulesPath = "/api/modules"
 func (h *handler) moduleRoutes() map[string]route {
 	return map[string]route{
 		"GET " + modulesPath:            func(r *http.Request, by scope.Scope) (any, error) { return h.op.Modules(r.Context(), by) },
+		"GET /api/platforms":            func(_ *http.Request, by scope.Scope) (any, error) { return h.op.Platforms(by), nil },
 		"POST " + modulesPath:           h.installModule,
 		"POST " + modulesPath + "/plan": h.planModule,
 		"POST " + modulesPath + "/fetch": func(r *http.Request, by scope.Scope) (any, error) {
@@ -176,4 +177,10 @@ func (c *Client) TrustPublisher(ctx context.Context, key, name string) error {
 // RevokePublisher quarantines a publisher's modules.
 func (c *Client) RevokePublisher(ctx context.Context, key string) error {
 	return c.send(ctx, http.MethodPost, "/api/publishers/revoke", Publisher{Key: key}, nil)
+}
+
+// Platforms lists the kinds of channels that can be added, those of installed
+// modules as well.
+func (c *Client) Platforms(ctx context.Context) ([]operator.Platform, error) {
+	return get[[]operator.Platform](ctx, c, "/api/platforms")
 }
