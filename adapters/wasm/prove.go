@@ -28,16 +28,23 @@ func (d *Driver) Faults(pkg []byte, section json.RawMessage) ([]channels.Fault, 
 // there. Afterwards it is ready to be called: a channel of it starts without
 // waiting for a compiler.
 func (d *Driver) Prove(ctx context.Context, pkg []byte) error {
-	var errs []error
-	err := d.onTrial(ctx, pkg, nil, func(s trial.Subject) error {
-		for _, r := range trial.Tests(ctx, s) {
-			if r.Err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", r.Name, r.Err))
-			}
+	all, err := d.Test(ctx, pkg)
+	errs := []error{err}
+	for _, r := range all {
+		if r.Err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", r.Name, r.Err))
 		}
-		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// Test is Prove with what came of each test.
+func (d *Driver) Test(ctx context.Context, pkg []byte) (all []trial.Result, err error) {
+	err = d.onTrial(ctx, pkg, func(s trial.Subject) error {
+		all = trial.Tests(ctx, s)
+		return ctx.Err()
 	})
-	return errors.Join(append(errs, err)...)
+	return all, err
 }
 
 // Report is what a trial found.
@@ -59,26 +66,24 @@ func (r Report) Failed() (n int) {
 }
 
 // Try is Prove with the contract of channels, hostile inputs made from seed, and
-// a look at the clock. log gets what the guest writes.
-func (d *Driver) Try(ctx context.Context, pkg []byte, seed uint64, log func(string)) (Report, error) {
+// a look at the clock.
+func (d *Driver) Try(ctx context.Context, pkg []byte, seed uint64) (Report, error) {
 	var rep Report
 	began := time.Now()
-	err := d.onTrial(ctx, pkg, log, func(s trial.Subject) (err error) {
+	err := d.onTrial(ctx, pkg, func(s trial.Subject) (err error) {
 		rep.Loaded, rep.Manifest = time.Since(began), s.Manifest
 		rep.Results = trial.Tests(ctx, s)
-		quiet := s
-		quiet.Log = nil
-		rep.Results = append(rep.Results, trial.Contract(ctx, quiet)...)
-		rep.Results = append(rep.Results, trial.Hostile(ctx, quiet, seed)...)
+		rep.Results = append(rep.Results, trial.Contract(ctx, s)...)
+		rep.Results = append(rep.Results, trial.Hostile(ctx, s, seed)...)
 		const moment = 300 * time.Millisecond
-		rep.Timings, err = trial.Speed(ctx, quiet, moment)
+		rep.Timings, err = trial.Speed(ctx, s, moment)
 		return err
 	})
 	return rep, err
 }
 
 // onTrial loads a package's module on both engines for a while.
-func (d *Driver) onTrial(ctx context.Context, pkg []byte, log func(string), do func(trial.Subject) error) error {
+func (d *Driver) onTrial(ctx context.Context, pkg []byte, do func(trial.Subject) error) error {
 	g, err := open(pkg)
 	if err != nil {
 		return err
@@ -98,7 +103,7 @@ func (d *Driver) onTrial(ctx context.Context, pkg []byte, log func(string), do f
 		return fmt.Errorf("interpreted: %w", err)
 	}
 	defer interpreted.Close(context.WithoutCancel(ctx))
-	return do(trial.Subject{Manifest: g.pkg.Manifest, Compiled: compiled, Interpreted: interpreted, Lists: g.lists, Log: log})
+	return do(trial.Subject{Manifest: g.pkg.Manifest, Compiled: compiled, Interpreted: interpreted, Lists: g.lists})
 }
 
 // config is how the sandbox runs the module: warmed up by its own tests.

@@ -17,7 +17,7 @@ import (
 func adapterCommand(f *flags) *cobra.Command {
 	c := group("adapter", "Install, and write, channels that run as sandboxed modules",
 		installCommand(f), upgradeCommand(f), rollbackCommand(f), listModulesCommand(f), removeModuleCommand(f), inspectCommand(f), trustCommand(f),
-		keygenCommand(), signCommand())
+		newProjectCommand(), buildCommand(), testCommand(), devCommand(f), practiceCommand(), packCommand(), keygenCommand(), signCommand())
 	c.Long = "Install, and write, channels that run as sandboxed modules.\n\n" +
 		"A module reaches what its manifest lists and you granted, and nothing else. It\n" +
 		"gets no secret: the gateway puts them into its requests."

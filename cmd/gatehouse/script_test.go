@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/module/practice"
 )
 
 func TestMain(m *testing.M) {
@@ -54,6 +55,11 @@ func TestMain(m *testing.M) {
 //	certify DAYS               issue cert.pem and key.pem for gate.example.org and 127.0.0.1
 //	visit STATUS URL [H=V]...  ask for a page with these headers, believing cert.pem
 //	module FILE ID VERSION [K=JSON]...  pack a small guest, with these keys in its manifest
+//	practice                   start the platform that new projects speak to, at $PRACTICE
+//	practises WHO TEXT         somebody writes to the bot there
+//	replies PATTERN            wait for what the bot writes there
+//	append FILE LINE...        add lines to a file
+//	replace OLD NEW FILE       change a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -71,7 +77,8 @@ func TestScripts(t *testing.T) {
 			"identity": scriptIdentity,
 			"slow":     scriptSlow, "tamper": scriptTamper, "called": scriptCalled,
 			"certify": scriptCertify, "visit": scriptVisit, "vacant": scriptVacant, "enters": scriptEnters, "ollama": scriptOllama, "proxy": scriptProxy, "vouch": scriptVouch,
-			"module": scriptModule,
+			"module": scriptModule, "practice": scriptPractice, "practises": scriptPractises, "replies": scriptReplies,
+			"append": scriptAppend, "replace": scriptReplace,
 		},
 	})
 }
@@ -83,6 +90,8 @@ type world struct {
 	people   map[string]*telegramtest.User
 	heard    map[string]int // how many texts each has been matched against
 	voucher  *voucher       // the proxy that logs people in; nil: none
+	practice *practice.Platform
+	replied  int // how much of what the bot wrote there was looked at
 	shut     []func()
 }
 
@@ -119,6 +128,7 @@ func setupScript(e *testscript.Env) error {
 	e.Setenv("GATEHOUSE_LISTEN", "127.0.0.1:0")
 	e.Setenv("GATEHOUSE_ADMIN", "127.0.0.1:0")
 	e.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector rests for a second after each command
+	e.Setenv("GOCACHE", goCache())          // a new project is compiled as its author would
 	e.Setenv("TELEGRAM", tg.URL())
 	e.Setenv("MODEL", model.OpenAI())
 	e.Setenv("MODEL_HOST", strings.Split(model.OpenAI(), "/")[2])

@@ -519,7 +519,7 @@ func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adap
 	}
 	who, err := p.o.Gateway.Probe(ctx, c)
 	if errors.Is(err, errors.ErrUnsupported) { // a module need not offer it
-		who, err = channels.Identity{Name: "a channel of " + adapter}, nil
+		who, err = channels.Identity{Name: "added; its first messages show whether it works"}, nil
 	}
 	if err != nil {
 		return Added{}, err

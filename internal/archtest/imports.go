@@ -62,7 +62,8 @@ var areas = []area{
 	{dir: "internal/scope"},
 	{dir: "internal/policy"},
 	{dir: "internal/sandbox"},
-	{dir: "internal/module", may: []string{"internal/sandbox", "internal/db"}}, // what is installed lies in the durable state
+	{dir: "internal/module/project", may: []string{"internal/module", "channels/guest/kits"}}, // an author's project begins as a copy of a kit
+	{dir: "internal/module", may: []string{"internal/sandbox", "internal/db"}},                // what is installed lies in the durable state
 	{dir: "internal/db", may: []string{"migrations"}},
 	{dir: "internal/jwks"},
 	{dir: "internal/web"},

@@ -116,8 +116,9 @@ type Test struct {
 	State map[string]string `json:"state"` // what the guest has stored before
 	HTTP  []Exchange        `json:"http"`  // the requests that it makes, in this order
 	// Out is what the answer's header holds at least, Events what the events hold
-	// that it hands in, all of them; nil: not looked at.
+	// that it hands in, all of them. What is nil is not looked at.
 	Out    json.RawMessage   `json:"out"`
+	Answer json.RawMessage   `json:"answer"` // what the answer's body holds at least, as JSON
 	Events []json.RawMessage `json:"events"`
 	Error  string            `json:"error"` // the code that it fails with; "": it succeeds
 }

@@ -47,6 +47,8 @@ type call struct {
 	in, out, result []byte
 	calls, requests int
 	logged          int
+	line            []byte     // of a standard stream, not ended yet
+	lineLevel       slog.Level // of the stream that it came from
 	effects         effects
 	extism          arena
 }

@@ -23,6 +23,7 @@ type Config struct {
 	Limits      Limits
 	// Warm are calls that are made before the snapshot, with a host that
 	// denies everything: what they compute and cache, every later call finds.
+	// Where one ends in a fault, the snapshot is made without any.
 	Warm []Warm
 }
 
@@ -35,7 +36,7 @@ const (
 	Extism     // functions of Extism's kits
 )
 
-// Warm is one call before the snapshot. That it fails does not matter.
+// Warm is one call before the snapshot. What it answers does not matter.
 type Warm struct {
 	Op Op
 	In Payload
@@ -88,11 +89,19 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 	if m.code, err = compile(ctx, m.runtime, rewritten.Binary); err != nil {
 		return nil, err
 	}
-	if err := m.freeze(ctx, rewritten, cfg.Warm); err != nil {
+	err = m.freeze(ctx, rewritten, cfg.Warm)
+	if errors.Is(err, errWarm) {
+		err = m.freeze(ctx, rewritten, nil)
+	}
+	if err != nil {
 		return nil, errors.Join(err, m.code.Close(ctx))
 	}
 	return m, nil
 }
+
+// errWarm: a call before the snapshot was cut short. What it left behind, such as
+// a runtime that believes that it is dying, must not be what every call finds.
+var errWarm = errors.New("a call before the snapshot failed")
 
 // checkExports holds what the host will call to its signatures.
 func checkExports(m *wasm.Module, abi ABI) error {
@@ -168,8 +177,13 @@ func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) erro
 	}
 	for _, w := range warm {
 		c.reset(w.Op, w.In)
-		if _, err := m.run(c, inst); err != nil && ctx.Err() != nil {
+		_, err := m.run(c, inst)
+		var f *Fault
+		switch {
+		case ctx.Err() != nil:
 			return err
+		case errors.As(err, &f):
+			return errWarm
 		}
 	}
 	return m.snapshot(inst, r.State, lim)

@@ -152,7 +152,9 @@ func (m *Module) run(c *call, inst api.Module) (Payload, error) {
 	if f == nil {
 		return Payload{}, &GuestError{Code: "unsupported", Message: "the guest does not export " + entry}
 	}
-	if err := f.CallWithStack(c, stack[:]); err != nil {
+	err := f.CallWithStack(c, stack[:])
+	c.flushLog()
+	if err != nil {
 		return Payload{}, c.fault(err)
 	}
 	if m.abi == Extism && uint32(stack[0]) != 0 { //nolint:gosec // the low half

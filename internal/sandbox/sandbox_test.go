@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -413,3 +414,50 @@ func TestClose(t *testing.T) {
 		t.Errorf("a call after Close: %v", err)
 	}
 }
+
+// TestFailedWarmUp: a warm-up that is cut short leaves nothing behind.
+func TestFailedWarmUp(t *testing.T) {
+	g := New(1)
+	count := g.Global(I32, 0)
+	g.Handle(nil,
+		GlobalGet(count), If(), Op(0x00), End(), // it was called before: unreachable
+		I32Const(1), GlobalSet(count),
+		LocalGet(0), I32Const(int32(sandbox.OpProbe)), Op(0x46), If(), Op(0x00), End(),
+		I32Const(0))
+	m := load(t, newSandbox(t, sandbox.Options{}), g.Bytes(), sandbox.Config{Warm: []sandbox.Warm{{Op: sandbox.OpProbe}}})
+	if _, err := m.Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil); err != nil {
+		t.Error("the next call finds what the one that failed has left:", err)
+	}
+}
+
+// TestPrintedLines: a line of a standard stream is one line of the log, in however
+// many pieces it is written.
+func TestPrintedLines(t *testing.T) {
+	g := New(1)
+	fdWrite := g.Import("wasi_snapshot_preview1", "fd_write", Types{I32, I32, I32, I32}, Types{I32})
+	g.Data(64, []byte("a line\nthe end"))
+	for i, piece := range [][2]byte{{64, 3}, {67, 5}, {72, 6}} {
+		g.Data(int32(8*i), []byte{piece[0], 0, 0, 0, piece[1], 0, 0, 0})
+	}
+	write := func(at int32) []byte {
+		return bytes.Join([][]byte{I32Const(2), I32Const(at), I32Const(1), I32Const(32), Call(fdWrite), Op(0x1a)}, nil)
+	}
+	g.Handle(nil, write(0), write(8), write(16), I32Const(0))
+	m := load(t, newSandbox(t, sandbox.Options{}), g.Bytes(), sandbox.Config{})
+	h := &lines{}
+	if _, err := m.Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, h); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"a line", "the end"}, h.all); d != "" {
+		t.Error(d)
+	}
+}
+
+// lines is a host that keeps what the guest writes.
+type lines struct{ all []string }
+
+func (*lines) Do(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payload, error) {
+	return sandbox.Payload{}, sandbox.Denied
+}
+
+func (l *lines) Log(_ context.Context, _ slog.Level, text string) { l.all = append(l.all, text) }

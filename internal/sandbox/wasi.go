@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"log/slog"
@@ -114,9 +115,33 @@ func fdWrite(c *call, m memory, s []uint64) {
 		}
 		text = append(text, part...)
 	}
-	c.log(level, text)
+	c.print(level, text)
 	binary.LittleEndian.PutUint32(m.bytes(s[3], 4), uint32(len(text))) //nolint:gosec // at most the limit
 	s[0] = wasiOK
+}
+
+// print keeps what a guest writes to a standard stream until a line is whole:
+// runtimes write a message of death in pieces.
+func (c *call) print(level slog.Level, text []byte) {
+	const longest = 4096
+	c.line, c.lineLevel = append(c.line, text...), level
+	end := bytes.LastIndexByte(c.line, '\n') + 1
+	if len(c.line)-end > longest {
+		end = len(c.line)
+	}
+	if end > 0 {
+		whole := c.line[:end]
+		c.line = c.line[end:]
+		c.log(level, whole)
+	}
+}
+
+// flushLog logs the line that was not ended.
+func (c *call) flushLog() {
+	rest := c.line
+	if c.line = nil; len(rest) > 0 && c.host != nil && c.logged+len(rest) <= c.lim.Log {
+		c.log(c.lineLevel, rest)
+	}
 }
 
 // fdStat says that the standard streams are terminals that can be written to.

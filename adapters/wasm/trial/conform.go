@@ -115,14 +115,15 @@ func (s Subject) failures(ctx context.Context, name string, t module.Test) []Res
 	}
 	var all []Result
 	for _, c := range cases {
-		all = append(all, Result{Name: name + ": " + c.what, Err: s.fails(ctx, t, c.set, c.want)})
+		h := newHost(s, t)
+		c.set(h)
+		err := s.fails(ctx, t, h, c.want)
+		all = append(all, Result{Name: name + ": " + c.what, Err: err, Said: h.said})
 	}
 	return all
 }
 
-func (s Subject) fails(ctx context.Context, t module.Test, set func(*host), want []string) error {
-	h := newHost(s, t)
-	set(h)
+func (s Subject) fails(ctx context.Context, t module.Test, h *host, want []string) error {
 	op, _ := sandbox.OpNamed(t.Op)
 	_, err := s.Compiled.Call(ctx, op, sandbox.Payload{Header: t.In, Body: []byte(t.Body)}, h)
 	var said *sandbox.GuestError

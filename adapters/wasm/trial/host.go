@@ -21,6 +21,7 @@ type host struct {
 	// refuse takes the place of every exchange's answer; 0: nothing does.
 	refuse sandbox.Refusal
 	lax    bool // whatever the guest asks for is refused, and no fault
+	said   []string
 }
 
 var _ sandbox.Host = (*host)(nil)
@@ -119,8 +120,9 @@ func answer(x exchange, save bool) (sandbox.Payload, error) {
 
 // Log implements sandbox.Host.
 func (h *host) Log(_ context.Context, _ slog.Level, text string) {
-	if h.s.Log != nil {
-		h.s.Log(text)
+	const most = 40
+	if len(h.said) < most {
+		h.said = append(h.said, text)
 	}
 }
 
@@ -150,6 +152,11 @@ func (r ran) judge(t module.Test, err error) error {
 			return errNothing
 		}
 		if err := holds("out", t.Out, r.result.Out.Header); err != nil {
+			return err
+		}
+	}
+	if len(t.Answer) > 0 {
+		if err := holds("answer", t.Answer, r.result.Out.Body); err != nil {
 			return err
 		}
 	}

@@ -23,13 +23,15 @@ func Hostile(ctx context.Context, s Subject, seed uint64) []Result {
 	var all []Result
 	for i, t := range s.Manifest.Tests {
 		r := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // to repeat a run
-		var err error
+		res := Result{Name: nameOf(i, t) + ": hostile inputs"}
 		for _, in := range broken(r, t) {
-			if err = s.survives(ctx, t, in); err != nil {
+			h := newHost(s, t)
+			if res.Err = s.survives(ctx, t, h, in); res.Err != nil {
+				res.Said = h.said
 				break
 			}
 		}
-		all = append(all, Result{Name: nameOf(i, t) + ": hostile inputs", Err: err})
+		all = append(all, res)
 	}
 	return all
 }
@@ -82,8 +84,7 @@ func mutate(r *rand.Rand, b []byte) []byte {
 	return out
 }
 
-func (s Subject) survives(ctx context.Context, t module.Test, in input) error {
-	h := newHost(s, t)
+func (s Subject) survives(ctx context.Context, t module.Test, h *host, in input) error {
 	h.lax = true
 	op, ok := sandbox.OpNamed(t.Op)
 	if !ok {

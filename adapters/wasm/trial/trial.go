@@ -25,14 +25,13 @@ type Subject struct {
 	// Lists returns nil if the manifest lists a request, for a channel with this
 	// configuration, and else says what is missing.
 	Lists func(config json.RawMessage, method string, u *url.URL) error
-	// Log gets what the guest writes; nil: nobody.
-	Log func(text string)
 }
 
 // Result is one thing that was tried.
 type Result struct {
 	Name string
-	Err  error // nil: it passed
+	Err  error    // nil: it passed
+	Said []string // what the guest wrote meanwhile, as far as it is kept
 }
 
 // Tests makes the tests of the manifest, each on both engines.
@@ -40,8 +39,8 @@ func Tests(ctx context.Context, s Subject) []Result {
 	var all []Result
 	for i, t := range s.Manifest.Tests {
 		for _, e := range s.engines() {
-			_, err := s.run(ctx, e.module, t)
-			all = append(all, Result{Name: fmt.Sprintf("%s, %s", nameOf(i, t), e.name), Err: err})
+			r, err := s.run(ctx, e.module, t)
+			all = append(all, Result{Name: fmt.Sprintf("%s, %s", nameOf(i, t), e.name), Err: err, Said: r.host.said})
 		}
 	}
 	return all

@@ -1,0 +1,86 @@
+package project
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-chat/gatehouse/channels/guest/kits"
+)
+
+//go:embed template
+var templates embed.FS
+
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+
+// New makes a project that builds and passes its tests. Whatever compiler is
+// missing for that is returned beside it: the project is there all the same.
+func New(ctx context.Context, dir, lang, name string) (missing, err error) {
+	if !nameForm.MatchString(name) {
+		return nil, fmt.Errorf("%q is no name for a module: it has small letters, digits and hyphens, and begins with a letter", name)
+	}
+	at := slices.IndexFunc(languages(), func(l language) bool { return l.name == lang })
+	if at < 0 {
+		return nil, fmt.Errorf("%q is no language that there is a kit for; there are %s", lang, strings.Join(Languages(), ", "))
+	}
+	l := languages()[at]
+	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) { //nolint:gosec // nothing in it is secret
+		return nil, fmt.Errorf("%s is there already", dir)
+	} else if err != nil {
+		return nil, err
+	}
+	for from, to := range map[string]string{"manifest.json": "manifest.json", "README.md": "README.md", "gitignore": ".gitignore"} {
+		if err := write(templates, path.Join("template/common", from), filepath.Join(dir, to), name, l); err != nil {
+			return nil, err
+		}
+	}
+	for from, to := range l.files {
+		if err := write(templates, path.Join("template", l.name, from), filepath.Join(dir, to), name, l); err != nil {
+			return nil, err
+		}
+	}
+	return l.missing(ctx), l.copyKit(dir, name)
+}
+
+// copyKit puts the kit's files into a project, which then needs nothing else of
+// ours. Its manifest and its name are the project's.
+func (l language) copyKit(dir, name string) error {
+	kit, err := fs.Sub(kits.Files(), l.name)
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(kit, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || file == manifestFile || file == ".gitignore" {
+			return err
+		}
+		return write(kit, file, filepath.Join(dir, l.kit, filepath.FromSlash(file)), name, l)
+	})
+}
+
+// example is what the kits call the channel that a project begins with, where a
+// compiler wants a name.
+const example = `name = "echo"`
+
+func write(from fs.FS, file, to, name string, l language) error {
+	b, err := fs.ReadFile(from, file)
+	if err != nil {
+		return err
+	}
+	limits := l.limits
+	if limits == "" {
+		limits = "{}"
+	}
+	text := strings.NewReplacer("__NAME__", name, "__LIMITS__", limits, example, `name = "`+name+`"`).Replace(string(b))
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // nothing in it is secret
+		return err
+	}
+	return os.WriteFile(to, []byte(text), 0o644) //nolint:gosec // the author shows it to others
+}

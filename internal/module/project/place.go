@@ -1,0 +1,41 @@
+package project
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// position is how compilers and runtimes write a place in a source.
+var position = regexp.MustCompile(`([A-Za-z0-9_./-]+\.(?:go|rs|c|h|ts|js)):(\d+)(?::(\d+))?`)
+
+// Place finds in what a guest wrote before it died the first place in the
+// author's own sources, such as "main.go:45"; "" when there is none.
+func Place(dir string, said []string) string {
+	for _, line := range said {
+		for _, m := range position.FindAllStringSubmatch(line, -1) {
+			if f := own(dir, m[1]); f != "" {
+				return f + strings.TrimPrefix(m[0], m[1])
+			}
+		}
+	}
+	return ""
+}
+
+// own is a file of the project by whatever name a compiler gave to it: with the
+// module's name before it, or a folder of the compiler's. The kit is not the
+// author's.
+func own(dir, name string) string {
+	parts := strings.Split(filepath.ToSlash(filepath.Clean(name)), "/")
+	for i := range parts {
+		rest := filepath.Join(parts[i:]...)
+		if strings.HasPrefix(rest, "gatehouse") {
+			return ""
+		}
+		if info, err := os.Stat(filepath.Join(dir, rest)); err == nil && info.Mode().IsRegular() {
+			return rest
+		}
+	}
+	return ""
+}
