@@ -131,11 +131,11 @@ const (
 
 // Hit is a chunk that was found, with its item.
 type Hit struct {
-	Item   // its Text is empty: the chunk has what was found
-	Chunk  Chunk
-	Score  float64 // fused by rank; comparable within one answer only
-	Words  Leg
-	Vector Leg
+	Item           // its Text is empty: the chunk has what was found
+	Chunk  Chunk   `json:"chunk"`
+	Score  float64 `json:"score"` // fused by rank; comparable within one answer only
+	Words  Leg     `json:"words"`
+	Vector Leg     `json:"vector"`
 }
 
 // Leg is what one way of searching says of a hit.

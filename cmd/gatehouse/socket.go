@@ -52,7 +52,7 @@ func (a *app) newOperator(running bool, console string) *operator.Operator {
 	return operator.New(operator.Options{
 		Gateway: a.gateway, Running: running, Bus: a.engine, Directory: a.directory, Vault: a.vault,
 		Settings: a.settings, Logins: a.logins, Audit: a.audit, AuditFile: a.cfg.AuditFile(), Console: console, Try: a.settings.border.try, Now: time.Now,
-		Egress: a.settings.border.gate.Uses,
+		Memory: a.settings.border.memory, Egress: a.settings.border.gate.Uses,
 		Modules: operator.Modules{
 			Shelf: a.shelf, Prove: a.guests.Prove, Faults: a.guests.Faults, Fetch: a.settings.border.fetchModule, Shipped: guests.Names(),
 		},

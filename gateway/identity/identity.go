@@ -87,6 +87,15 @@ func (d *Directory) Operator(ctx context.Context, member string) (scope.Scope, e
 	return scope.New(scope.Principal{Workspace: d.workspace, Member: m.ID, Role: m.Role}), nil
 }
 
+// Alone mints the scope in which a member looks, where nobody reads along, at
+// what is theirs: on the console or on the command line.
+func (d *Directory) Alone(ctx context.Context, by scope.Scope) (scope.Scope, error) {
+	if err := d.Confirm(ctx, by, scope.Console); err != nil {
+		return scope.Scope{}, err
+	}
+	return scope.New(scope.Principal{Workspace: by.Workspace(), Member: by.Member(), Role: by.Role(), Direct: true}), nil
+}
+
 // Anywhere is Operator for a member of whichever workspace: no two have a member
 // of the same id.
 func (d *Directory) Anywhere(ctx context.Context, member string) (scope.Scope, error) {

@@ -35,6 +35,10 @@ func acts(t *testing.T) map[string]struct {
 			_, err := w.dir.StartCode(ctx, by, "m-member")
 			return err
 		}},
+		"Alone": {scope.Console, func(w *world, by scope.Scope) error {
+			_, err := w.dir.Alone(ctx, by)
+			return err
+		}},
 		"OwnCode": {scope.Console, func(w *world, by scope.Scope) error {
 			_, err := w.dir.OwnCode(ctx, by)
 			return err

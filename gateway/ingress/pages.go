@@ -71,6 +71,11 @@ func (a *Admin) ownPages() map[string]page {
 		"POST /you/code":                  a.linkSelf,
 		"POST /you/unlink":                a.unlinkSelf,
 		"POST /you/secrets":               a.setOwnSecret,
+		"GET /memory":                     a.memoryPage,
+		"POST /memory":                    a.keepMemory,
+		"GET /memory/{id}":                a.memoryItemPage,
+		"POST /memory/{id}":               a.editMemory,
+		"POST /memory/{id}/forget":        a.forgetMemory,
 		"POST /you/secrets/{name}/rotate": a.rotateOwnSecret,
 		"POST /you/secrets/{name}/delete": a.deleteOwnSecret,
 	}
@@ -188,6 +193,7 @@ func (a *Admin) sections(ctx context.Context, by scope.Scope) []web.Entry {
 	add(admin && home, web.Entry{Group: watch, Href: "/status", Label: "Status", Icon: web.Pulse})
 	add(may(scope.Approve), web.Entry{Group: watch, Href: "/approvals", Label: "Approvals", Icon: web.Shield})
 	add(admin && home, web.Entry{Group: watch, Href: "/dead", Label: "Dead letters", Icon: web.Tray})
+	add(may(scope.Console), web.Entry{Group: watch, Href: "/memory", Label: "Memory", Icon: web.Book})
 	add(admin && home, web.Entry{Group: watch, Href: "/audit", Label: "Audit", Icon: web.Book})
 	add(may(scope.See), web.Entry{Group: people, Href: "/people", Label: "People", Icon: web.People, Badge: a.waiting(ctx, by), Poll: "/people/badge"})
 	add(admin && home, web.Entry{Group: people, Href: "/workspaces", Label: "Workspaces", Icon: web.House})

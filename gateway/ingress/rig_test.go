@@ -33,6 +33,8 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/memory/sqlite/sqlitetest"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/vaulttest"
 )
@@ -40,6 +42,7 @@ import (
 // house is a gateway with its console on a loopback port. It can be stopped and
 // started again on what it kept.
 type house struct {
+	memory  *store.Store // of tests of the memory
 	t       testing.TB
 	bus     bus.Engine
 	dir     *identity.Directory
@@ -89,6 +92,9 @@ func newHouse(t testing.TB, run runner) *house {
 		t.Fatal(err)
 	}
 	h.vault = vaulttest.Open(t, h.bus, vaulttest.NewKey(t))
+	if strings.Contains(t.Name(), "Memory") {
+		h.memory = sqlitetest.Open(t)
+	}
 	h.start()
 	t.Cleanup(func() {
 		h.stop()
@@ -118,7 +124,7 @@ func (h *house) start() {
 		h.t.Fatal(err)
 	}
 	op := operator.New(operator.Options{
-		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Logins: login.NewBook(h.bus, h.now), Audit: audit.Open(audit.Options{Store: h.bus}), Console: "http://" + h.addr, Now: time.Now,
+		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Logins: login.NewBook(h.bus, h.now), Audit: audit.Open(audit.Options{Store: h.bus}), Console: "http://" + h.addr, Now: time.Now, Memory: h.memory,
 	})
 	if h.admin, err = ingress.NewAdmin(ingress.Options{
 		Gateway: h.gw, Operator: op, Directory: h.dir, Book: login.NewBook(h.bus, h.now), Base: "http://" + h.addr, Encrypted: true,

@@ -156,6 +156,13 @@ var matrix = map[string]row{
 		},
 		free: ofTheMember,
 	},
+	"Store.Restore": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			_, err := s.memory.Restore(t.Context(), by, store.Listed{Item: own, Where: "chat/a/dm/"})
+			return err == nil
+		},
+		free: ofTheMember,
+	},
 	"Store.Forget": {
 		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
 			n, _ := s.memory.Forget(t.Context(), by, own.ID)
@@ -230,7 +237,7 @@ func TestInvariant01StoreMatrix(t *testing.T) {
 				}
 			}
 		}
-		for _, method := range []string{"Store.Lease", "Book.Stands", "Book.Decide", "session.Of", "Book.Revoke", "Store.Recall", "Store.List", "Store.Get", "Store.Remember", "Store.Forget"} {
+		for _, method := range []string{"Store.Lease", "Book.Stands", "Book.Decide", "session.Of", "Book.Revoke", "Store.Recall", "Store.List", "Store.Get", "Store.Remember", "Store.Restore", "Store.Forget"} {
 			if s = refill(t, e, s); !matrix[method].grants(t, s, scope.New(right)) {
 				t.Errorf("%s: %s denies the right scope", name, method)
 			}

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
@@ -101,6 +102,7 @@ type Options struct {
 	Try     func(ctx context.Context, by scope.Scope, secret string, to *url.URL) (string, error)
 	Modules Modules
 	Egress  func() []egress.Use // nil: nobody counts
+	Memory  *store.Store
 	Now     func() time.Time
 }
 

@@ -25,6 +25,8 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/memory/sqlite/sqlitetest"
+	memstore "github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault"
 )
 
@@ -60,7 +62,12 @@ func newRig(t *testing.T) *rig {
 	if r.owner, err = dir.Operator(t.Context(), identity.OwnerID); err != nil {
 		t.Fatal(err)
 	}
+	var memory *memstore.Store
+	if strings.Contains(t.Name(), "Memory") {
+		memory = sqlitetest.Open(t)
+	}
 	r.Operator = operator.New(operator.Options{
+		Memory:  memory,
 		Gateway: gateway.New(gateway.Options{Bus: store, Directory: dir, Log: log}),
 		Bus:     store, Directory: dir, Vault: v, Settings: r.settings, Logins: r.logins, Audit: r.audit, Now: time.Now,
 		Modules: operator.Modules{
@@ -190,6 +197,7 @@ var unscoped = []string{"Providers"}
 var rights = map[string]scope.Right{
 	"Pairings": scope.See, "People": scope.See, "Invitations": scope.See, "Rooms": scope.See, "Workspaces": scope.See,
 	"Approve": scope.Approve, "Deny": scope.Approve, "Approvals": scope.Approve, "Decide": scope.Approve, "RevokeApproval": scope.Approve,
+	"Memory": scope.Console, "MemoryItem": scope.Console, "SearchMemory": scope.Console, "KeepMemory": scope.Console, "ForgetMemory": scope.Console,
 	"OwnCode": scope.Console, "OwnSecrets": scope.Console, "Bots": scope.Console,
 	"CreateWorkspace": scope.Own, "RenameWorkspace": scope.Own, "DeleteWorkspace": scope.Own,
 }
@@ -233,7 +241,7 @@ func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
 var reads = []string{
 	"Approvals", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers", "Platforms",
 	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets", "Bots",
-	"Modules", "PlanModule", "Publishers",
+	"Modules", "PlanModule", "Publishers", "Memory", "MemoryItem", "SearchMemory", "ReindexMemory",
 	"Decide", // recorded as an approval, where it is decided
 }
 

@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"context"
 	"database/sql"
 	"path/filepath"
 	"sync"
@@ -10,21 +9,9 @@ import (
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/memory/memorytest"
 	"github.com/gatehouse-chat/gatehouse/memory/sqlite"
+	"github.com/gatehouse-chat/gatehouse/memory/sqlite/sqlitetest"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
-	"github.com/gatehouse-chat/gatehouse/migrations"
 )
-
-func open(t testing.TB, path string) *db.DB {
-	t.Helper()
-	d, err := db.Open(t.Context(), path, db.Options{Schema: func(ctx context.Context, db *sql.DB) error {
-		return migrations.Up(ctx, db, migrations.SQLite)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	return d
-}
 
 func TestConformance(t *testing.T) {
 	var all sync.Map // engine -> its database
@@ -34,7 +21,7 @@ func TestConformance(t *testing.T) {
 		return e
 	}
 	memorytest.Run(t, memorytest.Harness{
-		Open: func(t *testing.T) store.Engine { return make(open(t, filepath.Join(t.TempDir(), "x.db"))) },
+		Open: func(t *testing.T) store.Engine { return make(sqlitetest.File(t, filepath.Join(t.TempDir(), "x.db"))) },
 		Again: func(t *testing.T, e store.Engine) store.Engine {
 			d, ok := all.Load(e)
 			if !ok {
@@ -49,7 +36,7 @@ func TestConformance(t *testing.T) {
 // no longer has them.
 func TestForgottenWordsLeaveTheIndex(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
-	e := sqlite.New(open(t, path))
+	e := sqlite.New(sqlitetest.File(t, path))
 	units, err := e.Units(t.Context(), []store.Unit{{Workspace: "main", Reach: "member", Name: "anna"}}, store.Make)
 	if err != nil {
 		t.Fatal(err)

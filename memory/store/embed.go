@@ -26,6 +26,9 @@ type Progress struct {
 	All   int64  `json:"all"`   // chunks
 }
 
+// Wake lets [Store.Run] look at once for what has no vector.
+func (s *Store) Wake() { s.ring() }
+
 // Progress counts.
 func (s *Store) Progress(ctx context.Context) (Progress, error) {
 	model, err := s.modelNow(ctx)

@@ -17,7 +17,7 @@ import (
 
 // The limits of an item.
 const (
-	maxText  = 4 << 20 // bytes
+	maxText  = 8 << 20 // bytes
 	maxTitle = 300
 	maxURI   = 2000
 	maxTags  = 20
@@ -35,6 +35,16 @@ func newID() string {
 
 // Remember implements [memory.Store].
 func (s *Store) Remember(ctx context.Context, sc scope.Scope, items ...memory.Item) ([]string, error) {
+	all := make([]Listed, len(items))
+	for i := range items {
+		all[i].Item = items[i]
+	}
+	return s.Restore(ctx, sc, all...)
+}
+
+// Restore is Remember for what was listed: those who administer put what is
+// shared back to where it was.
+func (s *Store) Restore(ctx context.Context, sc scope.Scope, items ...Listed) ([]string, error) {
 	if err := valid(sc); err != nil {
 		return nil, err
 	}
@@ -52,11 +62,11 @@ func (s *Store) Remember(ctx context.Context, sc scope.Scope, items ...memory.It
 	ids := make([]string, len(items))
 	units := make([]Unit, len(items))
 	for i := range items {
-		it := items[i]
+		it := items[i].Item
 		if err := s.fill(sc, &it, before[it.ID]); err != nil {
 			return nil, err
 		}
-		if units[i], err = s.place(sc, &it, before[it.ID]); err != nil {
+		if units[i], err = place(sc, &it, items[i].Where, before[it.ID]); err != nil {
 			return nil, err
 		}
 		ids[i] = it.ID
@@ -80,7 +90,7 @@ func (s *Store) Remember(ctx context.Context, sc scope.Scope, items ...memory.It
 
 // replaced finds the items whose place is taken, and refuses those that the
 // scope may not change.
-func (s *Store) replaced(ctx context.Context, sc scope.Scope, items []memory.Item) (map[string]*Row, error) {
+func (s *Store) replaced(ctx context.Context, sc scope.Scope, items []Listed) (map[string]*Row, error) {
 	var ids []string
 	for i := range items {
 		if id := items[i].ID; id != "" {
@@ -106,9 +116,12 @@ func (s *Store) replaced(ctx context.Context, sc scope.Scope, items []memory.Ite
 
 // place is the unit of an item. One that is replaced stays in its unit, unless
 // it is given another reach.
-func (s *Store) place(sc scope.Scope, it *memory.Item, before *Row) (Unit, error) {
+func place(sc scope.Scope, it *memory.Item, where string, before *Row) (Unit, error) {
 	if before != nil && it.Reach == before.Of.Reach {
 		return before.Of, nil
+	}
+	if where != "" && sc.Role().Administers() && (it.Reach == memory.Conversation || it.Reach == memory.Channel) {
+		return Unit{Workspace: sc.Workspace(), Reach: it.Reach, Name: where}, nil
 	}
 	return writable(sc, it.Reach)
 }

@@ -2,7 +2,6 @@ package builtin_test
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,17 +11,14 @@ import (
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/agent/tool/builtin"
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
-	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/memory"
-	"github.com/gatehouse-chat/gatehouse/memory/sqlite"
-	"github.com/gatehouse-chat/gatehouse/memory/store"
+	"github.com/gatehouse-chat/gatehouse/memory/sqlite/sqlitetest"
 )
 
 func TestMemoryTools(t *testing.T) {
-	now := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
-	mem := store.New(store.Options{Engine: engine(t), Now: func() time.Time { return now }})
+	now := time.Date(2126, 5, 4, 0, 0, 0, 0, time.UTC)
+	mem := sqlitetest.Open(t)
 	tools := map[string]agent.Tool{}
 	for _, x := range (builtin.Memory{Store: mem, Now: func() time.Time { return now }}).Tools() {
 		tools[x.Spec().Name] = x
@@ -49,7 +45,7 @@ func TestMemoryTools(t *testing.T) {
 		t.Errorf("a turn that runs again keeps %q, then %q", first.Text, again.Text)
 	}
 	got := call(direct, agent.Trusted, "recall", `{"query":"cat"}`)
-	if !strings.Contains(got.Text, "[10] (fact, 4 May 2026) the cat is called Tom") || len(got.Sources) != 1 || got.Label != agent.Trusted {
+	if !strings.Contains(got.Text, "[10] (fact, 4 May 2126) the cat is called Tom") || len(got.Sources) != 1 || got.Label != agent.Trusted {
 		t.Errorf("%+v", got)
 	}
 	items, err := mem.Get(t.Context(), scope.New(direct), got.Sources[0].Item)
@@ -79,14 +75,4 @@ func TestMemoryTools(t *testing.T) {
 			t.Errorf("%s: %+v", tool, got)
 		}
 	}
-}
-
-func engine(t *testing.T) store.Engine {
-	t.Helper()
-	e, err := open.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), open.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Close() })
-	return sqlite.New(e.(interface{ DB() *db.DB }).DB())
 }

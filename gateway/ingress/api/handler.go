@@ -61,7 +61,7 @@ var errUnknownCaller = errors.New("log in first")
 func Handler(op *operator.Operator, who Who, links Links) http.Handler {
 	h := &handler{op: op, who: who, links: links}
 	mux := http.NewServeMux()
-	for _, routes := range []map[string]route{h.routes(), h.peopleRoutes(), h.pausing(), h.moduleRoutes()} {
+	for _, routes := range []map[string]route{h.routes(), h.peopleRoutes(), h.pausing(), h.moduleRoutes(), h.memoryRoutes()} {
 		for pattern, f := range routes {
 			mux.HandleFunc(pattern, h.serve(f))
 		}

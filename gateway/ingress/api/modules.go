@@ -44,6 +44,9 @@ func most(r *http.Request) int64 {
 	if r.Method == http.MethodPost && (r.URL.Path == modulesPath || r.URL.Path == modulesPath+"/plan") {
 		return module.MaxPackage
 	}
+	if r.Method == http.MethodPost && r.URL.Path == memoryPath {
+		return maxItems
+	}
 	return maxBody
 }
 
