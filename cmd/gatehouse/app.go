@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram"
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook"
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud"
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
@@ -205,7 +206,7 @@ func (a *app) close() error {
 func allDrivers() drivers { return driversWith(newGuests(wasm.Options{})) }
 
 func driversWith(g *wasm.Driver) drivers {
-	return append(drivers{console.Driver{}, telegram.Driver{}, slack.Driver{}, discord.Driver{}, webhook.Driver{}, g}, linkedDevices()...)
+	return append(drivers{console.Driver{}, telegram.Driver{}, slack.Driver{}, discord.Driver{}, webhook.Driver{}, cloud.Driver{}, g}, linkedDevices()...)
 }
 
 // newGuests is the driver of channels that are guests.

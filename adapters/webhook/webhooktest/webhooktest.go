@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -44,11 +45,14 @@ type Fault struct {
 // Server is one program. Its methods may be called concurrently.
 type Server struct {
 	signer *standardwebhooks.Webhook
-	srv    *httptest.Server
 	client *http.Client
+	addr   string
 	ctx    context.Context //nolint:containedctx // the server's own life
 	cancel context.CancelFunc
 	all    sync.WaitGroup
+
+	lmu sync.Mutex // guards srv
+	srv *httptest.Server
 
 	mu      sync.Mutex
 	to      string
@@ -71,26 +75,54 @@ func New(to string) *Server {
 	}
 	s := &Server{
 		signer: signer, to: to, client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
-		queues: map[string]chan Message{}, taken: map[string]bool{}, known: map[string]bool{},
+		addr: "127.0.0.1:0", queues: map[string]chan Message{}, taken: map[string]bool{}, known: map[string]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.srv = httptest.NewUnstartedServer(http.HandlerFunc(s.callback))
-	s.srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.srv.Start()
+	s.open()
+	s.addr = s.srv.Listener.Addr().String()
 	return s
+}
+
+// open listens for callbacks, at the address of before if there was one.
+func (s *Server) open() {
+	l, err := net.Listen("tcp", s.addr) //nolint:noctx // it does not block
+	if err != nil {
+		panic(err) // loopback
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(s.callback))
+	_ = srv.Listener.Close()
+	srv.Listener = l
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Start()
+	s.lmu.Lock()
+	defer s.lmu.Unlock()
+	s.srv = srv
+}
+
+func (s *Server) shut() {
+	s.lmu.Lock()
+	srv := s.srv
+	s.lmu.Unlock()
+	srv.CloseClientConnections()
+	srv.Close()
+}
+
+// Down refuses every callback until up is called.
+func (s *Server) Down() (up func()) {
+	s.shut()
+	return sync.OnceFunc(s.open)
 }
 
 // Close ends the program.
 func (s *Server) Close() {
 	s.cancel()
 	s.all.Wait()
-	s.srv.CloseClientConnections()
-	s.srv.Close()
+	s.shut()
 	s.client.CloseIdleConnections()
 }
 
 // URL is the callback.
-func (s *Server) URL() string { return s.srv.URL + "/answers" }
+func (s *Server) URL() string { return "http://" + s.addr + "/answers" }
 
 // Say sends a message behind those of its conversation, and returns its id.
 func (s *Server) Say(m Message) string {

@@ -1,0 +1,212 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+)
+
+// Times and sizes of a request.
+const (
+	callTimeout   = 30 * time.Second
+	uploadTimeout = 5 * time.Minute
+	maxAnswer     = 1 << 20 // bytes
+)
+
+// api sends calls to the Graph API. The token that it knows is the host's
+// placeholder.
+type api struct {
+	host    channels.Host
+	client  *http.Client
+	root    string // with the version
+	token   string // a reference
+	refusal atomic.Pointer[context.CancelCauseFunc]
+}
+
+func newAPI(h channels.Host, s settings) *api {
+	client := *h.Client(channels.AccountID(s.Number))
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &api{host: h, client: &client, root: s.BaseURL + "/" + s.Version + "/", token: s.Token}
+}
+
+// onRefusal has stop called when the platform refuses the token to whichever
+// call, until the returned function is called.
+func (a *api) onRefusal(stop context.CancelCauseFunc) (release func()) {
+	a.refusal.Store(&stop)
+	return func() { a.refusal.CompareAndSwap(&stop, nil) }
+}
+
+func (a *api) fail(op string, kind channels.Kind, err error) error {
+	return &channels.Error{Op: op, Channel: a.host.ID(), Kind: kind, Err: err}
+}
+
+// refused is a refusal of the platform as an error.
+func (a *api) refused(op string, n codec.Answer) error {
+	err := &channels.Error{Op: op, Channel: a.host.ID(), Kind: n.Kind, RetryAfter: n.RetryAfter, Err: errors.New(n.Reason)}
+	if n.Kind == channels.Unauthorized {
+		if stop := a.refusal.Load(); stop != nil {
+			(*stop)(err)
+		}
+	}
+	return err
+}
+
+// auth says whose call it is; the zero auth is the channel's own token.
+type auth struct{ app, secret string }
+
+func (a *api) authorize(ctx context.Context, r *http.Request, by auth) error {
+	ref, before := a.token, ""
+	if by.app != "" {
+		ref, before = by.secret, by.app+"|"
+	}
+	s, err := a.host.Secret(ctx, ref)
+	if err != nil {
+		return a.fail("token", channels.Other, fmt.Errorf("a secret cannot be read: %w", err))
+	}
+	r.Header.Set("Authorization", "Bearer "+before+s.Reveal())
+	return nil
+}
+
+// call is a request: what goes out and how it is classified.
+type call struct {
+	op, method, url string
+	kind            string // of the content
+	content         io.Reader
+	by              auth
+	again           bool // it may be made twice without harm
+	timeout         time.Duration
+	broken          func() error // of the content; nil: it cannot break
+}
+
+// do makes a call. The error is that of the way there and back; what the
+// platform said is in the answer.
+func (a *api) do(ctx context.Context, c call) (codec.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return codec.Answer{}, a.fail(c.op, channels.Transient, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var sent progress
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), c.method, c.url, c.content)
+	if err != nil {
+		return codec.Answer{}, a.fail(c.op, channels.Rejected, errors.New("the address is not a URL"))
+	}
+	if err := a.authorize(ctx, r, c.by); err != nil {
+		return codec.Answer{}, err
+	}
+	if c.kind != "" {
+		r.Header.Set("Content-Type", c.kind)
+	}
+	resp, err := a.client.Do(r)
+	if err != nil {
+		return codec.Answer{}, a.lost(c, err, &sent)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = errors.New("the answer is too long")
+	}
+	if err != nil {
+		return codec.Answer{}, a.lost(c, err, &sent)
+	}
+	return codec.Classify(resp.StatusCode, retryAfter(resp.Header.Get("Retry-After")), body, c.again), nil
+}
+
+func retryAfter(text string) time.Duration {
+	if n, err := strconv.Atoi(text); err == nil && n > 0 && n < 24*60*60 {
+		return time.Duration(n) * time.Second
+	}
+	return 0
+}
+
+// lost classifies a request whose answer did not come.
+func (a *api) lost(c call, err error, sent *progress) error {
+	if c.broken != nil {
+		if broken := c.broken(); broken != nil {
+			return a.fail(c.op, channels.Other, broken)
+		}
+	}
+	var hosts *channels.Error
+	if errors.As(err, &hosts) {
+		return &channels.Error{Op: c.op, Channel: a.host.ID(), Kind: hosts.Kind, RetryAfter: hosts.RetryAfter, Err: cause(err)}
+	}
+	kind := channels.Ambiguous
+	if c.again || dialing(err) || sent.nothing() {
+		kind = channels.Transient
+	}
+	return a.fail(c.op, kind, cause(err))
+}
+
+// cause takes the URL out of an error.
+func cause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// dialing reports whether no connection was made at all.
+func dialing(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
+}
+
+// progress follows a request. A transport that tells nothing is not believed to
+// have sent nothing.
+type progress struct{ waiting, wrote atomic.Bool }
+
+func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
+
+func (p *progress) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
+		WroteHeaders: func() { p.wrote.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
+	}
+}
+
+// get reads something.
+func (a *api) get(ctx context.Context, path string, out any) error {
+	n, err := a.do(ctx, call{op: "read", method: http.MethodGet, url: a.root + path, content: http.NoBody, again: true, timeout: callTimeout})
+	if err != nil {
+		return err
+	}
+	if !n.OK {
+		return a.refused("read", n)
+	}
+	if err := json.Unmarshal(n.Result, out); err != nil {
+		return a.fail("read", channels.Transient, errors.New("the answer has an unexpected form"))
+	}
+	return nil
+}
+
+// post makes a call that may be repeated.
+func (a *api) post(ctx context.Context, path string, in any, by auth) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return a.fail("register", channels.Rejected, err)
+	}
+	n, err := a.do(ctx, call{
+		op: "register", method: http.MethodPost, url: a.root + path, kind: "application/json", content: bytes.NewReader(b),
+		by: by, again: true, timeout: callTimeout,
+	})
+	if err == nil && !n.OK {
+		err = a.refused("register", n)
+	}
+	return err
+}

@@ -1,0 +1,262 @@
+// Package cloud is the channel for the official WhatsApp Cloud API.
+//
+// Meta calls the gateway, and a call is answered with 200 only after
+// Sink.Accept has returned nil; every other answer lets Meta call again, for
+// days. What a call means and how a part is written is in the package codec,
+// which is pure.
+package cloud
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
+)
+
+// Driver opens channels of the WhatsApp Cloud API. The zero Driver is ready.
+type Driver struct {
+	// Watch is how often the number and the registration are looked at; 0 means
+	// once a minute.
+	Watch time.Duration
+}
+
+var (
+	_ channels.Driver = Driver{}
+	_ channels.Guided = Driver{}
+)
+
+// Name implements channels.Driver.
+func (Driver) Name() string { return "whatsapp-cloud" }
+
+// Schema implements channels.Driver.
+func (Driver) Schema() []byte { return []byte(schema) }
+
+// Check implements channels.Driver.
+func (Driver) Check(cfg json.RawMessage) []channels.Fault {
+	_, faults := parse(cfg)
+	return faults
+}
+
+// tokenHeader carries the token of Meta's check to where it is compared.
+const tokenHeader = "X-Hub-Verify-Token"
+
+// Open implements channels.Driver.
+func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
+	s, faults := parse(cfg)
+	var errs []error
+	for _, f := range faults {
+		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
+	}
+	if h.Public() == "" {
+		errs = append(errs, errors.New("it needs a public_url under which Meta can reach the gateway"))
+	}
+	judge, ok := h.(proof.Verifier)
+	if !ok {
+		errs = append(errs, errors.New("this host checks no requests"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("whatsapp-cloud channel %s: %w", h.ID(), err)
+	}
+	c := &Channel{
+		host: h, cfg: s, api: newAPI(h, s), judge: judge, watch: cmp.Or(d.Watch, time.Minute), health: link.Reporter{Host: h},
+		windows: windows{state: h.State()}, unread: unread{at: map[channels.ConversationID]channels.MessageID{}}, queues: queues{all: map[channels.ConversationID]*queue{}},
+	}
+	var err error
+	if c.signed, err = proof.New(proof.Spec{Kind: proof.Meta, Secret: s.AppSecret}, nil); err == nil && s.VerifyToken != "" {
+		c.token, err = proof.New(proof.Spec{Kind: proof.Header, Secret: s.VerifyToken, Header: tokenHeader}, nil)
+	}
+	return c, err
+}
+
+// Channel is one phone number. Its methods may be called concurrently.
+type Channel struct {
+	host   channels.Host
+	cfg    settings
+	api    *api
+	judge  proof.Verifier
+	signed *proof.Checker
+	token  *proof.Checker // of the check by hand; nil: the derived one holds
+	watch  time.Duration
+	health link.Reporter
+
+	windows windows
+	unread  unread
+	queues  queues
+}
+
+var (
+	_ channels.Channel  = (*Channel)(nil)
+	_ channels.Receiver = (*Channel)(nil)
+	_ channels.Fetcher  = (*Channel)(nil)
+	_ channels.Reactor  = (*Channel)(nil)
+	_ channels.Typer    = (*Channel)(nil)
+	_ channels.Prober   = (*Channel)(nil)
+)
+
+// Features implements channels.Channel.
+func (c *Channel) Features(channels.Address) channels.Features {
+	return channels.Features{
+		Dialect: markup.WhatsApp, MaxText: codec.MaxText, MaxCaption: codec.MaxCaption,
+		MaxFile: codec.MaxFile, MaxAlbum: 1, MaxFetch: codec.MaxFetch,
+		MaxButtons: codec.MaxButtons, MaxButtonData: codec.MaxButtonData,
+		ReplyTo: true, TypingFor: 25 * time.Second,
+		Rate: channels.Rate{
+			Token:  channels.PerSecond{N: 80, Burst: 80},
+			Direct: channels.PerSecond{N: 1.0 / 6, Burst: 30},
+		},
+	}
+}
+
+// account is the account of every event.
+func (c *Channel) account() channels.AccountID { return channels.AccountID(c.cfg.Number) }
+
+// Run implements channels.Channel.
+func (c *Channel) Run(ctx context.Context, _ channels.Sink) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer c.api.onRefusal(stop)()
+	c.health.Report(channels.Health{Phase: channels.Connecting})
+	err := c.watching(running)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if cause := context.Cause(running); cause != nil {
+		err = cause
+	}
+	if channels.KindOf(err) == channels.Unauthorized {
+		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixToken})
+	}
+	return err
+}
+
+// watching registers the webhook, and looks after number and token until ctx
+// ends or only a person can help.
+func (c *Channel) watching(ctx context.Context) error {
+	var pause link.Backoff
+	registered := false
+	for ctx.Err() == nil {
+		as, err := c.look(ctx, &registered)
+		wait := c.watch
+		switch kind := channels.KindOf(err); {
+		case err == nil:
+			pause.Reset()
+			c.health.Report(channels.Health{Phase: channels.Connected, As: as})
+			if link.Sleep(ctx, wait) != nil {
+				return nil
+			}
+			continue
+		case kind == channels.Unauthorized:
+			return err
+		case kind == channels.Rejected || kind == channels.Gone:
+			c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixPublic, As: as})
+			return err
+		}
+		c.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: fixReach, As: as})
+		if pause.Wait(ctx, channels.RetryAfter(err)) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// look asks for the number, which needs a valid token, and registers the
+// webhook once.
+func (c *Channel) look(ctx context.Context, registered *bool) (as string, err error) {
+	n, err := c.number(ctx)
+	if err != nil {
+		return "", err
+	}
+	c.host.Heard()
+	if !*registered {
+		if err := c.register(ctx); err != nil {
+			return n.Display, err
+		}
+		*registered = true
+	}
+	return n.Display, nil
+}
+
+// number is what the platform knows of the phone number.
+type number struct {
+	ID       string `json:"id"`
+	Display  string `json:"display_phone_number"`
+	Name     string `json:"verified_name"`
+	Quality  string `json:"quality_rating"`
+	Mode     string `json:"account_mode"`
+	Verified string `json:"code_verification_status"`
+}
+
+func (c *Channel) number(ctx context.Context) (number, error) {
+	var n number
+	err := c.api.get(ctx, c.cfg.Number+"?fields=id,display_phone_number,verified_name,quality_rating,account_mode,code_verification_status", &n)
+	if err == nil && n.ID != c.cfg.Number {
+		err = c.api.fail("phone number", channels.Transient, errors.New("the answer names another number"))
+	}
+	return n, err
+}
+
+// register subscribes the account to the app, and the app to messages, as far
+// as the configuration names them. Meta calls the webhook before it answers.
+func (c *Channel) register(ctx context.Context) error {
+	if c.cfg.Business != "" {
+		if err := c.api.post(ctx, c.cfg.Business+"/subscribed_apps", struct{}{}, auth{}); err != nil {
+			return err
+		}
+	}
+	if c.cfg.App == "" {
+		return nil
+	}
+	return c.api.post(ctx, c.cfg.App+"/subscriptions", map[string]string{
+		"object": "whatsapp_business_account", "fields": "messages", "callback_url": c.host.Public(), "verify_token": c.derived(),
+	}, auth{app: c.cfg.App, secret: c.cfg.AppSecret})
+}
+
+// derived is the token that the adapter itself has Meta show.
+func (c *Channel) derived() string { return c.host.Derive("webhook").Reveal() }
+
+// Probe implements channels.Prober.
+func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
+	n, err := c.number(ctx)
+	if err != nil {
+		return channels.Identity{}, err
+	}
+	who := channels.Identity{Account: c.account(), Name: cmp.Or(n.Name, n.Display), Handle: n.Display}
+	if d := codec.Digits(n.Display); d != "" {
+		who.Link = "https://wa.me/" + d
+	}
+	note := func(text string) { who.Notes = append(who.Notes, text) }
+	if c.cfg.App == "" {
+		note("There is no app_id: enter the callback URL " + c.host.Public() + " and the verify token on the app's page WhatsApp, Configuration, and subscribe to the field messages.")
+	}
+	if c.cfg.Business == "" {
+		note("There is no business_id: if no message arrives, the account is not subscribed to the app. With the id it is done by itself.")
+	}
+	if n.Mode == "SANDBOX" {
+		note("The number is a test number: it can write to the five numbers on the list of the page API Setup only.")
+	}
+	if n.Quality == "RED" {
+		note("The quality of the number is low: many people block it or report it as spam, and Meta will limit it.")
+	}
+	if n.Verified == "NOT_VERIFIED" || n.Verified == "EXPIRED" {
+		note("The number is not verified: do it in the WhatsApp Manager, Phone numbers.")
+	}
+	if c.cfg.Template == "" {
+		note("There is no template: answers that come more than 24 hours after a person wrote cannot be sent.")
+	}
+	return who, nil
+}
+
+// What a person can do about a failure.
+const (
+	fixReach  = "Check that this machine reaches the Graph API at base_url; https://metastatus.com says whether it works."
+	fixToken  = "Make a token of a system user with whatsapp_business_messaging and whatsapp_business_management, store it anew, and check phone_number_id."
+	fixPublic = "Check public_url (https with a valid certificate, reachable from the internet), app_id and app_secret."
+)

@@ -1,0 +1,274 @@
+package cloud_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud"
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/cloudtest"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+)
+
+// desk is a running channel between the emulator and the gateway's side of it.
+type desk struct {
+	t    *testing.T
+	p    *cloudtest.Server
+	host *channeltest.Host
+	sink *channeltest.Sink
+	ch   channels.Channel
+	hook http.Handler
+	done chan error
+	stop func()
+}
+
+func open(t *testing.T, extra ...string) *desk {
+	t.Helper()
+	d := &desk{t: t, done: make(chan error, 1)}
+	var hook http.Handler
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { hook.ServeHTTP(w, r) }))
+	d.p = cloudtest.New(front.URL)
+	d.host = channeltest.NewHost(t, append(secrets(), channeltest.WithPublic(front.URL), channeltest.WithSecret("secret://verify", "typed-by-hand"))...)
+	d.sink = channeltest.NewSink(d.host)
+	ch, err := cloud.Driver{Watch: 50 * time.Millisecond}.Open(t.Context(), d.host, section(d.p, extra...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ch, hook = ch, ch.(channels.Receiver).Receive(d.sink)
+	d.hook = hook
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { d.done <- ch.Run(ctx, d.sink) }()
+	d.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-d.done; err != nil && d.host.Health()[len(d.host.Health())-1].Phase != channels.Broken {
+			t.Errorf("Run: %v", err)
+		}
+		d.p.Close()
+		front.Close()
+	})
+	t.Cleanup(d.stop)
+	return d
+}
+
+func (d *desk) send(text string) error {
+	_, err := d.ch.Send(d.t.Context(), channels.Part{Key: "k", To: d.address(), Body: markup.Plain(text)})
+	return err
+}
+
+func (d *desk) address() channels.Address {
+	return channels.Address{Channel: "test", Account: cloudtest.Number, Conversation: alice}
+}
+
+// TestRegistration: the webhook is registered, its address checked and the
+// account subscribed, without a hand.
+func TestRegistration(t *testing.T) {
+	d := open(t)
+	d.host.WaitHealth(channels.Connected)
+	if app, account := d.p.Registered(); !app || !account {
+		t.Errorf("app %v, account %v", app, account)
+	}
+	who, err := d.ch.(channels.Prober).Probe(t.Context())
+	if err != nil || who.Name != "Test Shop" || who.Link != "https://wa.me/15550001111" || len(who.Notes) != 1 {
+		t.Errorf("%+v %v", who, err)
+	}
+}
+
+func TestRegistrationRefused(t *testing.T) {
+	d := open(t, "app_secret", "secret://verify") // not what Meta signs and knows
+	h := d.host.WaitHealth(channels.Broken)
+	if h.Err == nil || h.Fix == "" {
+		t.Errorf("%+v", h)
+	}
+}
+
+// TestByHand: without the app's id a person enters address and token.
+func TestByHand(t *testing.T) {
+	d := open(t, "app_id", "", "verify_token", "secret://verify")
+	d.host.WaitHealth(channels.Connected)
+	if !d.p.Check(d.host.Public(), "typed-by-hand") {
+		t.Error("the token is not known")
+	}
+	for _, bad := range []string{"", "x", "typed-by-hand&hub.verify_token=x"} {
+		if d.p.Check(d.host.Public(), bad) {
+			t.Errorf("the token %q opens it", bad)
+		}
+	}
+}
+
+// TestSignature: nobody but Meta gets in.
+func TestSignature(t *testing.T) {
+	d := open(t)
+	body := `{"object":"whatsapp_business_account","entry":[]}`
+	for _, c := range []struct {
+		name, method, header, body string
+		want                       int
+	}{
+		{"signed", "POST", cloudtest.Sign([]byte(body)), body, 200},
+		{"not signed", "POST", "", body, 401},
+		{"signed for another body", "POST", cloudtest.Sign([]byte(body)), body + " ", 401},
+		{"signed garbage", "POST", cloudtest.Sign([]byte("{")), "{", 400},
+		{"too long", "POST", "", strings.Repeat(" ", 3<<20+1), 413},
+		{"put", "PUT", "", "", 405},
+		{"a check without a token", "GET", "", "", 400},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), c.method, "/", strings.NewReader(c.body))
+		if c.header != "" {
+			r.Header.Set("X-Hub-Signature-256", c.header)
+		}
+		w := httptest.NewRecorder()
+		d.hook.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s: %d, want %d", c.name, w.Code, c.want)
+		}
+	}
+}
+
+// TestWindow: after 24 hours nothing goes out but a template, whatever a
+// restart has forgotten.
+func TestWindow(t *testing.T) {
+	d := open(t)
+	d.host.WaitHealth(channels.Connected)
+	d.p.Say(cloudtest.Said{By: alice, Text: "hello", At: time.Now().Add(-24*time.Hour + 5*time.Second)})
+	d.sink.WaitEvents(1)
+	if err := d.send("in time"); err != nil {
+		t.Errorf("within the window: %v", err)
+	}
+	d.p.Say(cloudtest.Said{By: bob, Text: "hello", At: time.Now().Add(-25 * time.Hour)})
+	d.sink.WaitEvents(2)
+	late := channels.Part{Key: "k", To: channels.Address{Conversation: bob}, Body: markup.Parse("**too** late\nand long")}
+	calls := d.p.Calls("messages")
+	_, err := d.ch.Send(t.Context(), late)
+	if channels.KindOf(err) != channels.Closed || !strings.Contains(err.Error(), "24 hours") || !strings.Contains(err.Error(), "template") {
+		t.Errorf("%v", err)
+	}
+	if d.p.Calls("messages") != calls {
+		t.Error("the platform was asked")
+	}
+	// Of somebody who never wrote the platform decides, and says the same.
+	_, err = d.ch.Send(t.Context(), channels.Part{Key: "k", To: channels.Address{Conversation: "15550009999"}, Body: markup.Plain("x")})
+	if channels.KindOf(err) != channels.Closed {
+		t.Errorf("%v", err)
+	}
+	snap := d.host.Snapshot()
+	for text, want := range map[string]string{"yes": "too late and long", "no": ""} {
+		h := channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap), channeltest.WithPublic("http://127.0.0.1")}, secrets()...)...)
+		again, err := cloud.Driver{}.Open(t.Context(), h, section(d.p, "template", "come_back", "template_text", text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := again.Send(t.Context(), late); err != nil {
+			t.Fatalf("with a template: %v; %q", err, d.p.Problems())
+		}
+		all := d.p.Shown(bob)
+		if m := all[len(all)-1]; m.Template != "come_back" || m.Text != want {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
+// TestLateFailure: what fails after it was taken is in the log, and is no
+// message of anybody.
+func TestLateFailure(t *testing.T) {
+	d := open(t)
+	d.p.Status(alice, "wamid.out1", "failed", 131047)
+	d.p.Status(alice, "wamid.out1", "sent", 0)
+	d.p.Status(alice, "wamid.out1", "read", 0)
+	for _, e := range d.sink.WaitEvents(2) {
+		if s, ok := e.Content.(channels.Status); !ok || !e.Who.Self || s.ID != "wamid.out1" {
+			t.Errorf("%+v", e)
+		}
+	}
+	found := false
+	for _, l := range d.host.Logs() {
+		found = found || strings.Contains(l.String(), "131047")
+	}
+	if !found {
+		t.Error("the log says nothing")
+	}
+}
+
+// TestMedia: the token goes to no other host than the configured ones.
+func TestMedia(t *testing.T) {
+	stolen := ""
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { stolen = r.Header.Get("Authorization") }))
+	defer thief.Close()
+	graph := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/away"):
+			fmt.Fprintf(w, `{"url":%q,"file_size":5}`, thief.URL+"/x")
+		case strings.HasSuffix(r.URL.Path, "/huge"):
+			fmt.Fprintf(w, `{"url":"http://%s/x","file_size":99999999}`, r.Host)
+		case strings.HasSuffix(r.URL.Path, "/moved"):
+			fmt.Fprintf(w, `{"url":"http://%s/redirect"}`, r.Host)
+		case r.URL.Path == "/redirect":
+			http.Redirect(w, r, thief.URL, http.StatusFound)
+		default:
+			http.Error(w, `{"error":{"message":"x","code":100}}`, http.StatusBadRequest)
+		}
+	}))
+	defer graph.Close()
+	p := cloudtest.New("")
+	defer p.Close()
+	h := channeltest.NewHost(t, append(secrets(), channeltest.WithPublic("http://127.0.0.1"))...)
+	ch, err := cloud.Driver{}.Open(t.Context(), h, section(p, "base_url", graph.URL, "media_url", graph.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"away", "huge", "moved", "none", "", "../x"} {
+		rc, err := ch.(channels.Fetcher).Fetch(t.Context(), channels.File{Ref: ref})
+		if err == nil {
+			_, err = io.ReadAll(rc)
+			_ = rc.Close()
+		}
+		if err == nil {
+			t.Errorf("%q was fetched", ref)
+		}
+	}
+	if stolen != "" {
+		t.Error("the token went elsewhere")
+	}
+}
+
+func TestFaults(t *testing.T) {
+	for _, c := range []struct{ change, value, want string }{
+		{"", "", ""},
+		{"phone_number_id", "+15550001111", "phone_number_id"},
+		{"token", " ", "token"},
+		{"app_secret", "", "app_secret"},
+		{"app_id", "my app", "app_id"},
+		{"version", "23", "version"},
+		{"template", "Hello World", "template"},
+		{"template_text", "maybe", "template_text"},
+		{"base_url", "graph.facebook.com", "base_url"},
+		{"media_url", "https://u@x", "media_url"},
+		{"phone_id", "1", "phone_id"},
+	} {
+		m := map[string]string{"phone_number_id": "106540352242922", "token": "secret://t", "app_secret": "secret://s"}
+		if c.change != "" {
+			m[c.change] = c.value
+		}
+		b, _ := json.Marshal(m)
+		var paths []string
+		for _, f := range (cloud.Driver{}).Check(b) {
+			paths = append(paths, f.Path)
+		}
+		if got := strings.Join(paths, " "); got != c.want {
+			t.Errorf("%s %q: faults at %q, want %q", c.change, c.value, got, c.want)
+		}
+	}
+	h := channeltest.NewHost(t, secrets()...)
+	p := cloudtest.New("")
+	defer p.Close()
+	if _, err := (cloud.Driver{}).Open(t.Context(), h, section(p)); err == nil || !strings.Contains(err.Error(), "public_url") {
+		t.Errorf("without a public address: %v", err)
+	}
+}
