@@ -194,6 +194,36 @@ func TestRoomsAnswerOnlyWhenAddressed(t *testing.T) {
 	})
 }
 
+// A message that opens a thread by being answered in it stands in the room: what
+// was said there before is its background, and that of the next one.
+func TestThreadsBeginWithTheRoomsTalk(t *testing.T) {
+	background := map[string]string{}
+	bubble(t, func() rigOptions {
+		return rigOptions{agent: gateway.AgentSettings{Runner: runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+			background[texts(t.Events)] = texts(t.Background)
+			return reply("echo: " + texts(t.Events)), nil
+		})}}
+	}, func(r *rig) {
+		opens := func(id, text, thread string) channels.Event {
+			e := saidIn("room", "ben", id, text, true)
+			e.Where.Thread = channels.ThreadID(thread)
+			return e
+		}
+		r.accept(saidIn("room", "anna", "1", "the weather is fine", false))
+		r.settle()
+		r.accept(opens("2", "what did anna say?", "2"))
+		r.wait(1)
+		r.accept(opens("3", "say it again", "2"))
+		r.wait(2)
+		r.accept(opens("4", "and here?", "4"))
+		r.wait(3)
+	})
+	want := map[string]string{"what did anna say?": "the weather is fine", "say it again": "", "and here?": "the weather is fine"}
+	if d := cmp.Diff(want, background); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestRoomsNeedAdmission(t *testing.T) {
 	policy := identity.Policy{DM: identity.DMOpen, Groups: identity.GroupsAllowlist, Allow: []string{"good"}}
 	bubble(t, func() rigOptions { return rigOptions{policy: policy} }, func(r *rig) {

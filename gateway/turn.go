@@ -173,6 +173,9 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 		if t.Background, t.forget, err = s.g.book.Background(ctx, head.event.Where, s.heardBefore(head)); err != nil {
 			return nil, err
 		}
+		if t.Background, err = s.around(ctx, head.event, t.Background); err != nil {
+			return nil, err
+		}
 	}
 	// Also at the first attempt: a turn that was given back, or interrupted, has
 	// a journal, and its attempt did not count.
@@ -180,6 +183,25 @@ func (s *sitting) prepare(ctx context.Context, settings AgentSettings, taken []i
 		return nil, err
 	}
 	return t, nil
+}
+
+// around puts the talk of the room before the background of a thread that the
+// event itself opens: there, all that was said before stands in the room. The
+// room keeps it, for the next thread.
+func (s *sitting) around(ctx context.Context, e channels.Event, inThread []channels.Event) ([]channels.Event, error) {
+	m, ok := e.Content.(channels.Message)
+	if !ok || e.Where.Thread == "" || string(m.ID) != string(e.Where.Thread) {
+		return inThread, nil
+	}
+	room := e.Where
+	room.Thread = ""
+	talk, _, err := s.g.book.Background(ctx, room, nil)
+	if err != nil {
+		return nil, err
+	}
+	talk = slices.DeleteFunc(talk, func(x channels.Event) bool { return x.At.After(e.At) })
+	all := slices.Concat(talk, inThread)
+	return all[max(0, len(all)-session.MaxBackground):], nil
 }
 
 // heardBefore are the overheard messages of this sitting that came before an
