@@ -91,7 +91,8 @@ var domains = []string{"slack.com", "slack-gov.com"}
 func (Driver) Reaches() []string {
 	var list []string
 	for _, d := range domains {
-		list = append(list, "https://"+d, "https://*."+d, "wss://*."+d)
+		// The token goes to those that are named in full.
+		list = append(list, "https://"+d, "https://files."+d, "https://*."+d, "wss://*."+d)
 	}
 	return list
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -331,4 +332,48 @@ func TestSlackOutages(t *testing.T) {
 			r.settle(said)
 		})
 	}
+}
+
+// verb runs a command line beside the gateway, with in as its standard input.
+func (r *slackRig) verb(in string, args ...string) (string, error) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, gateway(r.t), append(args, "--config", r.config())...) //nolint:gosec // a binary of ours
+	cmd.Env, cmd.Stdin = bare(r.dir), strings.NewReader(in)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestSlackIsAdded: one verb asks for what is needed, says what the app lacks,
+// keeps the tokens in the vault and connects; a wrong token is refused in words.
+func TestSlackIsAdded(t *testing.T) {
+	t.Parallel()
+	r := newSlackRig(t, slackSettings{})
+	tokens := fmt.Sprintf("token=%s\napp_token=%s\n", r.team.Token(), r.srv.AppToken())
+	out, err := r.verb("token=xoxb-wrong-wrong-wrong\napp_token="+r.srv.AppToken()+"\n", "channels", "add", "slack", "--id", "more", "--base-url", r.srv.URL())
+	if err == nil || strings.Contains(out, "wrong-wrong") {
+		t.Errorf("a wrong token: %v\n%s", err, out)
+	}
+	r.srv.SetScopes("chat:write", "im:history", "users:read")
+	r.up()
+	r.await("the first channel", func(slacktest.Log) bool { return r.srv.Sockets() == 1 })
+	out, err = r.verb(tokens, "channels", "add", "slack", "--id", "more", "--base-url", r.srv.URL())
+	if err != nil || !strings.Contains(out, "more is Main (@gatehouse)") || !strings.Contains(out, "files:write") || !strings.Contains(out, `"app_mentions:read"`) || strings.Contains(out, r.team.Token()) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	r.await("its socket", func(slacktest.Log) bool { return r.srv.Sockets() == 2 })
+	out, err = r.verb("", "channels", "list", "--probe")
+	if err != nil || !strings.Contains(out, "works as Main (@gatehouse)") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	// Both are the same app; each of them answers with the token of the vault or
+	// of the file. Without the file's, only the vault's is left.
+	if out, err := r.verb("", "channels", "remove", "team"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	r.await("one socket", func(slacktest.Log) bool { return r.srv.Sockets() == 1 })
+	ada := r.team.User("U0ADA0000", "Ada")
+	r.team.Direct(ada).Say(ada, "hello")
+	r.awaitText(r.team.Direct(ada), "I do not know you yet")
 }
