@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -51,10 +53,11 @@ func try(ctx context.Context, name, dir string, workers int, progress io.Writer)
 	seen := filepath.Join(dir, "seen")
 	_ = os.Remove(seen)
 	began := time.Now()
-	if f, out := h.run(ctx, 10*time.Minute, "MUTATION_SEEN="+seen); f != survived {
+	f, out := h.run(ctx, 10*time.Minute, "MUTATION_SEEN="+seen, "-test.v")
+	if f != survived {
 		return result{}, fmt.Errorf("its tests fail without any change:\n%s", out)
 	}
-	usual := time.Since(began)
+	usual, stages := time.Since(began), stages(out)
 	marks, err := os.ReadFile(seen) //nolint:gosec // a file of our own
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return result{}, err
@@ -70,7 +73,12 @@ func try(ctx context.Context, name, dir string, workers int, progress io.Writer)
 	for range workers {
 		all.Go(func() {
 			for i := range work {
-				r.fates[i], _ = h.run(ctx, limit, fmt.Sprintf("MUTATION=%d", h.changes[i].id))
+				r.fates[i] = survived
+				for _, tests := range stages {
+					if r.fates[i] == survived {
+						r.fates[i], _ = h.run(ctx, limit, fmt.Sprintf("MUTATION=%d", h.changes[i].id), tests)
+					}
+				}
 			}
 		})
 	}
@@ -89,11 +97,33 @@ func try(ctx context.Context, name, dir string, workers int, progress io.Writer)
 	return r, ctx.Err()
 }
 
-// run runs the tests with one more variable in the environment.
-func (h house) run(ctx context.Context, limit time.Duration, env string) (fate, []byte) {
+// long is what a test takes that is run only when the others notice nothing.
+const long = 0.3 // seconds
+
+var took = regexp.MustCompile(`(?m)^--- (?:PASS|SKIP): (\S+) \(([0-9.]+)s\)$`)
+
+// stages are the flags that choose the quick tests, and then those that take
+// longer, after the output of all of them.
+func stages(out []byte) []string {
+	var slow []string
+	for _, m := range took.FindAllSubmatch(out, -1) {
+		if s, err := strconv.ParseFloat(string(m[2]), 64); err == nil && s > long {
+			slow = append(slow, regexp.QuoteMeta(string(m[1])))
+		}
+	}
+	if len(slow) == 0 {
+		return []string{"-test.run=."}
+	}
+	these := "^(" + strings.Join(slow, "|") + ")$"
+	return []string{"-test.skip=" + these, "-test.run=" + these}
+}
+
+// run runs the tests that a flag chooses, with one more variable in the
+// environment.
+func (h house) run(ctx context.Context, limit time.Duration, env, tests string) (fate, []byte) {
 	over, cancel := context.WithTimeout(ctx, limit+10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(over, h.binary, "-test.failfast", "-test.timeout="+limit.String()) //nolint:gosec // built here
+	cmd := exec.CommandContext(over, h.binary, "-test.failfast", "-test.timeout="+limit.String(), tests) //nolint:gosec // built here
 	cmd.Dir, cmd.Env = h.pkg.Dir, append(os.Environ(), env)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
