@@ -27,3 +27,10 @@ const (
 	ForQuery   EmbedKind = "query"
 	ForPassage EmbedKind = "passage"
 )
+
+// Modest is an embedder that knows less of a text than its words say. Its hits
+// add to what the words find, and lead where the words find little.
+type Modest interface {
+	// Say is how much its best hit weighs beside the best by words, in (0, 1).
+	Say() float64
+}

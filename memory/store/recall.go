@@ -99,7 +99,16 @@ func (r *search) run(ctx context.Context) ([]memory.Hit, error) {
 	if err := r.fetch(ctx); err != nil {
 		return nil, err
 	}
-	return r.hits(ctx, rank.Fuse(r.byWords(likely, len(near) > 0), r.byVector(near)))
+	return r.hits(ctx, r.fuse(likely, near))
+}
+
+// fuse joins the legs: by rank, where the embedder knows at least as much as the
+// words, else by what each is worth.
+func (r *search) fuse(likely []int64, near []Near) []rank.Fused {
+	if modest, ok := r.s.o.Embedder.(memory.Modest); ok && len(near) > 0 {
+		return rank.Blend(r.byWords(likely, false), r.byVector(near), modest.Say())
+	}
+	return rank.Fuse(r.byWords(likely, len(near) > 0), r.byVector(near))
 }
 
 // question makes the vector of what is asked; nil where there is none.
@@ -276,7 +285,7 @@ func (r *search) byWords(likely []int64, gated bool) []rank.Scored {
 		}
 		score, covered := stats.BM25(o.words, r.idf)
 		if score > 0 && (!gated || covered >= leastCovered) {
-			out = append(out, rank.Scored{Chunk: c, Score: score})
+			out = append(out, rank.Scored{Chunk: c, Score: score, Covered: covered})
 		}
 	}
 	rank.Order(out)

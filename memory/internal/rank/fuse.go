@@ -14,8 +14,9 @@ const constant = 60
 
 // Scored is a chunk as one leg found it.
 type Scored struct {
-	Chunk int64
-	Score float64
+	Chunk   int64
+	Score   float64
+	Covered float64 // by words: the share of the query's weight that the chunk has
 }
 
 // Order sorts by score, the best first; equals by their number, so that the
@@ -36,9 +37,50 @@ type Fused struct {
 
 // Fuse joins two lists, each with its best first, by reciprocal rank.
 func Fuse(words, vectors []Scored) []Fused {
+	byRank := func(i int, _ float64) float64 { return 1 / float64(constant+i+1) }
+	return join(words, vectors, byRank, byRank)
+}
+
+// What a hit by words is worth beside those of a modest embedder.
+const (
+	// enough is the share of a query's weight with which the best hits by words
+	// count in full. Below, they count by the square of what is missing.
+	enough = 0.5
+	// leading is how many hits by words are looked at for that.
+	leading = 10
+)
+
+// Blend joins two lists, each with its best first, by their scores: those by
+// words relative to the best of them, as far as the words cover the query;
+// those by vectors between the last and the best, by what the embedder has to
+// say. Ranks would throw away how far the best is ahead, which is all that words
+// have against an embedder that knows less than they do.
+func Blend(words, vectors []Scored, say float64) []Fused {
+	covered, most := 0.0, 0.0
+	for _, s := range words[:min(leading, len(words))] {
+		covered, most = max(covered, s.Covered), max(most, s.Score)
+	}
+	weight := min(1, covered/enough)
+	weight *= weight
+	low, high := 0.0, 0.0
+	if n := len(vectors); n > 0 {
+		low, high = vectors[n-1].Score, vectors[0].Score
+	}
+	return join(words, vectors,
+		func(_ int, score float64) float64 { return weight * score / max(most, math.SmallestNonzeroFloat64) },
+		func(_ int, score float64) float64 {
+			if high <= low {
+				return say
+			}
+			return say * (score - low) / (high - low)
+		})
+}
+
+// join adds up what two lists say of a chunk.
+func join(words, vectors []Scored, byWords, byVector func(i int, score float64) float64) []Fused {
 	at := make(map[int64]int, len(words)+len(vectors))
 	out := make([]Fused, 0, len(words)+len(vectors))
-	take := func(list []Scored, leg func(*Fused) *memory.Leg) {
+	take := func(list []Scored, worth func(int, float64) float64, leg func(*Fused) *memory.Leg) {
 		for i, s := range list {
 			j, ok := at[s.Chunk]
 			if !ok {
@@ -46,12 +88,12 @@ func Fuse(words, vectors []Scored) []Fused {
 				at[s.Chunk] = j
 				out = append(out, Fused{Chunk: s.Chunk})
 			}
-			out[j].Score += 1 / float64(constant+i+1)
+			out[j].Score += worth(i, s.Score)
 			*leg(&out[j]) = memory.Leg{Rank: i + 1, Score: s.Score}
 		}
 	}
-	take(words, func(f *Fused) *memory.Leg { return &f.Words })
-	take(vectors, func(f *Fused) *memory.Leg { return &f.Vector })
+	take(words, byWords, func(f *Fused) *memory.Leg { return &f.Words })
+	take(vectors, byVector, func(f *Fused) *memory.Leg { return &f.Vector })
 	slices.SortFunc(out, func(a, b Fused) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Vector.Score, a.Vector.Score), cmp.Compare(b.Chunk, a.Chunk))
 	})
