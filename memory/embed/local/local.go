@@ -120,6 +120,7 @@ func (e *Embedder) vector(text string) []float32 {
 	share := known * s.found / s.all
 	scale(v[:meaning], share)
 	scale(v[meaning:], 1-share)
+	turn(v)
 	scale(v, 1)
 	return v
 }
