@@ -332,3 +332,24 @@ func FuzzEncode(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkDecode(b *testing.B) {
+	in := wrapped(`{"from":"1555","id":"wamid.1","timestamp":"1700000000","type":"text","text":{"body":"hello"}}`)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(in)))
+	for b.Loop() {
+		if u, err := codec.Decode(in, self); err != nil || len(u.Events) != 1 {
+			b.Fatal(u, err)
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	p := channels.Part{To: channels.Address{Conversation: "1555"}, Body: markup.Parse("The **meeting** is at ten.\n\n- bring the `plan.pdf`")}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := codec.Encode(p, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
