@@ -8,10 +8,40 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 )
 
-// Probe opens a channel for a moment, without receiving, and asks its platform
-// who it is. It works for channels that are not running.
+// opened is the running channel with this configuration, or else one that is
+// opened for a moment, without receiving.
+func (g *Gateway) opened(ctx context.Context, c ChannelConfig) (channels.Channel, error) {
+	if l := g.line(c.ID); l != nil && l.fits(c) {
+		return l.ch, nil
+	}
+	return c.Driver.Open(ctx, newHost(g, c), c.Section)
+}
+
+// Link connects an account to a channel by a person's hand, and blocks until
+// that is done, has failed, or ctx ends. show gets each code: the content of a QR
+// code, or with a phone's number what is to be typed into it.
+func (g *Gateway) Link(ctx context.Context, c ChannelConfig, number string, show func(code string)) error {
+	ch, err := g.opened(ctx, c)
+	if err != nil {
+		return err
+	}
+	if number != "" {
+		if p, ok := channels.As[channels.PhoneLinker](ch); ok {
+			return p.LinkPhone(ctx, number, show)
+		}
+		return fmt.Errorf("%s cannot be linked by a phone's number: %w", c.Driver.Name(), errors.ErrUnsupported)
+	}
+	l, ok := channels.As[channels.Linker](ch)
+	if !ok {
+		return fmt.Errorf("%s has nothing to link: %w", c.Driver.Name(), errors.ErrUnsupported)
+	}
+	return l.Link(ctx, show)
+}
+
+// Probe asks a channel's platform who it is. It works for channels that are not
+// running.
 func (g *Gateway) Probe(ctx context.Context, c ChannelConfig) (channels.Identity, error) {
-	ch, err := c.Driver.Open(ctx, newHost(g, c), c.Section)
+	ch, err := g.opened(ctx, c)
 	if err != nil {
 		return channels.Identity{}, err
 	}

@@ -135,6 +135,10 @@ func addChannel(ctx context.Context, c *cobra.Command, d *desk, p operator.Platf
 		return notAdded(n.Adapter, err)
 	}
 	out := c.OutOrStdout()
+	if added.Unlinked {
+		fmt.Fprintf(out, "%s is added; now link the phone. Should that not work out: gatehouse channels link %s\n", added.ID, added.ID)
+		return linkChannel(ctx, out, d, added.ID, "")
+	}
 	fmt.Fprintf(out, "%s is %s\n", added.ID, printable(known(added.Identity)))
 	for _, note := range added.Identity.Notes {
 		fmt.Fprintln(out, "note:", printable(note))

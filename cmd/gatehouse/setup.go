@@ -49,7 +49,7 @@ func channelsCommand(f *flags) *cobra.Command {
 			return printLink(c.OutOrStdout(), url)
 		}),
 	}
-	return group("channels", "Connect the gateway to platforms", channelsAdd(f), list, channelsPause(f), channelsResume(f), remove, connect)
+	return group("channels", "Connect the gateway to platforms", channelsAdd(f), list, channelsLink(f), channelsPause(f), channelsResume(f), remove, connect)
 }
 
 func listChannels(ctx context.Context, out io.Writer, d *desk, probe bool) error {
@@ -109,12 +109,7 @@ func notAdded(platform string, err error) error {
 // printLink prints a URL, and as a code to scan.
 func printLink(out io.Writer, url string) error {
 	fmt.Fprintf(out, "\n  %s\n\n", url)
-	code, err := qr.Encode(url, qr.L)
-	if err != nil {
-		return fmt.Errorf("make a QR code: %w", err)
-	}
-	printQR(out, code)
-	return nil
+	return printCode(out, url)
 }
 
 // quiet is the margin that scanners need, in modules.

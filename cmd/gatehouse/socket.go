@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/guests"
@@ -125,28 +125,61 @@ func dialGateway(ctx context.Context, data string) *api.Client {
 // within calls a handler in this process as if over a network.
 type within struct{ h http.Handler }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. The answer can be read while the
+// handler still writes; closing it waits for the handler's end.
 func (w within) RoundTrip(r *http.Request) (*http.Response, error) {
-	a := &answer{header: http.Header{}, status: http.StatusOK}
-	w.h.ServeHTTP(a, r)
+	out, in := io.Pipe()
+	a := &answer{header: http.Header{}, status: http.StatusOK, begun: make(chan struct{}), ended: make(chan struct{}), in: in, out: out}
+	go func() {
+		defer close(a.ended)
+		w.h.ServeHTTP(a, r)
+		a.WriteHeader(http.StatusOK)
+		_ = in.Close()
+	}()
+	<-a.begun
 	return &http.Response{
 		StatusCode: a.status, Status: http.StatusText(a.status), Header: a.header,
-		Body: io.NopCloser(&a.body), Request: r, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: a, Request: r, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}, nil
 }
 
-// answer collects what a handler writes.
+// answer passes on what a handler writes.
 type answer struct {
 	header http.Header
+	once   sync.Once
 	status int
-	body   bytes.Buffer
+	begun  chan struct{} // the status is known
+	ended  chan struct{}
+	in     *io.PipeWriter
+	out    *io.PipeReader
 }
 
 // Header implements http.ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (a *answer) WriteHeader(status int) { a.status = status }
+func (a *answer) WriteHeader(status int) {
+	a.once.Do(func() {
+		a.status = status
+		close(a.begun)
+	})
+}
 
 // Write implements http.ResponseWriter.
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.in.Write(b)
+}
+
+// Flush implements http.Flusher: nothing is held back.
+func (a *answer) Flush() { a.WriteHeader(http.StatusOK) }
+
+// Read implements io.Reader.
+func (a *answer) Read(b []byte) (int, error) { return a.out.Read(b) }
+
+// Close implements io.Closer.
+func (a *answer) Close() error {
+	err := a.out.Close()
+	<-a.ended
+	return err
+}

@@ -127,6 +127,10 @@ func (a *Admin) addChannel(w http.ResponseWriter, r *http.Request, by scope.Scop
 		a.channelsFailed(w, r, by, err)
 		return
 	}
+	if added.Unlinked {
+		a.showChannels(w, r, by, web.Card("Now link the phone", P(Textf("%s is added. What is missing is the phone whose account it speaks as.", id)), linkForm(id)), http.StatusOK)
+		return
+	}
 	who := added.Identity.Name
 	if added.Identity.Handle != "" {
 		who += " (@" + added.Identity.Handle + ")"

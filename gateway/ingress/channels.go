@@ -26,13 +26,13 @@ func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Sc
 		a.failed(w, r, by, "/channels", "Channels", err)
 		return
 	}
-	all := a.own(s.Channels)
+	all, linkable := a.own(s.Channels), a.linkable(by)
 	a.show(w, r, by, shown{title: "Channels", active: "/channels", notice: notice, status: status, body: []Node{
 		web.Heading("Channels", "Where people reach your bot, beside this console."),
 		boosted(
 			If(!s.Paused.IsZero(), everything(s)),
 			If(len(all) > 0, web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
-				return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero()))
+				return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero(), linkable[c.Adapter]))
 			})))),
 			addForms(r, a.o.Operator.Platforms(by), all),
 			If(s.Paused.IsZero(), everything(s)),
@@ -41,10 +41,11 @@ func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Sc
 }
 
 // channelActions are what can be done to a channel. alone says that its pause,
-// if there is one, is its own.
-func channelActions(c gateway.ChannelStatus, alone bool) Node {
+// if there is one, is its own, linkable that a phone can be linked to it.
+func channelActions(c gateway.ChannelStatus, alone, linkable bool) Node {
 	at := "/channels/" + url.PathEscape(string(c.ID))
 	return Div(Class("actions"),
+		If(linkable && c.Phase != channels.Connected, linkForm(c.ID)),
 		Form(Method("post"), Action(at+"/connect"), Button(Type("submit"), Text("New start link"))),
 		Form(Method("post"), Action(at+"/check"), Button(Type("submit"), Text("Check"))),
 		If(alone, pauseForm(c.ID, c.Paused)),

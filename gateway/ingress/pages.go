@@ -89,6 +89,7 @@ func (a *Admin) administerPages() map[string]page {
 		"POST /channels":                         a.addChannel,
 		"POST /channels/{id}/connect":            a.connectChannel,
 		"POST /channels/{id}/check":              a.checkChannel,
+		"POST /channels/{id}/link":               a.linkChannel,
 		"POST /channels/{id}/remove":             a.removeChannel,
 		"POST /pause":                            a.pause,
 		"POST /resume":                           a.resume,

@@ -255,6 +255,9 @@ func (s *fakeSettings) apply(ctx context.Context) error { return s.gw.Apply(ctx,
 func (s *fakeSettings) Channels() []gateway.ChannelConfig { return s.all() }
 
 func (s *fakeSettings) Channel(id channels.ID, adapter string, _ map[string]any) (gateway.ChannelConfig, error) {
+	if adapter == "phone" {
+		return gateway.ChannelConfig{ID: id, Driver: phoneDriver{}, Section: json.RawMessage("{}"), Policy: identity.Policy{DM: identity.DMSelf}}, nil
+	}
 	if adapter != "telegram" {
 		return gateway.ChannelConfig{}, errors.New("there is no such adapter")
 	}
@@ -315,6 +318,7 @@ func (s *fakeSettings) Reload(context.Context) ([]string, error) { return nil, n
 func (s *fakeSettings) Platforms() []operator.Platform {
 	return []operator.Platform{
 		{Adapter: "telegram", Guide: telegram.Driver{}.Guide()},
+		{Adapter: "phone", Guide: phoneDriver{}.Guide()},
 		{Adapter: "other", Guide: channels.Guide{
 			Title: "Another platform", Paste: "{\"manifest\": true}", PasteTitle: "The manifest",
 			Steps: []string{"Open https://example.org/apps, and paste what stands below."},

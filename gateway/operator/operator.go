@@ -371,8 +371,9 @@ func (p *Operator) keepKey(ctx context.Context, by scope.Scope, name, key string
 type Added struct {
 	ID       channels.ID       `json:"id"`
 	Identity channels.Identity `json:"identity"`
-	Link     string            `json:"link,omitempty"` // makes whoever opens it and taps Start the owner
-	Live     bool              `json:"live"`           // it receives already; else with the next start
+	Link     string            `json:"link,omitempty"`     // makes whoever opens it and taps Start the owner
+	Live     bool              `json:"live"`               // it receives already; else with the next start
+	Unlinked bool              `json:"unlinked,omitempty"` // a person has to link an account yet, with LinkChannel
 }
 
 // Platform is a kind of channel that can be added with questions and answers.
@@ -463,7 +464,7 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if err != nil {
 		return Added{}, err
 	}
-	return p.add(ctx, as, id, driver, full)
+	return p.add(ctx, as, id, driver, platform.Guide.Link, full)
 }
 
 // secretName is how a channel's secret is called where nobody chose: support-token.
@@ -514,7 +515,8 @@ func (p *Operator) freeName(ctx context.Context, by scope.Scope, name string) (s
 
 // add adds a channel whose token is kept already. Once it stands in the
 // configuration, a missing link is no failure: there is another way to get one.
-func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adapter string, section map[string]any) (Added, error) {
+// linked says that a person links its account later.
+func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adapter string, linked bool, section map[string]any) (Added, error) {
 	c, err := p.o.Settings.Channel(id, adapter, section)
 	if err != nil {
 		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -523,13 +525,17 @@ func (p *Operator) add(ctx context.Context, by scope.Scope, id channels.ID, adap
 	if errors.Is(err, errors.ErrUnsupported) { // a module need not offer it
 		who, err = channels.Identity{Name: "added; its first messages show whether it works"}, nil
 	}
-	if err != nil {
+	unlinked := linked && channels.KindOf(err) == channels.Unauthorized
+	if err != nil && !unlinked {
 		return Added{}, err
 	}
 	if err := p.o.Settings.AddChannel(ctx, id, adapter, section); err != nil {
 		return Added{}, err
 	}
-	out := Added{ID: id, Identity: who, Live: p.o.Running}
+	out := Added{ID: id, Identity: who, Live: p.o.Running, Unlinked: unlinked}
+	if unlinked {
+		return out, nil
+	}
 	if code, err := p.directory(by).StartCode(ctx, by, by.Member()); err == nil {
 		out.Link, _ = p.startLink(ctx, c, code)
 	}
@@ -551,6 +557,22 @@ func (p *Operator) RemoveChannel(ctx context.Context, by scope.Scope, id channel
 		return err
 	}
 	return p.o.Settings.RemoveChannel(ctx, id)
+}
+
+// LinkChannel links an account to a configured channel by a person's hand. It
+// blocks until that is done or has failed; show gets each code. With a phone's
+// number the code is typed into it, without one it is the content of a QR code.
+func (p *Operator) LinkChannel(ctx context.Context, by scope.Scope, id channels.ID, number string, show func(code string)) (err error) {
+	defer func() { p.did(context.WithoutCancel(ctx), by, "channel linked", string(id), &err) }()
+	if err := p.allow(by); err != nil {
+		return err
+	}
+	for _, c := range p.o.Settings.Channels() {
+		if c.ID == id {
+			return p.o.Gateway.Link(ctx, c, number, show)
+		}
+	}
+	return fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
 }
 
 // ProbeChannel asks the platform of a configured channel whether it works.

@@ -47,29 +47,44 @@ func (e *Error) Is(target error) bool {
 // maxAnswer bounds an answer.
 const maxAnswer = 16 << 20
 
-func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
+// open sends a request and returns an answer that is no failure. The caller
+// closes its body.
+func (c *Client) open(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.Workspace != "" {
 		req.Header.Set(Workspace, c.Workspace)
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the gateway: %w", err)
+		return nil, fmt.Errorf("ask the gateway: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the gateway's answer: %w", err)
+	}
+	e := &Error{Status: resp.StatusCode}
+	if json.Unmarshal(text, &e.Failure) != nil || e.Failure.Error == "" {
+		e.Failure.Error = "the gateway answered " + resp.Status
+	}
+	return nil, e
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
+	resp, err := c.open(ctx, method, path, body)
+	if err != nil {
+		return err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read the gateway's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		e := &Error{Status: resp.StatusCode}
-		if json.Unmarshal(text, &e.Failure) != nil || e.Failure.Error == "" {
-			e.Failure.Error = "the gateway answered " + resp.Status
-		}
-		return e
 	}
 	if into == nil {
 		return nil

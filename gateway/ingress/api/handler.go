@@ -73,6 +73,7 @@ func Handler(op *operator.Operator, who Who, links Links) http.Handler {
 		mux.HandleFunc(pattern, h.serve(f))
 	}
 	mux.HandleFunc("GET /api/audit/export", h.exportAudit)
+	mux.HandleFunc("POST /api/channels/{id}/link", h.link)
 	return mux
 }
 
@@ -103,17 +104,21 @@ func (h *handler) serve(f route) http.HandlerFunc {
 }
 
 func fail(w http.ResponseWriter, err error) {
+	status, f := failure(err)
+	write(w, status, f)
+}
+
+// failure is what a caller learns of an error.
+func failure(err error) (status int, f Failure) {
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {
-			write(w, k.status, Failure{Error: err.Error(), Kind: k.name})
-			return
+			return k.status, Failure{Error: err.Error(), Kind: k.name}
 		}
 	}
 	if k := channels.KindOf(err); k != channels.Other {
-		write(w, http.StatusBadGateway, Failure{Error: err.Error(), Kind: "channel_" + string(k)})
-		return
+		return http.StatusBadGateway, Failure{Error: err.Error(), Kind: "channel_" + string(k)}
 	}
-	write(w, http.StatusInternalServerError, Failure{Error: err.Error(), Kind: "internal"})
+	return http.StatusInternalServerError, Failure{Error: err.Error(), Kind: "internal"}
 }
 
 func write(w http.ResponseWriter, status int, v any) {
