@@ -103,6 +103,9 @@ func (r *reader) models(c *Config) {
 	}
 }
 
+// ModuleTool begins the name of a tool that is an installed module.
+const ModuleTool = "module:"
+
 func (r *reader) agent(c *Config) {
 	if _, ok := c.Models[c.Agent.Model]; !ok && len(c.Models) > 0 {
 		known := make([]string, 0, len(c.Models))
@@ -118,6 +121,9 @@ func (r *reader) agent(c *Config) {
 		}
 	}
 	for i, name := range c.Agent.Tools {
+		if strings.HasPrefix(name, ModuleTool) {
+			continue // whoever knows what is installed says more
+		}
 		if len(r.o.Tools) > 0 && !slices.Contains(r.o.Tools, name) {
 			r.plain(fmt.Sprintf("agent.tools[%d]", i), fmt.Sprintf("there is no tool %q; there are: %s", name, strings.Join(r.o.Tools, ", ")))
 		}

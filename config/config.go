@@ -72,7 +72,7 @@ type Agent struct {
 	Model        string   `yaml:"model" doc:"Name of the model to start with."`
 	Instructions string   `yaml:"instructions" doc:"What the agent is told about itself and its task."`
 	Queue        string   `yaml:"queue" enum:"steer,followup,collect,interrupt" doc:"What happens to messages that come while a turn runs."`
-	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, files, notes, memory, http_request. Empty: none. Some small models refuse requests with tools."`
+	Tools        []string `yaml:"tools" doc:"Tools that the model may be offered: time, calculator, files, notes, memory, http_request, and module:NAME for an installed module that is a tool. Empty: none. Some small models refuse requests with tools."`
 	Hosts        []string `yaml:"hosts" doc:"Where http_request may go without a secret, such as https://api.example.com/v1 or https://*.example.com. Only what is named here may lie at a private address."`
 	Transcribe   string   `yaml:"transcribe" doc:"Name of the model that writes voice messages down, such as one of OpenAI's whisper-1; empty for none."`
 	MaxTurns     int      `yaml:"max_turns" doc:"Turns at a time across conversations."`

@@ -80,6 +80,11 @@ func (r *reader) ways(c *Config) {
 	for _, t := range r.o.Tools {
 		tools[t] = true
 	}
+	for _, t := range c.Agent.Tools {
+		if id, is := strings.CutPrefix(t, ModuleTool); is {
+			tools[strings.ReplaceAll(id, "-", "_")] = true
+		}
+	}
 	if len(tools) > 0 {
 		each(r, "egress.tools", c.Egress.Tools, tools)
 	}

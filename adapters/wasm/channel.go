@@ -29,7 +29,7 @@ type channel struct {
 	client *http.Client
 
 	health  link.Reporter
-	strikes strikes
+	strikes *strikes
 	ration  *ration
 	store   store
 	room    chan struct{}

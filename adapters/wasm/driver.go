@@ -131,6 +131,14 @@ func (d *Driver) For(cfg json.RawMessage) channels.Driver {
 
 // find opens the package that a section names.
 func (d *Driver) find(cfg json.RawMessage) (*guest, []channels.Fault) {
+	g, faults := d.module(cfg)
+	if g != nil && g.pkg.Manifest.Tool != nil {
+		return nil, []channels.Fault{{Path: "module", Text: "is a tool and no channel; name it under agent.tools, as module:" + g.pkg.Manifest.ID}}
+	}
+	return g, faults
+}
+
+func (d *Driver) module(cfg json.RawMessage) (*guest, []channels.Fault) {
 	var s struct {
 		Module    any `json:"module"`
 		Publisher any `json:"publisher"`

@@ -82,7 +82,7 @@ func (m *modular) Open(_ context.Context, h channels.Host, cfg json.RawMessage) 
 	if len(faults) > 0 {
 		return nil, faultsError(h.ID(), faults)
 	}
-	c := &channel{d: m.d, g: m.g, h: h, s: s, health: link.Reporter{Host: h}, ration: newRation(m.g.pkg.Manifest.Emit), timers: newTimers()}
+	c := &channel{d: m.d, g: m.g, h: h, s: s, health: link.Reporter{Host: h}, ration: newRation(m.g.pkg.Manifest.Emit), timers: newTimers(), strikes: &strikes{}}
 	c.client = clientOf(h)
 	return c.capable(), nil
 }

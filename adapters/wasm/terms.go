@@ -50,9 +50,6 @@ func newTerms(m *module.Manifest) (*terms, error) {
 	t := &terms{m: m}
 	var errs []error
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) } //nolint:err113 // for people
-	if !slices.Contains(m.Kind, "channel") {
-		fault("kind: it is no channel")
-	}
 	if err := strict(m.Features, &t.wire); err != nil {
 		fault("features: %w", err)
 	}
@@ -92,7 +89,10 @@ func newTerms(m *module.Manifest) (*terms, error) {
 // stored reports whether a secret of the manifest is one that the operator
 // stored: the configuration has a key of its name. Any other is made by the
 // gateway for the channel.
-func (t *terms) stored(secret string) bool { _, ok := t.schema.Properties[secret]; return ok }
+func (t *terms) stored(secret string) bool {
+	_, ok := t.schema.Properties[secret]
+	return ok || t.m.Tool != nil // those of the person for whom a tool is called
+}
 
 // secrets are the keys of the configuration that hold references.
 func (t *terms) secrets() []string {

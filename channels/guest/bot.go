@@ -26,6 +26,7 @@ const (
 	opCommands  = 13
 	opAnswer    = 14
 	opStartLink = 15
+	opExecute   = 32
 	opOpen      = 48
 	opMessages  = 49
 	opClosed    = 50
@@ -38,7 +39,8 @@ const (
 type Bot struct {
 	Start, Request, Poll, Send, Edit, React, Typing, Delete,
 	Fetch, Reconcile, Probe, Commands, Answer, StartLink, Shutdown,
-	Open, Messages, Closed, Timer func(c *Call) (wire.Out, error)
+	Open, Messages, Closed, Timer,
+	Execute func(c *Call) (wire.Out, error)
 }
 
 func (b Bot) op(n uint32) func(*Call) (wire.Out, error) {
@@ -47,6 +49,7 @@ func (b Bot) op(n uint32) func(*Call) (wire.Out, error) {
 		opTyping: b.Typing, opDelete: b.Delete, opFetch: b.Fetch, opReconcile: b.Reconcile, opProbe: b.Probe,
 		opCommands: b.Commands, opAnswer: b.Answer, opStartLink: b.StartLink, opShutdown: b.Shutdown,
 		opOpen: b.Open, opMessages: b.Messages, opClosed: b.Closed, opTimer: b.Timer,
+		opExecute: b.Execute,
 	}[n]
 }
 

@@ -108,7 +108,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.logins = login.NewBook(a.engine, time.Now)
-	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv)}
+	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv), guests: a.guests, log: a.log, report: a.reportEgress}
 	if err := a.openMemory(b, remembers); err != nil {
 		return nil, err
 	}

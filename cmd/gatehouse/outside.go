@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
@@ -33,6 +35,10 @@ type border struct {
 	workspace string
 	leaks     *leak.Guard
 	ollama    string // where OLLAMA_HOST says that Ollama is; "": its usual place
+	// guests are the installed modules; nil: none can be found here.
+	guests *wasm.Driver
+	log    *slog.Logger                           // nil: nothing is logged
+	report func(context.Context, egress.Decision) // what was refused before it reached the gate; nil: nobody is told
 }
 
 // outside is one channel's way out.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/agent/tool/builtin"
 	"github.com/gatehouse-chat/gatehouse/agent/tool/request"
@@ -48,6 +50,11 @@ func (b *border) tools(c config.Agent) []agent.Tool {
 	for _, t := range toolsets() {
 		if slices.Contains(c.Tools, t.name) {
 			all = append(all, t.make(b, c)...)
+		}
+	}
+	for _, name := range c.Tools {
+		if id, is := strings.CutPrefix(name, config.ModuleTool); is && !slices.Contains(toolNames(), wasm.ToolName(id)) {
+			all = append(all, b.guestTool(id, c.Hosts))
 		}
 	}
 	return all

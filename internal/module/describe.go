@@ -17,6 +17,9 @@ func (m *Manifest) Describe() []string {
 func (m *Manifest) Wishes() []string {
 	lines := []string{}
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	if m.Tool != nil {
+		say("is offered to the model as a tool (%s): %s", m.Tool.Effect, m.Tool.Description)
+	}
 	for _, w := range m.Webhooks {
 		with := fmt.Sprintf("the secret %q", w.Verify.Secret)
 		if w.Verify.Secret == "" {

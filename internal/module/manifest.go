@@ -25,10 +25,19 @@ type Manifest struct {
 	Emit     *Emit     `json:"emit"`
 	Tools    []string  `json:"tools"` // that the guest may call
 	Limits   Limits    `json:"limits"`
+	Tool     *Tool     `json:"tool"` // of a guest of kind tool
 
 	Features     json.RawMessage `json:"features"`      // for the adapter
 	ConfigSchema json.RawMessage `json:"config_schema"` // JSON Schema
 	Tests        []Test          `json:"tests"`
+}
+
+// Tool is what the model is told of a guest of kind tool. Its name is the
+// module's id, with _ in the place of hyphens.
+type Tool struct {
+	Description string          `json:"description"`
+	Schema      json.RawMessage `json:"schema"` // JSON Schema of the arguments, an object
+	Effect      string          `json:"effect"` // the least harmful that its calls are; see docs/tools.md
 }
 
 // Webhook is a path under the channel's own, on which a platform calls.

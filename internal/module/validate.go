@@ -65,6 +65,7 @@ func (m *Manifest) validate(text []byte) error {
 		f.add("emit.rate", "%g, want more than 0 a second", m.Emit.Rate)
 	}
 	m.Limits.validate(&f)
+	m.validateTool(&f)
 	return errors.Join(f...)
 }
 
@@ -87,6 +88,47 @@ func (m *Manifest) validateHead(f *faults) {
 	}
 	f.oneOf("engine", m.Engine, "", "auto", "compiler", "interpreter")
 }
+
+// validateTool wants a tool to say what it is, and to be nothing else.
+func (m *Manifest) validateTool(f *faults) {
+	if is := slices.Contains(m.Kind, "tool"); m.Tool == nil || !is {
+		if is {
+			f.add("tool", "missing, want the description, the schema and the effect of the tool")
+		} else if m.Tool != nil {
+			f.add("kind", "want tool, because there is a tool")
+		}
+		return
+	}
+	if len(m.Kind) > 1 {
+		f.add("kind", "a module is a channel or a tool, not both")
+	}
+	if n := len(m.Tool.Description); n == 0 || n > maxDescription {
+		f.add("tool.description", "%d bytes, want 1 to %d", n, maxDescription)
+	}
+	var schema struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(m.Tool.Schema, &schema) != nil || schema.Type != "object" {
+		f.add("tool.schema", "want a JSON schema whose type is object")
+	}
+	f.oneOf("tool.effect", m.Tool.Effect, "read-local", "read-net", "write-reversible", "external", "irreversible")
+	for place, has := range map[string]bool{
+		"webhooks": len(m.Webhooks) > 0, "poll": m.Poll != nil, "sockets": len(m.Sockets) > 0, "emit": m.Emit != nil,
+		"kv": m.KV != nil, "features": len(m.Features) > 0, "config_schema": len(m.ConfigSchema) > 0, "tools": len(m.Tools) > 0,
+	} {
+		if has {
+			f.add(place, "a tool has none")
+		}
+	}
+	for i, h := range m.HTTP {
+		if variable.MatchString(h.Host) {
+			f.add(fmt.Sprintf("http[%d].host", i), "%q, want a host's name: a tool has no configuration", h.Host)
+		}
+	}
+}
+
+// maxDescription is how long what the model is told of a tool may be, in bytes.
+const maxDescription = 2000
 
 func (l Limits) validate(f *faults) {
 	between := func(place string, v, most int64) {

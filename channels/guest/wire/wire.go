@@ -31,6 +31,7 @@ type In struct {
 	Code     string             `json:"code,omitempty"`     // start_link
 	Socket   *Socket            `json:"socket,omitempty"`   // socket_open, socket_message, socket_closed
 	Timer    string             `json:"timer,omitempty"`    // timer: its name
+	Args     json.RawMessage    `json:"args,omitempty"`     // tool_execute: as the model gave them
 }
 
 // Out is the header of an operation's answer.
@@ -46,6 +47,7 @@ type Out struct {
 	File     string             `json:"file,omitempty"`    // fetch: the handle of a saved response
 	Identity *channels.Identity `json:"identity,omitempty"`
 	Link     string             `json:"link,omitempty"` // start_link
+	Text     string             `json:"text,omitempty"` // tool_execute: what the model is told
 }
 
 // Poll is one turn of polling. A guest that wants the host to wait for the
