@@ -142,3 +142,5 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("without a word about units there are %d rows, %v", n, err)
 	}
 }
+
+func BenchmarkRecall(b *testing.B) { memorytest.Bench(b, postgres.New(open(b, ordinary(b)))) }

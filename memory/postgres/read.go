@@ -159,11 +159,11 @@ func (e *Engine) Having(ctx context.Context, units []int64, words []string, limi
 	out := make([][]int64, len(words))
 	within := make([]string, len(units))
 	for i, u := range units {
-		within[i] = quoted(unitWord(u))
+		within[i] = quoted([]string{unitWord(u)})
 	}
 	queries := make([]string, len(words))
 	for i, w := range words {
-		queries[i] = `(` + strings.Join(within, `|`) + `)&` + quoted(w)
+		queries[i] = `(` + strings.Join(within, `|`) + `)&` + quoted(strings.Fields(w))
 	}
 	err := e.read(ctx, unitList(units), func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT q.n, f.chunk FROM unnest($1::text[]) WITH ORDINALITY q (query, n)
@@ -183,7 +183,11 @@ func (e *Engine) Having(ctx context.Context, units []int64, words []string, limi
 	return out, err
 }
 
-// quoted writes a word as tsquery reads it.
-func quoted(w string) string {
-	return `'` + strings.ReplaceAll(strings.ReplaceAll(w, `\`, `\\`), `'`, `''`) + `'`
+// quoted writes words, all of which are wanted, as tsquery reads them.
+func quoted(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = `'` + strings.ReplaceAll(strings.ReplaceAll(w, `\`, `\\`), `'`, `''`) + `'`
+	}
+	return strings.Join(out, `&`)
 }

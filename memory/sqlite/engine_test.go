@@ -74,3 +74,7 @@ func TestForgottenWordsLeaveTheIndex(t *testing.T) {
 		t.Errorf("the index still has %d words", n)
 	}
 }
+
+func BenchmarkRecall(b *testing.B) {
+	memorytest.Bench(b, sqlite.New(sqlitetest.File(b, filepath.Join(b.TempDir(), "x.db"))))
+}

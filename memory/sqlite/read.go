@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/memory/store"
@@ -145,7 +146,7 @@ func (e *Engine) Sealed(ctx context.Context, units []int64, model store.Model, e
 
 // Having implements store.Engine.
 func (e *Engine) Having(ctx context.Context, units []int64, all []string, limit int) ([][]int64, error) {
-	q, err := e.db.Prepared(ctx, `SELECT rowid FROM memory_words WHERE memory_words MATCH ? LIMIT ?`)
+	q, err := e.db.Prepared(ctx, `SELECT group_concat(rowid) FROM (SELECT rowid FROM memory_words WHERE memory_words MATCH ? ORDER BY rowid DESC LIMIT ?)`)
 	if err != nil {
 		return nil, err
 	}
@@ -153,29 +154,30 @@ func (e *Engine) Having(ctx context.Context, units []int64, all []string, limit 
 	for i, u := range units {
 		names[i] = unitWord(u)
 	}
-	within := `unit : (` + strings.Join(names, ` OR `) + `) AND body : "`
+	within := `unit : (` + strings.Join(names, ` OR `) + `) AND body : ("`
 	out := make([][]int64, len(all))
 	for i, w := range all {
-		if out[i], err = numbers(ctx, q, within+w+`"`, limit); err != nil {
+		if out[i], err = numbers(ctx, q, within+strings.ReplaceAll(w, ` `, `" AND "`)+`")`, limit); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
+// numbers reads a list of numbers that comes in one text: a row for each would
+// cost several times as much.
 func numbers(ctx context.Context, q *sql.Stmt, args ...any) ([]int64, error) {
-	rows, err := q.QueryContext(ctx, args...)
-	if err != nil {
+	var text sql.NullString
+	if err := q.QueryRowContext(ctx, args...).Scan(&text); err != nil || !text.Valid {
 		return nil, err
 	}
-	defer rows.Close()
-	var out []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+	out := make([]int64, 0, strings.Count(text.String, ",")+1)
+	for part := range strings.SplitSeq(text.String, ",") {
+		n, err := strconv.ParseInt(part, 10, 64)
+		if err != nil {
 			return nil, err
 		}
-		out = append(out, id)
+		out = append(out, n)
 	}
-	return out, rows.Err()
+	return out, nil
 }

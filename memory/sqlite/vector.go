@@ -14,8 +14,8 @@ import (
 // candidates is how many vectors are compared by their bytes for each that is
 // asked for, and at least. Fewer bits tell less: below usualSize more are taken.
 const (
-	candidates      = 3
-	leastCandidates = 200
+	candidates      = 4
+	leastCandidates = 256
 	usualSize       = 384
 )
 
@@ -164,7 +164,7 @@ func (e *Engine) Nearest(ctx context.Context, units []int64, model store.Model, 
 	if err != nil {
 		return nil, err
 	}
-	ids := signs.Nearest(units, vector.Encode(query), max(leastCandidates, candidates*n)*max(1, usualSize/model.Dimensions))
+	ids := signs.Nearest(units, query, max(leastCandidates, candidates*n)*max(1, usualSize/model.Dimensions))
 	if len(ids) == 0 {
 		return nil, nil
 	}

@@ -29,7 +29,7 @@ type Engine interface {
 	Remove(ctx context.Context, f Filter) (int, error)
 
 	// Having lists for each word the chunks of the units that have it, limit at most
-	// for a word.
+	// for a word. Several words with spaces between are wanted together.
 	Having(ctx context.Context, units []int64, words []string, limit int) ([][]int64, error)
 	// Nearest lists about n chunks of the units, whose vectors of the model are the
 	// nearest, with their cosine, in no order.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ const (
 	mostHits     = 100
 	usualHits    = 10
 	mostWords    = 24   // of a query, that are looked up
-	mostHaving   = 4000 // chunks that are listed for a word: one that more have says little
+	mostHaving   = 1000 // chunks that are listed for a word: one that more have says little
 	wordDepth    = 60   // chunks whose words are counted
 	vectorDepth  = 60   // chunks that the vectors put forward
 	filterFactor = 5    // how much deeper where kinds or tags leave much out
@@ -169,16 +170,27 @@ func (r *search) likely(ctx context.Context, all []string) ([]int64, error) {
 	r.idf = make(map[string]float64, len(all))
 	stats := r.stats()
 	weights := map[int64]float64{}
-	common := 0
+	common, whole := 0, 0.0
 	for i, w := range all {
 		lists[i] = append(lists[i], r.sealed.having[w]...)
 		df := len(lists[i])
 		if df >= mostHaving {
-			df, common = int(stats.Chunks/2), common+1
+			// Somewhere between what was counted and all.
+			df, common = int(math.Sqrt(float64(df)*float64(max(stats.Chunks, int64(df))))), common+1
 		}
 		// A word that nothing has counts as one that one chunk has: in a small memory
 		// it would outweigh all that was found.
 		r.idf[w] = stats.IDF(max(df, 1))
+		whole += r.idf[w]
+	}
+	if common == len(all) && common > 1 { // none of them says much, but together they do
+		together, err := r.s.engine.Having(ctx, r.ids, []string{strings.Join(all, " ")}, mostHaving)
+		if err != nil {
+			return nil, fmt.Errorf("memory: words: %w", err)
+		}
+		for _, c := range together[0] {
+			weights[c] += whole
+		}
 	}
 	for i, w := range all {
 		if len(lists[i]) >= mostHaving && common < len(all) {

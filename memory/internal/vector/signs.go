@@ -1,7 +1,9 @@
 package vector
 
 import (
+	"cmp"
 	"math/bits"
+	"slices"
 	"sync"
 )
 
@@ -81,11 +83,14 @@ func (s *Signs) remove(unit, id int64) {
 	}
 }
 
-// Nearest returns about n ids, those whose bits differ least from the query's, in
-// no order: all that differ less than the last of them, too.
-func (s *Signs) Nearest(units []int64, q Code, n int) []int64 {
-	query := q.Signs(make([]uint64, 0, s.words))
-	if len(query) != s.words || n <= 0 {
+// wider is how many more are looked at by their bits alone than are returned.
+const wider = 8
+
+// Nearest returns n ids, or fewer, in no order: of those whose bits differ least
+// from the query's, the ones that the query itself points to the most.
+func (s *Signs) Nearest(units []int64, query []float32, n int) []int64 {
+	code := Encode(query).Signs(make([]uint64, 0, s.words))
+	if len(code) != s.words || n <= 0 {
 		return nil
 	}
 	s.mu.RLock()
@@ -101,15 +106,15 @@ func (s *Signs) Nearest(units []int64, q Code, n int) []int64 {
 	at := 0
 	for _, u := range units {
 		if b := s.units[u]; b != nil {
-			at += s.measure(b, query, distances[at:], count)
+			at += s.measure(b, code, distances[at:], count)
 		}
 	}
 	limit, sum := 0, 0
-	for limit < len(count)-1 && sum+count[limit] < n {
+	for limit < len(count)-1 && sum+count[limit] < wider*n {
 		sum += count[limit]
 		limit++
 	}
-	return s.within(units, distances, uint16(limit), min(total, n+n/4))
+	return s.refine(s.within(units, distances, uint16(limit), min(total, wider*n)), query, n) //nolint:gosec // 64 times the words at most
 }
 
 // measure writes the distance of each vector of a block.
@@ -136,11 +141,18 @@ func (s *Signs) measure(b *block, query []uint64, distances []uint16, count []in
 	return len(b.ids)
 }
 
+// candidate is a vector's id and its bits.
+type candidate struct {
+	id    int64
+	bits  []uint64
+	score float32
+}
+
 // within collects what is nearer than the limit, and at the limit as far as there
 // is room.
-func (s *Signs) within(units []int64, distances []uint16, limit uint16, room int) []int64 {
-	out := make([]int64, 0, room)
-	var edge []int64
+func (s *Signs) within(units []int64, distances []uint16, limit uint16, room int) []candidate {
+	out := make([]candidate, 0, room)
+	var edge []candidate
 	at := 0
 	for _, u := range units {
 		b := s.units[u]
@@ -148,14 +160,62 @@ func (s *Signs) within(units []int64, distances []uint16, limit uint16, room int
 			continue
 		}
 		for i, id := range b.ids {
-			switch d := distances[at+i]; {
-			case d < limit:
-				out = append(out, id)
-			case d == limit && len(edge) < room:
-				edge = append(edge, id)
+			if d := distances[at+i]; d < limit {
+				out = append(out, candidate{id: id, bits: b.bits[i*s.words : (i+1)*s.words]})
+			} else if d == limit && len(edge) < room {
+				edge = append(edge, candidate{id: id, bits: b.bits[i*s.words : (i+1)*s.words]})
 			}
 		}
 		at += len(b.ids)
 	}
 	return append(out, edge[:min(len(edge), max(0, room-len(out)))]...)
+}
+
+// refine keeps the n candidates to which the query points the most: it is
+// multiplied with their signs, eight at a time by a table.
+func (s *Signs) refine(all []candidate, query []float32, n int) []int64 {
+	if len(all) > n {
+		tables := tablesOf(query, s.words*8)
+		for i := range all {
+			all[i].score = tables.dot(all[i].bits)
+		}
+		slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(b.score, a.score) })
+		all = all[:n]
+	}
+	out := make([]int64, len(all))
+	for i, c := range all {
+		out[i] = c.id
+	}
+	return out
+}
+
+// tables hold, for each eight dimensions of a query and each pattern of their
+// signs, what they add to the product.
+type tables [][256]float32
+
+func tablesOf(query []float32, n int) tables {
+	t := make(tables, n)
+	for i := range t {
+		part := query[min(i*8, len(query)):min(i*8+8, len(query))]
+		for _, q := range part {
+			t[i][0] -= q
+		}
+		for pattern := 1; pattern < 256; pattern++ {
+			low := bits.TrailingZeros8(uint8(pattern))
+			t[i][pattern] = t[i][pattern&(pattern-1)]
+			if low < len(part) {
+				t[i][pattern] += 2 * part[low]
+			}
+		}
+	}
+	return t
+}
+
+func (t tables) dot(code []uint64) (sum float32) {
+	for i, w := range code {
+		for j := range 8 {
+			sum += t[i*8+j][uint8(w>>(8*j))]
+		}
+	}
+	return sum
 }

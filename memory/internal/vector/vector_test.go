@@ -90,8 +90,8 @@ func TestSignsFindTheNearest(t *testing.T) {
 			return 1
 		})
 		wanted := 200 * max(1, 300/n) // fewer bits tell less
-		got := signs.Nearest([]int64{0, 2}, vector.Encode(centre), wanted)
-		if len(got) < wanted || len(got) > wanted*5/4 {
+		got := signs.Nearest([]int64{0, 2}, centre, wanted)
+		if len(got) != wanted {
 			t.Errorf("%d candidates", len(got))
 		}
 		missed := 0
@@ -127,7 +127,7 @@ func TestSignsAreASet(t *testing.T) {
 			}
 		}
 		for u := range int64(3) {
-			got := signs.Nearest([]int64{u + 1}, vector.Encode(unit(r, 70)), 100)
+			got := signs.Nearest([]int64{u + 1}, unit(r, 70), 100)
 			slices.Sort(got)
 			var want []int64
 			for id := range int64(9) {
