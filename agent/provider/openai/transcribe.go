@@ -11,8 +11,6 @@ import (
 	"net/textproto"
 	"strings"
 
-	"github.com/openai/openai-go/v3/option"
-
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/agent/provider/internal/wire"
 )
@@ -26,7 +24,7 @@ const perMinute = 0.006
 // Transcribe implements agent.Transcriber by /audio/transcriptions. The
 // recording is streamed.
 func (p *Provider) Transcribe(ctx context.Context, r agent.Recording) (string, agent.Usage, error) {
-	ctx, call := wire.Begin(ctx, p.cfg.Name, r.Model, p.limits(), false)
+	_, call := wire.Begin(ctx, p.cfg.Name, r.Model, p.limits(), false)
 	defer call.End()
 	if p.cfg.Client == nil {
 		return "", agent.Usage{}, &agent.Error{Kind: agent.Unreachable, Provider: p.cfg.Name, Model: r.Model, Err: errNoClient}
@@ -35,12 +33,7 @@ func (p *Provider) Transcribe(ctx context.Context, r agent.Recording) (string, a
 	if err != nil {
 		return "", agent.Usage{}, call.Garbled("the request cannot be written")
 	}
-	var res *http.Response
-	err = p.client.Execute(ctx, http.MethodPost, "audio/transcriptions", nil, &res,
-		option.WithMiddleware(call.Middleware), option.WithRequestBody(kind, body))
-	if err == nil && res == nil {
-		err = io.ErrUnexpectedEOF
-	}
+	res, err := call.Send(p.at, http.MethodPost, "audio/transcriptions", kind, body)
 	if err != nil {
 		return "", agent.Usage{}, call.Failed(err)
 	}

@@ -1,9 +1,9 @@
 // Package wire is what the providers share on the HTTP side: it watches one
 // exchange for silence and for size, and says what a failure means.
 //
-// It sits inside the SDK's client as a middleware, so that failures are
-// classified from the raw response, before an SDK makes an error of it that
-// might quote the request or the key.
+// It makes the request itself (Send), or sits inside of an SDK's client as a
+// middleware, so that failures are classified from the raw response, before an
+// SDK makes an error of it that might quote the request or the key.
 package wire
 
 import (
@@ -144,7 +144,7 @@ func (c *Call) Event(body []byte) *agent.Error {
 // quote the answer.
 func (c *Call) Garbled(why string) *agent.Error { return c.fail(agent.Garbled, errors.New(why)) }
 
-// Failed classifies an error of the SDK. nil means that the stream ended
+// Failed classifies an error of an exchange. nil means that the stream ended
 // without a finish.
 func (c *Call) Failed(err error) *agent.Error {
 	var known *agent.Error
