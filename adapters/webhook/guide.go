@@ -5,9 +5,6 @@ import "github.com/gatehouse-chat/gatehouse/channels"
 // Guide implements channels.Guided. The kinds that need more than a secret are
 // written into the configuration by hand.
 func (Driver) Guide() channels.Guide {
-	secret := func(kind, label, help string) channels.Ask {
-		return channels.Ask{Key: "verify.secret", Label: label, Help: help, Secret: true, Only: "verify.kind=" + kind}
-	}
 	return channels.Guide{
 		Title: "Webhook",
 		Steps: []string{
@@ -19,12 +16,10 @@ func (Driver) Guide() channels.Guide {
 				Key: "verify.kind", Label: "Proof", Help: "How a request proves whose it is.",
 				Choices: []string{"bearer", "github", "standard-webhooks", "stripe", "slack", "meta"},
 			},
-			secret("bearer", "Token", "What the sender shows in its header, `Authorization: Bearer TOKEN`; make up a long one."),
-			secret("github", "Secret", "What you enter under Secret in the settings of the webhook on GitHub; make up a long one."),
-			secret("standard-webhooks", "Signing secret", "The sender shows it; it begins with `whsec_`."),
-			secret("stripe", "Signing secret", "Stripe shows it on the page of the endpoint; it begins with `whsec_`."),
-			secret("slack", "Signing secret", "On the app's page, Basic Information."),
-			secret("meta", "App secret", "On the app's page, App settings, Basic."),
+			{
+				Key: "verify.secret", Label: "Secret", Secret: true,
+				Help: "What the sender signs with, or shows as its token: the platform's pages call it secret, signing secret (Stripe, Slack) or app secret (Meta). For bearer and GitHub make up a long one.",
+			},
 			{Key: "verify_token", Label: "Verify token", Help: "What you enter beside the callback URL on the app's page; make up a long one.", Secret: true, Only: "verify.kind=meta"},
 			{Key: "message", Label: "Message", Help: "A template of what the agent reads; without one it reads `message`, `text` or the whole payload.", Example: "{{ .action }}: {{ .issue.title }}", Optional: true},
 			{Key: "conversation", Label: "Conversation", Help: "A template: requests with the same text are one conversation.", Example: "{{ .repository.full_name }}", Optional: true},

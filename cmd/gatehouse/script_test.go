@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/cloudtest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/internal/module/practice"
 )
@@ -112,10 +113,12 @@ func setupScript(e *testscript.Env) error {
 		tg.Close()
 		return err
 	}
+	shop := cloudtest.New("")
 	w := &world{telegram: tg, model: model, people: map[string]*telegramtest.User{}, heard: map[string]int{}}
 	e.Defer(func() {
 		model.Close()
 		tg.Close()
+		shop.Close()
 		for _, f := range w.shut {
 			f()
 		}
@@ -130,11 +133,13 @@ func setupScript(e *testscript.Env) error {
 	e.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector rests for a second after each command
 	e.Setenv("GOCACHE", goCache())          // a new project is compiled as its author would
 	e.Setenv("TELEGRAM", tg.URL())
+	e.Setenv("WHATSAPP", shop.URL())
 	e.Setenv("MODEL", model.OpenAI())
 	e.Setenv("MODEL_HOST", strings.Split(model.OpenAI(), "/")[2])
 	files := map[string]string{
 		"token.txt": tg.Token() + "\n", "wrong-token.txt": wrongToken + "\n",
-		"key.txt": rightKey + "\n", "wrong-key.txt": "sk-test-a-wrong-key-0002\n",
+		"whatsapp.txt": "token=" + cloudtest.Token + "\napp_secret=" + cloudtest.AppSecret + "\n",
+		"key.txt":      rightKey + "\n", "wrong-key.txt": "sk-test-a-wrong-key-0002\n",
 		// A model server that happens to run on this machine must not be found.
 		"gatehouse.yaml": "models:\n  default: {provider: none}\n",
 	}
