@@ -31,7 +31,8 @@ func (s *sitting) memories(ctx context.Context, it item, c channels.Command) (st
 // the room. Its id follows from the message, so that a message that is worked on
 // again keeps nothing twice.
 func (s *sitting) remember(ctx context.Context, it item, text string) (string, error) {
-	if text = strings.TrimSpace(text); text == "" {
+	message, _ := it.event.Content.(channels.Message)
+	if text = strings.TrimSpace(text); text == "" && len(message.Files) == 0 {
 		return textRememberHow, nil
 	}
 	by := it.scope.Scope
@@ -45,6 +46,9 @@ func (s *sitting) remember(ctx context.Context, it item, text string) (string, e
 	}
 	if by.Role() == scope.Guest {
 		kept.Label = memory.Untrusted
+	}
+	if len(message.Files) > 0 {
+		return s.rememberFiles(ctx, it, kept, said, message)
 	}
 	ids, err := s.g.memory.Remember(ctx, by, kept)
 	switch {

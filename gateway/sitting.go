@@ -116,9 +116,10 @@ func (s *sitting) sit(ctx context.Context) error {
 			return err
 		}
 	}
-	switch c := head.event.Content.(type) {
-	case channels.Command:
+	if c, ok := commandOf(head.event); ok {
 		return s.command(ctx, head, c)
+	}
+	switch c := head.event.Content.(type) {
 	case channels.Press:
 		return s.press(ctx, head, c)
 	default:
@@ -472,6 +473,9 @@ func split(items []item, head item, mode QueueMode, already int) (taken, rest []
 
 // joinable reports whether an event may be answered together with others.
 func joinable(e channels.Event) bool {
+	if _, command := commandOf(e); command {
+		return false
+	}
 	_, message := e.Content.(channels.Message)
 	_, edit := e.Content.(channels.Edit)
 	return message || edit

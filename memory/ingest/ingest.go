@@ -15,7 +15,6 @@ import (
 	"path"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Document is what was read out of a file.
@@ -139,14 +138,14 @@ func binary(file []byte) bool {
 	return false
 }
 
-// mostTitle is how long a title may be, in runes.
-const mostTitle = 200
+// mostTitle is how long a title may be, in bytes.
+const mostTitle = 280
 
 // line makes one line of what is called a title.
 func line(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
-	if utf8.RuneCountInString(s) > mostTitle {
-		s = string([]rune(s)[:mostTitle-1]) + "…"
+	if len(s) <= mostTitle {
+		return s
 	}
-	return s
+	return strings.ToValidUTF8(s[:mostTitle-len("…")], "") + "…"
 }

@@ -269,6 +269,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("a.html", []byte("<svg><svg></svg><title>a</title></svg><title>b"))
 	f.Add("a.md", []byte("---\ntitle: a\n---\n# b"))
 	f.Add("a.txt", []byte("\x93\xfa\x96\x7b"))
+	f.Add("a.md", []byte("# "+strings.Repeat("庭", 500)))
 	f.Fuzz(func(t *testing.T, name string, file []byte) { check(t, name, file) })
 }
 
@@ -294,7 +295,7 @@ func check(t *testing.T, name string, file []byte) {
 		t.Fatalf("an error of no kind: %v", err)
 	case d.Text == "" || strings.TrimSpace(d.Text) != d.Text || strings.ToValidUTF8(d.Text, "") != d.Text:
 		t.Fatalf("text %q", d.Text)
-	case strings.ContainsAny(d.Title, "\n\r"):
+	case strings.ContainsAny(d.Title, "\n\r") || len(d.Title) > 280:
 		t.Fatalf("title %q", d.Title)
 	case strings.Contains(d.Text, "\x00row"):
 		t.Fatalf("a mark of the reader's own is in %q", d.Text)
