@@ -132,9 +132,8 @@ func (p *poller) open(ctx context.Context, how wire.Connect) (*connection, error
 	}
 	at := slices.IndexFunc(p.s.sockets, func(g socketGrant) bool { return g.covers(u) })
 	if at < 0 {
-		h := &call{c: p.channel}
-		h.denied(ctx, "a socket to", u)
-		return nil, p.fail(sandbox.OpSocketOpen, channels.Rejected, h.cause)
+		(&call{c: p.channel}).denied(ctx, "a socket to", u)
+		return nil, p.fail(sandbox.OpSocketOpen, channels.Rejected, unlistedSocket(u))
 	}
 	grant := p.s.sockets[at]
 	header := http.Header{}
@@ -155,6 +154,13 @@ func (p *poller) open(ctx context.Context, how wire.Connect) (*connection, error
 		}
 	}
 	return &connection{s, grant}, nil
+}
+
+// unlistedSocket says what the manifest would have to say. The path may be a
+// secret, and is left out.
+func unlistedSocket(u *url.URL) error {
+	return fmt.Errorf("the manifest does not list a socket to %s://%s; under sockets it would be {\"url\": \"%s://%s/\"}", //nolint:err113 // for people
+		u.Scheme, u.Host, u.Scheme, u.Host)
 }
 
 // introduce puts a credential into the handshake.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -46,6 +47,7 @@ type Driver struct {
 	shipped map[string]*guest   // by name
 	known   map[string]*guest   // installed ones, by the sum of their packages
 	loaded  map[string]*loading // by the module's hash
+	faults  map[Fault]int64
 }
 
 var _ channels.Driver = (*Driver)(nil)
@@ -64,6 +66,22 @@ type guest struct {
 	barred string // why it must not run; "": it may
 }
 
+// Fault is how a guest failed, for counting.
+type Fault struct{ Module, Kind string }
+
+// Failures counts the faults of all guests since the process began.
+func (d *Driver) Failures() map[Fault]int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.faults)
+}
+
+func (d *Driver) count(f *sandbox.Fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.faults[Fault{f.Module, string(f.Kind)}]++
+}
+
 // loading is a module that is loaded once.
 type loading struct {
 	mu sync.Mutex
@@ -72,7 +90,7 @@ type loading struct {
 
 // NewDriver makes a driver. Close gives back what its channels used.
 func NewDriver(o Options) *Driver {
-	return &Driver{o: o, shipped: map[string]*guest{}, known: map[string]*guest{}, loaded: map[string]*loading{}}
+	return &Driver{o: o, shipped: map[string]*guest{}, known: map[string]*guest{}, loaded: map[string]*loading{}, faults: map[Fault]int64{}}
 }
 
 const driverName = "wasm"

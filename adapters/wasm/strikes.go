@@ -56,6 +56,7 @@ func (s *strikes) pause() time.Duration {
 
 // struck counts a fault and says so where people look.
 func (c *channel) struck(ctx context.Context, f *sandbox.Fault) {
+	c.d.count(f)
 	if f.Kind == sandbox.KindHost {
 		c.h.Log().ErrorContext(ctx, "the host of a guest failed", "module", f.Module, "err", f)
 		return

@@ -96,7 +96,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 	if a.gate, err = a.openGate(); err != nil {
 		return nil, err
 	}
-	a.registry.MustRegister(traffic{a.gate})
+	a.registry.MustRegister(traffic{a.gate}, faulty{a.guests})
 	if err := a.openVault(ctx, a.gate); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
@@ -94,5 +95,25 @@ func (o traffic) Collect(c chan<- prometheus.Metric) {
 			c <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), policy, outcome)
 		}
 		c <- prometheus.MustNewConstMetric(bytesDesc, prometheus.CounterValue, float64(t.Bytes), policy)
+	}
+}
+
+// faulty shows how modules failed, as metrics.
+type faulty struct{ guests *wasm.Driver }
+
+var (
+	_ prometheus.Collector = faulty{}
+
+	faultsDesc = prometheus.NewDesc("gatehouse_module_faults_total",
+		"Calls of modules that ended in a fault, by the module and the kind of the fault.", []string{"module", "kind"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (faulty) Describe(c chan<- *prometheus.Desc) { c <- faultsDesc }
+
+// Collect implements prometheus.Collector.
+func (f faulty) Collect(c chan<- prometheus.Metric) {
+	for x, n := range f.guests.Failures() {
+		c <- prometheus.MustNewConstMetric(faultsDesc, prometheus.CounterValue, float64(n), x.Module, x.Kind)
 	}
 }
