@@ -217,7 +217,7 @@ func (c *corpus) embed(b *testing.B, model store.Model) {
 // recall compares what the vectors find with what is nearest.
 func (c *corpus) recall(b *testing.B, s *store.Store, by scope.Scope, has func(int) bool) float64 {
 	b.Helper()
-	const tried = 30
+	const tried = 10
 	hit := 0
 	for n := range tried {
 		v, err := c.Embed(b.Context(), memory.ForQuery, []string{c.query(n)})
