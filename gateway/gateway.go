@@ -62,6 +62,7 @@ type Outside interface {
 	Rotate(ctx context.Context, ref string, f func([]byte) ([]byte, error)) error
 	Derive(purpose string) channels.Secret
 	channels.Socketer
+	channels.Keyring
 	proof.Verifier
 }
 

@@ -36,6 +36,7 @@ var (
 	_ channels.Recorder = (*host)(nil)
 	_ channels.Socketer = (*host)(nil)
 	_ proof.Verifier    = (*host)(nil)
+	_ channels.Keyring  = (*host)(nil)
 )
 
 func newHost(g *Gateway, c ChannelConfig) *host {

@@ -69,7 +69,8 @@ func (s *Store) Lease(ctx context.Context, sc scope.Scope, r Ref, p Purpose) (*L
 // LeaseConfigured lends a secret to the gateway itself, on behalf of a channel,
 // a model provider or a webhook. What [Store.Configure] said of exactly this
 // kind and name is the grant. A host is allowed when the configuration names
-// it and the secret, if it has hosts of its own, does as well.
+// it and the secret, if it has hosts of its own, does as well. A channel's own
+// secret ([ChannelRef]) needs no configuration beside its hosts.
 func (s *Store) LeaseConfigured(ctx context.Context, workspace string, r Ref, p Purpose) (*Lease, error) {
 	sh, rec := s.find(workspace, r, "")
 	if rec == nil {
@@ -79,10 +80,36 @@ func (s *Store) LeaseConfigured(ctx context.Context, workspace string, r Ref, p 
 		return b.Kind == p.Kind && b.Name == p.Name && b.Ref.Name() == r.Name() && binds(b.Hosts, p.Host)
 	}
 	own := len(rec.meta.Hosts) == 0 || allows(rec.meta.Hosts, p.Host)
-	if !p.configured() || !own || !slices.ContainsFunc((*s.bindings.Load())[workspace], named) {
+	bound := slices.ContainsFunc((*s.bindings.Load())[workspace], named) || ofChannel(r, p) && len(rec.meta.Hosts) > 0
+	if !p.configured() || !own || !bound {
 		return s.refuse(ctx, workspace, scope.Principal{}, r, p, ErrDenied)
 	}
 	return s.lend(ctx, sh, rec, scope.Principal{}, r, p, s.o.Now().Add(LeaseFor))
+}
+
+// ChannelRef refers to a secret that a platform handed to a channel itself: it
+// is the channel's own and stands in no configuration. Such a secret has hosts
+// of its own. The characters of an id that a secret's name cannot have are
+// written as a hyphen and their code, so that no two channels share a name.
+func ChannelRef(channel, name string) Ref {
+	return Ref(refScheme + channelPrefix(channel) + name)
+}
+
+func channelPrefix(channel string) string {
+	b := []byte("channel.")
+	for i := range len(channel) {
+		if c := channel[i]; c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' {
+			b = append(b, c)
+		} else {
+			b = fmt.Appendf(b, "-%02x", c)
+		}
+	}
+	return string(append(b, '.'))
+}
+
+// ofChannel reports whether a secret is the own one of the channel that asks.
+func ofChannel(r Ref, p Purpose) bool {
+	return p.Kind == ForChannel && p.Name != "" && strings.HasPrefix(r.Name(), channelPrefix(p.Name))
 }
 
 // ForTrial is the kind of purpose of a secret that somebody tries out.

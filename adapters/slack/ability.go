@@ -160,6 +160,13 @@ func (c *Channel) Type(ctx context.Context, at channels.Address) error {
 
 // Probe implements channels.Prober.
 func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
+	if c.cfg.many() {
+		t, err := c.installed(ctx)
+		if err != nil {
+			return channels.Identity{}, err
+		}
+		return channels.Identity{Name: t.name, Notes: []string{"Teams install the app at " + c.host.Public() + pathInstall + "; those may that the key teams names."}}, nil
+	}
 	t, err := c.test(ctx, c.cfg.Token)
 	if err != nil {
 		return channels.Identity{}, err

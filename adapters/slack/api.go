@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -103,8 +104,9 @@ func (a *api) do(ctx context.Context, ref string, c codec.Call) (codec.Answer, e
 // every method takes, and reads its answer into out.
 func (a *api) ask(ctx context.Context, ref, method string, in url.Values, out any) (http.Header, error) {
 	text := in.Encode()
+	op, _, _ := strings.Cut(method, "?") // what stands behind it is filled in on the way
 	r, err := a.send(ctx, request{
-		op: method, url: a.root + "/" + method, ref: ref, kind: "application/x-www-form-urlencoded",
+		op: op, url: a.root + "/" + method, ref: ref, kind: "application/x-www-form-urlencoded",
 		body:   func() (io.Reader, error) { return bytes.NewReader([]byte(text)), nil },
 		length: int64(len(text)), repeatable: true, timeout: callTimeout,
 	})
@@ -114,11 +116,11 @@ func (a *api) ask(ctx context.Context, ref, method string, in url.Values, out an
 	n := codec.Classify(r.status, r.header.Get("Retry-After"), r.body, true)
 	switch {
 	case !n.OK:
-		return r.header, a.refused(method, n)
+		return r.header, a.refused(op, n)
 	case out == nil || n.Unchanged:
 		return r.header, nil
 	case json.Unmarshal(n.Result, out) != nil:
-		return r.header, a.fail(method, channels.Transient, errors.New("the answer has an unexpected form"))
+		return r.header, a.fail(op, channels.Transient, errors.New("the answer has an unexpected form"))
 	}
 	return r.header, nil
 }

@@ -29,6 +29,19 @@ type settings struct {
 	Sockets       int    `json:"sockets"`
 	Command       string `json:"command"`
 	AckReaction   string `json:"ack_reaction"`
+
+	// For an app that is installed into several teams.
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
+	Teams        string `json:"teams"`
+}
+
+// many reports whether teams install the app themselves.
+func (s settings) many() bool { return s.ClientID != "" }
+
+// admits reports whether a team may install the app.
+func (s settings) admits(team string) bool {
+	return team != "" && slices.Contains(strings.Fields(strings.ReplaceAll(s.Teams, ",", " ")), team)
 }
 
 const maxSockets = 10 // that Slack lets an app have
@@ -40,7 +53,6 @@ func defaults() settings {
 const schema = `{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "type": "object",
-  "required": ["token"],
   "additionalProperties": false,
   "properties": {
     "token": {
@@ -73,6 +85,18 @@ const schema = `{
       "type": "string",
       "description": "An emoji, such as eyes, that the bot puts on a message when it begins to work on it. Empty: none."
     },
+    "client_id": {
+      "type": "string",
+      "description": "For an app that several teams install: the client id from the app's page Basic Information. Then token is left out."
+    },
+    "client_secret": {
+      "type": "string",
+      "description": "The client secret that goes with client_id, as a reference."
+    },
+    "teams": {
+      "type": "string",
+      "description": "The ids of the teams that may install the app, such as T0123456789, with spaces between them. Without any, none may."
+    },
     "base_url": {
       "type": "string",
       "format": "uri",
@@ -91,7 +115,6 @@ var domains = []string{"slack.com", "slack-gov.com"}
 func (Driver) Reaches() []string {
 	var list []string
 	for _, d := range domains {
-		// The token goes to those that are named in full.
 		list = append(list, "https://"+d, "https://files."+d, "https://*."+d, "wss://*."+d)
 	}
 	return list
@@ -110,7 +133,7 @@ func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 	}
 	texts := map[string]*string{
 		"base_url": &s.BaseURL, "token": &s.Token, "app_token": &s.AppToken, "signing_secret": &s.SigningSecret,
-		"mode": &s.Mode, "command": &s.Command, "ack_reaction": &s.AckReaction,
+		"mode": &s.Mode, "client_id": &s.ClientID, "client_secret": &s.ClientSecret, "teams": &s.Teams, "command": &s.Command, "ack_reaction": &s.AckReaction,
 	}
 	for name, value := range keys {
 		field, ok := texts[name]
@@ -138,7 +161,14 @@ func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 func (s settings) faults() []channels.Fault {
 	var faults []channels.Fault
 	fault := func(path, text string) { faults = append(faults, channels.Fault{Path: path, Text: text}) }
-	if strings.TrimSpace(s.Token) == "" {
+	switch {
+	case s.many() && s.Token != "":
+		fault("token", "is the token of one team; leave it out where client_id lets several install the app")
+	case s.many() && strings.TrimSpace(s.ClientSecret) == "":
+		fault("client_secret", "is missing: it goes with client_id, on the app's page Basic Information")
+	case !s.many() && (s.ClientSecret != "" || s.Teams != ""):
+		fault("client_id", "is missing: client_secret and teams go with it")
+	case !s.many() && strings.TrimSpace(s.Token) == "":
 		fault("token", "is missing: store the bot's token (xoxb-...) with `gatehouse secrets set NAME` and write secret://NAME here")
 	}
 	switch s.Mode {

@@ -27,6 +27,10 @@ func (c *Channel) events(ctx context.Context, p codec.Payload) (events []channel
 	if p.Team == "" {
 		t, ok = c.teams.only()
 	}
+	if !ok && c.cfg.many() { // another gateway may have installed it
+		t, _ = c.recall(ctx, p.Team)
+		ok = t != nil
+	}
 	if !ok {
 		c.host.Log().WarnContext(ctx, "event ignored", "reason", "it is of a team in which the app is not installed")
 		return nil, false
@@ -40,6 +44,7 @@ func (c *Channel) events(ctx context.Context, p codec.Payload) (events []channel
 	}
 	for i := range r.Events {
 		c.complete(ctx, &r.Events[i])
+		ofTeam(t.Team, r.Events[i].Content)
 	}
 	c.name(ctx, t, r.Events)
 	return r.Events, true
@@ -48,7 +53,12 @@ func (c *Channel) events(ctx context.Context, p codec.Payload) (events []channel
 // uninstalled finds out whether a team has really removed the app: the event
 // says that some token was revoked, which need not be ours.
 func (c *Channel) uninstalled(ctx context.Context, t *team) {
-	if _, err := c.test(ctx, t.ref); channels.KindOf(err) == channels.Unauthorized {
+	_, err := c.test(ctx, t.ref)
+	switch {
+	case channels.KindOf(err) != channels.Unauthorized:
+	case c.cfg.many():
+		c.forget(ctx, t.Team)
+	default:
 		_ = c.refused(err)
 	}
 }
@@ -70,6 +80,19 @@ func (c *Channel) complete(ctx context.Context, e *channels.Event) {
 		c.host.Log().WarnContext(ctx, "it is not known whether the bot takes part in a thread", "err", err)
 	}
 	e.Addressed = in
+}
+
+// ofTeam notes with each file whose token fetches it.
+func ofTeam(team string, content channels.Content) {
+	var files []channels.File
+	if m, ok := content.(channels.Message); ok {
+		files = m.Files
+	} else if e, ok := content.(channels.Edit); ok {
+		files = e.Files
+	}
+	for i := range files {
+		files[i].Ref = team + "/" + files[i].Ref
+	}
 }
 
 // offer has events accepted. Those of nobody are none.

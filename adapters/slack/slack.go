@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,9 @@ func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (c
 	if s.Mode == modeEvents && h.Public() == "" {
 		errs = append(errs, errors.New("mode events needs a public_url under which Slack can reach the gateway"))
 	}
+	if s.many() && h.Public() == "" {
+		errs = append(errs, errors.New("an app that several teams install needs a public_url, to which their browsers are sent"))
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("slack channel %s: %w", h.ID(), errors.Join(errs...))
 	}
@@ -70,6 +74,7 @@ type Channel struct {
 	names   names
 	marks   reactions
 	quiet   quiet
+	renew   sync.Mutex // one token is renewed at a time
 }
 
 var (
@@ -84,6 +89,14 @@ var (
 	_ channels.Prober   = (*Channel)(nil)
 	_ channels.Reloader = (*Channel)(nil)
 )
+
+// firstLook asks who the bot is, or where the app is installed.
+func (c *Channel) firstLook(ctx context.Context) (*team, error) {
+	if c.cfg.many() {
+		return c.installed(ctx)
+	}
+	return c.learn(ctx)
+}
 
 func newChannel(h channels.Host, s settings, watch time.Duration) (*Channel, error) {
 	// Slack redirects only those who show no valid token, to a page for people.
@@ -160,6 +173,11 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 	if err != nil {
 		return err
 	}
+	if c.cfg.many() {
+		var renewing sync.WaitGroup
+		defer renewing.Wait()
+		renewing.Go(func() { c.renewing(ctx) })
+	}
 	if err := c.threads.prune(ctx, time.Now()); err != nil {
 		return err
 	}
@@ -173,7 +191,7 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 func (c *Channel) identify(ctx context.Context) (*team, error) {
 	var pause link.Backoff
 	for {
-		t, err := c.learn(ctx)
+		t, err := c.firstLook(ctx)
 		switch {
 		case err == nil:
 			return t, nil
@@ -196,7 +214,7 @@ func (c *Channel) runEvents(ctx context.Context, t *team) error {
 			return nil
 		}
 		for {
-			_, err := c.learn(ctx)
+			_, err := c.firstLook(ctx)
 			if err == nil {
 				c.host.Heard()
 				pause.Reset()

@@ -3,11 +3,14 @@ package slack
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	sdk "github.com/slack-go/slack"
 
@@ -22,10 +25,16 @@ type team struct {
 	handle string // of the bot
 	ref    string // of its token
 	scopes []string
+	ends   time.Time // of its token; zero: never
 }
 
 // as is the account as the platform names it.
-func (t *team) as() string { return "@" + t.handle + " in " + t.name }
+func (t *team) as() string {
+	if t.Team == "" {
+		return t.name
+	}
+	return "@" + t.handle + " in " + t.name
+}
 
 // teams are the installations that are known.
 type teams struct {
@@ -69,9 +78,22 @@ func (t *teams) only() (*team, bool) {
 	return nil, false
 }
 
-// refused stops Run when the token is refused.
+func (t *teams) drop(a channels.AccountID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.all, a)
+}
+
+func (t *teams) list() []*team {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.all))
+}
+
+// refused stops Run when the token is refused. Where several teams have
+// installed the app, one that has not any more stops no other.
 func (c *Channel) refused(err error) error {
-	if channels.KindOf(err) == channels.Unauthorized {
+	if channels.KindOf(err) == channels.Unauthorized && !c.cfg.many() {
 		if stop := c.teams.refusal.Load(); stop != nil {
 			(*stop)(err)
 		}
@@ -119,6 +141,14 @@ func scopes(h http.Header) []string {
 func (c *Channel) at(ctx context.Context, a channels.AccountID) (*team, error) {
 	if t, ok := c.teams.get(a); ok {
 		return t, nil
+	}
+	if c.cfg.many() {
+		// Another gateway may have installed it.
+		t, err := c.recall(ctx, string(a))
+		if err == nil && t == nil {
+			err = c.api.fail("send", channels.Gone, errors.New("the app is not installed in that team"))
+		}
+		return t, err
 	}
 	t, err := c.learn(ctx)
 	if err != nil {

@@ -205,14 +205,15 @@ func (c *Channel) shown(ctx context.Context, t *team, at channels.Address, file 
 // Fetch implements channels.Fetcher. The file is streamed.
 func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, error) {
 	const op = "download"
-	id, address := codec.FileRef(f.Ref)
+	account, ref, _ := strings.Cut(f.Ref, "/")
+	id, address := codec.FileRef(ref)
 	switch {
 	case id == "":
 		return nil, c.api.fail(op, channels.Rejected, errors.New("the file has no reference"))
 	case f.Size > codec.MaxFetch:
 		return nil, c.api.fail(op, channels.Rejected, errTooBigToFetch)
 	}
-	t, err := c.holder(ctx)
+	t, err := c.at(ctx, channels.AccountID(account))
 	if err != nil {
 		return nil, err
 	}
@@ -225,14 +226,6 @@ func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 		return nil, c.api.fail(op, channels.Rejected, errors.New("the file does not lie with the platform"))
 	}
 	return c.download(ctx, t, address)
-}
-
-// holder is the team whose token fetches a file.
-func (c *Channel) holder(ctx context.Context) (*team, error) {
-	if t, ok := c.teams.only(); ok {
-		return t, nil
-	}
-	return c.at(ctx, "")
 }
 
 // locate asks where a file is.

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
@@ -25,6 +26,14 @@ func (c *Channel) Receive(sink channels.Sink) http.Handler {
 }
 
 func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.Sink) (status int) {
+	if c.cfg.many() {
+		switch {
+		case strings.HasSuffix(r.URL.Path, pathInstall):
+			return c.install(w, r)
+		case strings.HasSuffix(r.URL.Path, pathInstalled):
+			return c.back(w, r, sink)
+		}
+	}
 	if c.cfg.Mode != modeEvents {
 		return http.StatusNotFound
 	}
@@ -107,7 +116,7 @@ func (c *Channel) take(w http.ResponseWriter, r *http.Request, sink channels.Sin
 // ready reports whether Run has learned yet who the bot is.
 func (c *Channel) ready() bool {
 	_, ok := c.teams.only()
-	return ok
+	return ok || c.cfg.many()
 }
 
 // later asks the platform to try again.

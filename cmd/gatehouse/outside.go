@@ -48,6 +48,8 @@ type outside struct {
 	home string // the workspace whose secrets it uses
 	to   []egress.Destination
 	addr []string // host:port of what the configuration names
+	// hosts are those, named in full, to which its secrets may go.
+	hosts []string
 	// screen: what goes out is searched for secrets, because the channel's
 	// logic is a guest that nobody vouches for.
 	screen bool
@@ -71,6 +73,9 @@ func (b *border) channel(c gateway.ChannelConfig) gateway.Outside {
 			continue // the driver's own check reports it
 		}
 		o.to = append(o.to, d)
+		if h := hostPort(u); !strings.Contains(h, "*") {
+			o.hosts = append(o.hosts, h)
+		}
 		if named(c.Section, u) { // the operator meant exactly this address, wherever it lies
 			o.addr = append(o.addr, hostPort(u))
 		}

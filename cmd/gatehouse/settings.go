@@ -124,10 +124,7 @@ func bindings(models map[string]config.Model, list []gateway.ChannelConfig) []va
 	for _, c := range list {
 		var hosts []string
 		for _, u := range reaches(c.Driver, c.Section) {
-			// A secret goes only to hosts that are named in full.
-			if h := hostPort(u); !strings.Contains(h, "*") {
-				hosts = append(hosts, h)
-			}
+			hosts = append(hosts, hostPort(u))
 		}
 		for _, r := range secretRefs(c.Section) {
 			all = append(all, vault.Binding{Ref: r, Kind: vault.ForChannel, Name: string(c.ID), Hosts: hosts})
