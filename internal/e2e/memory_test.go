@@ -109,5 +109,20 @@ func memoryAcrossChannels(t *testing.T, set settings) {
 	r.awaitText(adas, "I do not know.")
 	adas2.Say(ada2, "/sources")
 	there.awaitText(adas2, "has been forgotten since")
+
+	// What somebody kept goes with them: their own, and what they shared in a room.
+	room := other.Supergroup(-1001, "Both", ada2, bob)
+	room.Say(bob, "/remember@"+other.Bot().Username+" The box of the room is 5678")
+	there.awaitText(room, "I will remember this for everybody in this room")
+	bobs.Say(bob, "/remember The number of the boiler is 1234")
+	there.awaitText(bobs, "I will remember this for you")
+	bobs.Say(bob, "/whoami")
+	who := memberID.FindStringSubmatch(there.awaitText(bobs, "You are"))[1]
+	if out := r.verb("memory", "list"); strings.Contains(out, "1234") {
+		t.Errorf("the owner sees what is bob's: %s", out)
+	}
+	if out := r.verb("members", "erase", who, "--confirm", who, "--json"); !strings.Contains(out, "\"memory\"") {
+		t.Errorf("the erasure says %s", out)
+	}
 	r.term()
 }
