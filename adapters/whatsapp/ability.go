@@ -61,10 +61,41 @@ func (c *Channel) Type(ctx context.Context, at channels.Address) error {
 			return c.fail(op, channels.Transient, plain(err))
 		}
 	}
+	s.awake(ctx)
 	if err := s.client.SendChatPresence(ctx, to, types.ChatPresenceComposing, types.ChatPresenceMediaText); err != nil {
 		return c.fail(op, channels.Transient, plain(err))
 	}
 	return nil
+}
+
+// attention is how long the device counts as being used after it was seen
+// composing, if no answer ends it.
+const attention = 30 * time.Second
+
+// awake shows the account as online, without which nobody sees that it is
+// composing. It ends with the answer: while one device is online, WhatsApp keeps
+// the phone quiet.
+func (s *session) awake(ctx context.Context) {
+	s.mu.Lock() // also guards the device's name, which the presence carries
+	defer s.mu.Unlock()
+	if s.client.Store.PushName == "" || s.client.SendPresence(ctx, types.PresenceAvailable) != nil {
+		return // WhatsApp shows no presence without a name
+	}
+	if s.online != nil {
+		s.online.Stop()
+	}
+	s.online = time.AfterFunc(attention, func() { s.asleep(s.ctx) })
+}
+
+// asleep shows the account as offline again, if awake has shown it.
+func (s *session) asleep(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.online != nil {
+		s.online.Stop()
+		s.online = nil
+		_ = s.client.SendPresence(ctx, types.PresenceUnavailable) // the end of the connection says it too
+	}
 }
 
 // Probe implements channels.Prober.

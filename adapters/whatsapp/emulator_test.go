@@ -205,6 +205,15 @@ func TestReadAndComposing(t *testing.T) {
 	}
 	must(t, l.ch.Type(t.Context(), e.Where))
 	eventually(t, "the blue ticks", func() bool { return l.wa.Read(id) && l.wa.Typed(l.room.JID) == 1 })
+	if l.wa.Online() {
+		t.Error("an account whose name is not known is shown as online")
+	}
+	l.wa.Say(l.wa.Owner(), l.wa.Self(), "my name is on this")
+	l.message("my name")
+	must(t, l.ch.Type(t.Context(), e.Where))
+	eventually(t, "the account to be online", l.wa.Online)
+	l.send(t, channels.Part{Key: "p/0", To: e.Where, Body: text("done")})
+	eventually(t, "the account to be offline", func() bool { return !l.wa.Online() })
 }
 
 // TestMediaBothWays: every kind arrives as what it is, with its bytes.

@@ -104,7 +104,8 @@ func (c *Channel) pair(ctx context.Context, number string, show func(code string
 		return err
 	}
 	run, end := context.WithCancel(ctx)
-	cli, w := c.client(run, keys.NewDevice(quiet{c.host.Log()}))
+	dev := keys.NewDevice(quiet{c.host.Log()})
+	cli, w := c.client(run, dev)
 	p := &pairing{codes: make(chan []string, 1), ended: make(chan error, 1), paired: make(chan struct{}), again: make(chan struct{})}
 	cli.AddEventHandlerWithSuccessStatus(p.follow)
 	defer func() {
@@ -125,8 +126,9 @@ func (c *Channel) pair(ctx context.Context, number string, show func(code string
 	case <-w.down():
 	case <-t.C:
 	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return ctx.Err()
+	return keys.Confirm(ctx, dev)
 }
 
 // present shows codes until the phone has consented.

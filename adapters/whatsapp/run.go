@@ -198,6 +198,7 @@ func (c *Channel) handle(ctx context.Context, s *session, sink channels.Sink, e 
 
 // receive has a message accepted.
 func (c *Channel) receive(ctx context.Context, s *session, sink channels.Sink, m *events.Message) bool {
+	c.learnName(s, m)
 	d := decoder{channel: c.host.ID(), self: s.self, ids: c.ids, device: s.client.Store.ID.Device}
 	e, ok := d.event(m)
 	if !ok {
@@ -214,6 +215,21 @@ func (c *Channel) receive(ctx context.Context, s *session, sink channels.Sink, m
 	}
 	c.noteUnread(e.Where.Conversation, m.Info)
 	return true
+}
+
+// learnName keeps the name under which the owner writes: the device has to use
+// it, too.
+func (c *Channel) learnName(s *session, m *events.Message) {
+	dev := s.client.Store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !m.Info.IsFromMe || m.Info.PushName == "" || m.Info.PushName == dev.PushName {
+		return
+	}
+	dev.PushName = m.Info.PushName
+	if err := dev.Save(s.ctx); err != nil {
+		c.host.Log().Debug("the owner's name is not kept; the next message brings it again", "err", err)
+	}
 }
 
 // patience is how long one message may be tried again on one connection. After

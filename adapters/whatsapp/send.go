@@ -206,6 +206,7 @@ func (c *Channel) deliver(ctx context.Context, s *session, to types.JID, id type
 	}
 	r := channels.Receipt{ID: channels.MessageID(id), At: at}
 	c.sent.put(id, r)
+	s.asleep(ctx)
 	return r, nil
 }
 

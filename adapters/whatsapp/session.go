@@ -34,6 +34,7 @@ type session struct {
 	once  sync.Once
 
 	mu     sync.Mutex
+	online *time.Timer // ends what awake began; nil while the account is not shown as online
 	busy   int
 	closed bool
 	idle   chan struct{} // closed when no send is under way any more and none may begin

@@ -33,6 +33,9 @@ type device struct {
 	Business     string    `json:"business,omitempty"`
 	PushName     string    `json:"push_name,omitempty"`
 	LIDSince     int64     `json:"lid_since,omitempty"`
+	// Pending: the server has not confirmed the linking yet. Whoever connected
+	// with the device now would be taken for one that was logged out.
+	Pending bool `json:"pending,omitempty"`
 }
 
 var _ store.DeviceContainer = (*Store)(nil)
@@ -42,7 +45,7 @@ func (s *Store) deviceKey() string { return Prefix + "self" }
 // Device returns the device that is linked, or nil when none is.
 func (s *Store) Device(ctx context.Context, log waLog.Logger) (*store.Device, error) {
 	d, ok, err := get[device](ctx, s, s.deviceKey())
-	if err != nil || !ok {
+	if err != nil || !ok || d.Pending {
 		return nil, err
 	}
 	if len(d.Noise) != 32 || len(d.Identity) != 32 || len(d.Signed) != 32 || len(d.Signature) != 64 {
@@ -66,8 +69,12 @@ func (s *Store) Device(ctx context.Context, log waLog.Logger) (*store.Device, er
 	return dev, nil
 }
 
-// NewDevice makes a device that is not linked yet. It is kept once it is.
+// NewDevice makes a device that is not linked yet. whatsmeow keeps it when the
+// phone consents; it counts from Confirm on.
 func (s *Store) NewDevice(log waLog.Logger) *store.Device {
+	s.mu.Lock()
+	s.pending = true
+	s.mu.Unlock()
 	dev := &store.Device{Log: log, NoiseKey: keys.NewKeyPair(), IdentityKey: keys.NewKeyPair(), AdvSecretKey: make([]byte, 32)}
 	var id [4]byte
 	_, _ = rand.Read(id[:])
@@ -91,6 +98,15 @@ func (s *Store) furnish(dev *store.Device) {
 	dev.Contacts, dev.ChatSettings, dev.MsgSecrets = forgetful, forgetful, forgetful
 }
 
+// Confirm is called when the server has the device's signature: from now on it
+// is the linked one.
+func (s *Store) Confirm(ctx context.Context, dev *store.Device) error {
+	s.mu.Lock()
+	s.pending = false
+	s.mu.Unlock()
+	return s.PutDevice(ctx, dev)
+}
+
 // PutDevice implements store.DeviceContainer.
 func (s *Store) PutDevice(ctx context.Context, dev *store.Device) error {
 	if dev.ID == nil {
@@ -100,8 +116,12 @@ func (s *Store) PutDevice(ctx context.Context, dev *store.Device) error {
 	if err != nil {
 		return fmt.Errorf("whatsapp store: %w", err)
 	}
+	s.mu.Lock()
+	pending := s.pending
+	s.mu.Unlock()
 	return put(ctx, s, s.deviceKey(), device{
-		ID: *dev.ID, LID: dev.LID, Noise: dev.NoiseKey.Priv[:], Identity: dev.IdentityKey.Priv[:],
+		Pending: pending,
+		ID:      *dev.ID, LID: dev.LID, Noise: dev.NoiseKey.Priv[:], Identity: dev.IdentityKey.Priv[:],
 		Signed: dev.SignedPreKey.Priv[:], SignedID: dev.SignedPreKey.KeyID, Signature: dev.SignedPreKey.Signature[:],
 		Registration: dev.RegistrationID, Adv: dev.AdvSecretKey, Account: account,
 		Platform: dev.Platform, Business: dev.BusinessName, PushName: dev.PushName, LIDSince: dev.LIDMigrationTimestamp,

@@ -45,9 +45,10 @@ type Store struct {
 
 	prekeys sync.Mutex // held while prekeys are numbered
 
-	mu    sync.Mutex
-	moved map[string]bool // phone numbers whose sessions were moved to their LID
-	lost  func(error)     // called when the state fails
+	mu      sync.Mutex
+	pending bool            // the device is not confirmed
+	moved   map[string]bool // phone numbers whose sessions were moved to their LID
+	lost    func(error)     // called when the state fails
 }
 
 // New makes a store over a state. The secret is the host's, derived for

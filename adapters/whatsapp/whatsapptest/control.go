@@ -203,6 +203,13 @@ func (s *Server) Read(id string) bool {
 	return s.read[id]
 }
 
+// Online reports whether the device shows the account as online.
+func (s *Server) Online() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.online
+}
+
 // Typed is how often the device was seen composing in a chat.
 func (s *Server) Typed(chat types.JID) int {
 	s.mu.Lock()

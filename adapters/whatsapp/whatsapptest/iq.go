@@ -28,6 +28,10 @@ func (s *Server) handle(w *wire, n *waBinary.Node) bool {
 		if class, _ := n.Attrs["class"].(string); class == "message" {
 			s.done(w.device, text(n, "id"))
 		}
+	case "presence":
+		if w.device != nil {
+			s.online = text(n, "type") == "available"
+		}
 	case "chatstate":
 		if _, ok := n.GetOptionalChildByTag("composing"); ok {
 			s.typed[s.chat(jid(n, "to"))]++

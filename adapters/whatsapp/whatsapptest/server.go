@@ -41,6 +41,7 @@ type Server struct {
 	media    map[string][]byte
 	typed    map[types.JID]int
 	read     map[string]bool
+	online   bool
 	down     bool
 	dropNext bool
 	answers  []answer
