@@ -2,7 +2,6 @@ package slacktest
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -19,15 +18,13 @@ type Fault struct {
 	body   string
 	reset  bool
 	hang   bool
-	short  bool
 }
 
-// Hit counts how often a fault was met.
+// Hit is a fault that was set.
 type Hit struct {
 	Fault
-	s     *Server
-	count int
-	over  chan struct{}
+	s    *Server
+	over chan struct{}
 }
 
 // RateLimited is 429 with Retry-After.
@@ -49,9 +46,6 @@ func Hang() Fault { return Fault{hang: true} }
 
 // Garbage answers with something that is no JSON.
 func Garbage() Fault { return Fault{status: 200, body: `{"ok":tru`} }
-
-// ShortRead ends the connection in the middle of the answer.
-func ShortRead() Fault { return Fault{short: true} }
 
 // After is the fault after the call was done.
 func (f Fault) After() Fault { f.after = true; return f }
@@ -89,13 +83,6 @@ func (h *Hit) Lift() {
 	}
 }
 
-// Hits is how often the fault was met.
-func (h *Hit) Hits() int {
-	h.s.mu.Lock()
-	defer h.s.mu.Unlock()
-	return h.count
-}
-
 func (s *Server) faultLocked(method string) *Hit {
 	for _, name := range []string{method, "*"} {
 		for _, h := range s.faults[name] {
@@ -105,8 +92,6 @@ func (s *Server) faultLocked(method string) *Hit {
 			if h.times > 0 {
 				h.times--
 			}
-			h.count++
-			s.wakeLocked()
 			return h
 		}
 	}
@@ -125,11 +110,6 @@ func (h *Hit) meet(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case h.reset:
 		panic(http.ErrAbortHandler)
-	case h.short:
-		w.Header().Set("Content-Length", "1000")
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"ok":true,"ts":"`)
-		panic(http.ErrAbortHandler)
 	}
 	if h.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(h.wait.Seconds())))
@@ -142,9 +122,4 @@ func (h *Hit) meet(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(h.status)
 	_ = json.NewEncoder(w).Encode(object{"ok": false, "error": h.word})
-}
-
-// String names the fault, for tests.
-func (f Fault) String() string {
-	return fmt.Sprintf("status %d %s reset %v hang %v after %v", f.status, f.word, f.reset, f.hang, f.after)
 }

@@ -19,7 +19,6 @@ type conn struct {
 	ws     *websocket.Conn
 	out    chan []byte
 	ending bool // it gets nothing new
-	mute   bool // nothing comes through it any more, and nobody says so
 	done   chan struct{}
 }
 
@@ -135,16 +134,10 @@ func (c *conn) write(ctx context.Context) {
 	for {
 		select {
 		case b := <-c.out:
-			if c.silent() {
-				continue
-			}
 			if c.ws.Write(ctx, websocket.MessageText, b) != nil {
 				return
 			}
 		case <-beat.C:
-			if c.silent() {
-				continue
-			}
 			ping, cancel := context.WithTimeout(ctx, c.s.opts.ping)
 			err := c.ws.Ping(ping)
 			cancel()
@@ -160,12 +153,6 @@ func (c *conn) write(ctx context.Context) {
 	}
 }
 
-func (c *conn) silent() bool {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	return c.mute
-}
-
 func (c *conn) read(ctx context.Context) {
 	for {
 		_, b, err := c.ws.Read(ctx)
@@ -175,7 +162,7 @@ func (c *conn) read(ctx context.Context) {
 		var ack struct {
 			ID string `json:"envelope_id"`
 		}
-		if json.Unmarshal(b, &ack) != nil || c.silent() {
+		if json.Unmarshal(b, &ack) != nil {
 			continue
 		}
 		c.s.mu.Lock()
@@ -234,12 +221,6 @@ func (s *Server) Disconnect(reason string, grace time.Duration) {
 
 // Drop cuts every socket without a word.
 func (s *Server) Drop() { s.each(func(c *conn) { _ = c.ws.CloseNow() }) }
-
-// Mute lets every socket that is open go silent: nothing comes, nothing is
-// heard, and it stays open.
-func (s *Server) Mute() {
-	s.each(func(c *conn) { s.change(func() { c.mute = true }) })
-}
 
 // Frame sends something of the test's own through every socket.
 func (s *Server) Frame(b []byte) {
