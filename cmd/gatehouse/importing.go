@@ -78,7 +78,7 @@ func (i *importing) file(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", path, errNotRead, err)
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // it was only read
 	if filepath.Ext(path) == ".jsonl" {
 		err := exported(in, func(l store.Listed) error { return i.add(ctx, l) })
 		if err != nil {

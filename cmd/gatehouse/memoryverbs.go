@@ -166,7 +166,7 @@ func memoryExportCommand(f *flags) *cobra.Command {
 			}
 			out := c.OutOrStdout()
 			if to != "" {
-				file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's own path
+				file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 				if err != nil {
 					return err
 				}

@@ -114,7 +114,7 @@ func (s *Signs) Nearest(units []int64, query []float32, n int) []int64 {
 		sum += count[limit]
 		limit++
 	}
-	return s.refine(s.within(units, distances, uint16(limit), min(total, wider*n)), query, n) //nolint:gosec // 64 times the words at most
+	return s.refine(s.within(units, distances, uint16(limit), min(total, wider*n)), query, n)
 }
 
 // measure writes the distance of each vector of a block.
@@ -214,7 +214,7 @@ func tablesOf(query []float32, n int) tables {
 func (t tables) dot(code []uint64) (sum float32) {
 	for i, w := range code {
 		for j := range 8 {
-			sum += t[i*8+j][uint8(w>>(8*j))]
+			sum += t[i*8+j][w>>(8*j)&0xFF]
 		}
 	}
 	return sum
