@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/guests"
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/module/practice"
@@ -39,7 +40,7 @@ func devCommand(f *flags) *cobra.Command {
 			return err
 		}
 		defer d.Close() //nolint:errcheck // the process ends
-		p, err := project.Open(folder(a))
+		p, err := project.Open(folder(a), guests.Engine)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/guests"
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	guesttrial "github.com/gatehouse-chat/gatehouse/adapters/wasm/trial"
 	"github.com/gatehouse-chat/gatehouse/internal/module/project"
@@ -60,7 +61,7 @@ func buildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "build [FOLDER]", Short: "Compile a project to build/module.wasm", Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
-			p, err := project.Open(folder(a))
+			p, err := project.Open(folder(a), guests.Engine)
 			if err != nil {
 				return err
 			}
@@ -84,7 +85,7 @@ func packCommand() *cobra.Command {
 	}
 	c.Flags().StringVarP(&to, "output", "o", "", "the file to write, instead of NAME-VERSION"+packageEnding+" in the folder")
 	c.RunE = func(c *cobra.Command, a []string) error {
-		p, err := project.Open(folder(a))
+		p, err := project.Open(folder(a), guests.Engine)
 		if err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func packageOf(ctx context.Context, from string, log io.Writer) (pkg []byte, dir
 		pkg, err = sourceFile(from)
 		return pkg, "", err
 	}
-	p, err := project.Open(from)
+	p, err := project.Open(from, guests.Engine)
 	if err != nil {
 		return nil, "", err
 	}
@@ -239,7 +240,7 @@ func printSpeed(out io.Writer, rep wasm.Report) {
 func explain(r guesttrial.Result, dir string) error {
 	err := r.Err
 	if dir != "" {
-		if at := project.Place(dir, r.Said); at != "" {
+		if at := project.Place(dir, append(strings.Split(err.Error(), "\n"), r.Said...)); at != "" {
 			err = fmt.Errorf("%w\nat %s", err, at)
 		}
 	}

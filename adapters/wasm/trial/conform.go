@@ -125,7 +125,7 @@ func (s Subject) failures(ctx context.Context, name string, t module.Test) []Res
 
 func (s Subject) fails(ctx context.Context, t module.Test, h *host, want []string) error {
 	op, _ := sandbox.OpNamed(t.Op)
-	_, err := s.Compiled.Call(ctx, op, sandbox.Payload{Header: t.In, Body: []byte(t.Body)}, h)
+	_, err := s.Compiled.Call(ctx, op, payload(t), h)
 	var said *sandbox.GuestError
 	switch {
 	case errors.As(err, &said) && slices.Contains(want, said.Code):

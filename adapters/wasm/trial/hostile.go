@@ -43,7 +43,7 @@ type input struct {
 }
 
 func broken(r *rand.Rand, t module.Test) []input {
-	body := []byte(t.Body)
+	header, body := payload(t).Header, []byte(t.Body)
 	if len(body) == 0 && len(t.HTTP) > 0 {
 		body = []byte(t.HTTP[0].Answer)
 	}
@@ -52,16 +52,17 @@ func broken(r *rand.Rand, t module.Test) []input {
 		{"an empty header", sandbox.Payload{Header: json.RawMessage("{}"), Body: body}},
 		{"an array for a header", sandbox.Payload{Header: json.RawMessage("[]"), Body: body}},
 		{"null for a header", sandbox.Payload{Header: json.RawMessage("null"), Body: body}},
-		{"no body", sandbox.Payload{Header: t.In}},
-		{"a deep body", sandbox.Payload{Header: t.In, Body: []byte(strings.Repeat("[", 5000))}},
-		{"a long body", sandbox.Payload{Header: t.In, Body: bytes.Repeat([]byte("{\"a\":"), 20000)}},
-		{"bytes that are no text", sandbox.Payload{Header: t.In, Body: []byte{0xff, 0xfe, 0, 0x80, 0xc0}}},
+		{"no body", sandbox.Payload{Header: header}},
+		{"a deep body", sandbox.Payload{Header: header, Body: []byte(strings.Repeat("[", 2000))}},
+		{"a body without an end", sandbox.Payload{Header: header, Body: bytes.Repeat([]byte(`{"a":`), 2000)}},
+		{"a long text", sandbox.Payload{Header: header, Body: append([]byte(`{"text":"`), bytes.Repeat([]byte("x"), 512<<10)...)}},
+		{"bytes that are no text", sandbox.Payload{Header: header, Body: []byte{0xff, 0xfe, 0, 0x80, 0xc0}}},
 	}
 	for n := range rounds {
 		if len(body) > 0 {
-			all = append(all, input{fmt.Sprintf("changed body %d", n), sandbox.Payload{Header: t.In, Body: mutate(r, body)}})
+			all = append(all, input{fmt.Sprintf("changed body %d", n), sandbox.Payload{Header: header, Body: mutate(r, body)}})
 		}
-		if h := mutate(r, t.In); json.Valid(h) {
+		if h := mutate(r, header); json.Valid(h) {
 			all = append(all, input{fmt.Sprintf("changed header %d", n), sandbox.Payload{Header: h, Body: body}})
 		}
 	}

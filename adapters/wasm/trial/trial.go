@@ -7,6 +7,7 @@
 package trial
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -86,7 +87,7 @@ func (s Subject) call(ctx context.Context, m *sandbox.Module, t module.Test) (ra
 		h.fault = fmt.Errorf("there is no operation %q", t.Op) //nolint:err113 // for people
 		return ran{host: h}, nil
 	}
-	r, err := m.Call(ctx, op, sandbox.Payload{Header: t.In, Body: []byte(t.Body)}, h)
+	r, err := m.Call(ctx, op, payload(t), h)
 	out := ran{result: r, host: h}
 	for _, e := range r.Effects {
 		if e.Op == sandbox.HostEmit {
@@ -94,6 +95,15 @@ func (s Subject) call(ctx context.Context, m *sandbox.Module, t module.Test) (ra
 		}
 	}
 	return out, err
+}
+
+// payload is the input of a test, in the form that the gateway sends.
+func payload(t module.Test) sandbox.Payload {
+	var b bytes.Buffer
+	if json.Compact(&b, t.In) != nil {
+		return sandbox.Payload{Header: t.In, Body: []byte(t.Body)} // the call says what is wrong with it
+	}
+	return sandbox.Payload{Header: b.Bytes(), Body: []byte(t.Body)}
 }
 
 // Timing is how long an operation takes.

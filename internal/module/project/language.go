@@ -17,6 +17,9 @@ type language struct {
 	marker string            // the file by which a project is known
 	kit    string            // the folder for the kit's files, below the project's
 	files  map[string]string // of our template: the name in the project, by the name here
+	// rename has the names in the project of the kit's files, by their own; "" is
+	// left out.
+	rename map[string]string
 	limits string            // of the manifest, where the defaults are not enough
 	// missing says what has to be installed, and how; nil: nothing.
 	missing func(ctx context.Context) error
@@ -28,6 +31,7 @@ type job struct {
 	dir, to string
 	log     io.Writer
 	dev     bool
+	engine  func() ([]byte, error)
 }
 
 // run starts a compiler in the project's folder and waits for its end.
@@ -38,7 +42,7 @@ func (j job) run(ctx context.Context, env []string, name string, args ...string)
 	return c.Run()
 }
 
-func languages() []language { return []language{golang(), rust()} }
+func languages() []language { return []language{golang(), rust(), c(), assemblyScript(), javaScript(), typeScript()} }
 
 // Languages are the names for --lang.
 func Languages() []string {

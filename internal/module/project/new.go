@@ -53,7 +53,7 @@ func New(ctx context.Context, dir, lang, name string) (missing, err error) {
 // copyKit puts the kit's files into a project, which then needs nothing else of
 // ours. Its manifest and its name are the project's.
 func (l language) copyKit(dir, name string) error {
-	kit, err := fs.Sub(kits.Files(), l.name)
+	kit, err := fs.Sub(kits.Files(), l.kitName())
 	if err != nil {
 		return err
 	}
@@ -61,13 +61,23 @@ func (l language) copyKit(dir, name string) error {
 		if err != nil || d.IsDir() || file == manifestFile || file == ".gitignore" {
 			return err
 		}
-		return write(kit, file, filepath.Join(dir, l.kit, filepath.FromSlash(file)), name, l)
+		to, renamed := l.rename[file]
+		switch {
+		case !renamed:
+			to = file
+		case to == "":
+			return nil
+		}
+		return write(kit, file, filepath.Join(dir, l.kit, filepath.FromSlash(to)), name, l)
 	})
 }
 
 // example is what the kits call the channel that a project begins with, where a
 // compiler wants a name.
-const example = `name = "echo"`
+const (
+	example     = `name = "echo"`
+	jsonExample = `"name": "echo"`
+)
 
 func write(from fs.FS, file, to, name string, l language) error {
 	b, err := fs.ReadFile(from, file)
@@ -78,7 +88,7 @@ func write(from fs.FS, file, to, name string, l language) error {
 	if limits == "" {
 		limits = "{}"
 	}
-	text := strings.NewReplacer("__NAME__", name, "__LIMITS__", limits, example, `name = "`+name+`"`).Replace(string(b))
+	text := strings.NewReplacer("__NAME__", name, "__LIMITS__", limits, example, `name = "`+name+`"`, jsonExample, `"name": "`+name+`"`).Replace(string(b))
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // nothing in it is secret
 		return err
 	}

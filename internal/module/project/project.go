@@ -18,18 +18,20 @@ const manifestFile = "manifest.json"
 
 // Project is a folder with a manifest and the sources of a module.
 type Project struct {
-	Dir  string
-	lang language
+	Dir    string
+	lang   language
+	engine func() ([]byte, error)
 }
 
-// Open finds out in which language a project is written.
-func Open(dir string) (Project, error) {
+// Open finds out in which language a project is written. engine returns the
+// module that runs scripts in JavaScript.
+func Open(dir string, engine func() ([]byte, error)) (Project, error) {
 	if _, err := os.Stat(filepath.Join(dir, manifestFile)); err != nil {
 		return Project{}, fmt.Errorf("%s is no project of a module: %w; `gatehouse adapter new` makes one", dir, err)
 	}
 	for _, l := range languages() {
 		if _, err := os.Stat(filepath.Join(dir, l.marker)); err == nil {
-			return Project{Dir: dir, lang: l}, nil
+			return Project{Dir: dir, lang: l, engine: engine}, nil
 		}
 	}
 	return Project{}, fmt.Errorf("%s has none of the files by which a language is known: %s", dir, markers())
@@ -48,7 +50,7 @@ func (p Project) Build(ctx context.Context, log io.Writer, dev bool) ([]byte, er
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // nothing in it is secret
 		return nil, err
 	}
-	if err := p.lang.build(ctx, job{dir: p.Dir, to: to, log: log, dev: dev}); err != nil {
+	if err := p.lang.build(ctx, job{dir: p.Dir, to: to, log: log, dev: dev, engine: p.engine}); err != nil {
 		return nil, fmt.Errorf("build %s: %w", p.Dir, err)
 	}
 	code, err := os.ReadFile(to) //nolint:gosec // it was just built

@@ -12,6 +12,12 @@ export const HTTP: u32 = 1, KV_GET: u32 = 2, KV_PUT: u32 = 3, EMIT: u32 = 4, LOG
 // Some of its refusals.
 export const TIMEOUT: i64 = -4, UNAVAILABLE: i64 = -5, AUTH: i64 = -8;
 
+/** What the compiler calls where it cannot go on: it says where. */
+export function abort(message: string | null, file: string | null, line: u32, column: u32): void {
+  ask(LOG, '{"level":"ERROR"}', `${message ? message : "aborted"} at ${file ? file : "?"}:${line}:${column}`);
+  unreachable();
+}
+
 /** A header in JSON with a body, both as text; refused is below 0 if the host did not do it. */
 export class Payload {
   constructor(public header: string = "{}", public body: string = "", public refused: i64 = 0) {}
@@ -36,10 +42,11 @@ export function items(s: string): string[] {
   const object = s.startsWith("{");
   for (let at = 1; at < s.length - 1; ) {
     if (object) {
-      const colon = s.indexOf('"', s.indexOf('"', at) + 1) + 1;
-      all.push(bare(s.substring(at, colon).trim()));
-      at = s.indexOf(":", colon) + 1;
-      if (at <= 1) break;
+      const open = s.indexOf('"', at), close = open < 0 ? -1 : s.indexOf('"', open + 1);
+      const colon = close < 0 ? -1 : s.indexOf(":", close);
+      if (colon < 0) break; // it is no object
+      all.push(s.substring(open + 1, close));
+      at = colon + 1;
     }
     const end = valueEnd(s, at);
     const value = s.substring(at, end).trim();
