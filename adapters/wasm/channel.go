@@ -89,6 +89,11 @@ func (c *channel) Run(ctx context.Context, sink channels.Sink) error {
 }
 
 func (c *channel) receiving(ctx context.Context, sink channels.Sink) error {
+	release, err := c.d.hold(ctx, c.g.pkg)
+	if err != nil {
+		return c.fail(sandbox.OpStart, channels.Other, err)
+	}
+	defer release()
 	if _, err := c.d.load(ctx, c.g.pkg); err != nil {
 		return c.fail(sandbox.OpStart, channels.Other, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,11 +44,12 @@ type Driver struct {
 	o Options
 
 	mu      sync.Mutex
-	box     *sandbox.Sandbox    // made by the first Run
-	shipped map[string]*guest   // by name
-	known   map[string]*guest   // installed ones, by the sum of their packages
-	loaded  map[string]*loading // by the module's hash
+	box     *sandbox.Sandbox  // made by the first Run
+	shipped map[string]*guest // by name
+	known   map[string]*guest // installed ones, by the sum of their packages
 	faults  map[Fault]int64
+	begun   int                 // loadings
+	loaded  map[string]*loading // by the sum of the package
 }
 
 var _ channels.Driver = (*Driver)(nil)
@@ -84,8 +86,11 @@ func (d *Driver) count(f *sandbox.Fault) {
 
 // loading is a module that is loaded once.
 type loading struct {
-	mu sync.Mutex
-	m  *sandbox.Module
+	id    string // of the module
+	since int    // how many were begun before it
+	users int    // channels that run; the driver's lock guards it
+	mu    sync.Mutex
+	m     *sandbox.Module
 }
 
 // NewDriver makes a driver. Close gives back what its channels used.
@@ -130,21 +135,28 @@ func (d *Driver) Check(cfg json.RawMessage) []channels.Fault {
 
 // Open implements channels.Driver. It reads the package's file.
 func (d *Driver) Open(ctx context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
-	m, faults := d.find(cfg)
-	if m == nil {
-		return nil, errors.Join(faultsError(h.ID(), faults), ErrNotInstalled)
+	if _, faults := d.find(cfg); len(faults) > 0 {
+		return nil, faultsError(h.ID(), faults)
 	}
-	return (&modular{d, m}).Open(ctx, h, cfg)
+	return d.For(cfg).Open(ctx, h, cfg)
 }
 
 // For is the driver as the module of this section has it: with its keys in the
-// schema, and the hosts that its manifest names. It is d itself when there is
-// no such module.
+// schema, and the hosts that its manifest names. Channels of a module that is not
+// there wait for it. It is d itself where the section has faults.
 func (d *Driver) For(cfg json.RawMessage) channels.Driver {
-	if m, _ := d.find(cfg); m != nil {
+	m, faults := d.find(cfg)
+	switch {
+	case m != nil:
 		return &modular{d, m}
+	case len(faults) > 0:
+		return d
 	}
-	return d
+	var s struct {
+		Module string `json:"module"`
+	}
+	_ = json.Unmarshal(cfg, &s) // find has read it
+	return absent{d.nowhere(s.Module)}
 }
 
 // find opens the package that a section names.
@@ -211,7 +223,7 @@ func open(b []byte) (*guest, error) {
 // load makes a module ready, once for all channels that run it. Compiling a
 // large one takes seconds.
 func (d *Driver) load(ctx context.Context, p *module.Package) (*sandbox.Module, error) {
-	l, box, err := d.entry(ctx, p.Manifest.SHA256)
+	l, box, err := d.entry(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +235,7 @@ func (d *Driver) load(ctx context.Context, p *module.Package) (*sandbox.Module, 
 	return l.m, err
 }
 
-func (d *Driver) entry(ctx context.Context, sum string) (*loading, *sandbox.Sandbox, error) {
+func (d *Driver) entry(ctx context.Context, p *module.Package) (*loading, *sandbox.Sandbox, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.box == nil {
@@ -232,12 +244,43 @@ func (d *Driver) entry(ctx context.Context, sum string) (*loading, *sandbox.Sand
 			return nil, nil, err
 		}
 	}
-	l := d.loaded[sum]
+	l := d.loaded[p.Sum]
 	if l == nil {
-		l = &loading{}
-		d.loaded[sum] = l
+		d.begun++
+		l = &loading{id: p.Manifest.ID, since: d.begun}
+		d.loaded[p.Sum] = l
 	}
 	return l, d.box, nil
+}
+
+// hold counts a channel that runs on a module. The function that it returns ends
+// that, and gives the code back if the module was replaced and nobody runs on it
+// any more.
+func (d *Driver) hold(ctx context.Context, p *module.Package) (release func(), err error) {
+	l, _, err := d.entry(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.users++
+	return func() {
+		d.mu.Lock()
+		l.users--
+		replaced := l.users == 0 && d.loaded[p.Sum] == l && slices.ContainsFunc(slices.Collect(maps.Values(d.loaded)), func(x *loading) bool {
+			return x.id == l.id && x.since > l.since
+		})
+		if replaced {
+			delete(d.loaded, p.Sum)
+			delete(d.known, p.Sum)
+		}
+		d.mu.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if replaced && l.m != nil {
+			l.m.Close(context.WithoutCancel(ctx))
+		}
+	}, nil
 }
 
 // Close gives back the compiled code. No channel may be in use any more.

@@ -17,7 +17,7 @@ import (
 var ErrNotInstalled = errors.New("no such module is installed")
 
 // named finds a module by its name: one that is part of the program, or one
-// that is installed.
+// that is installed. That there is none is no fault: it may be installed later.
 func (d *Driver) named(name string) (*guest, []channels.Fault) {
 	g, err := d.findShipped(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -26,14 +26,19 @@ func (d *Driver) named(name string) (*guest, []channels.Fault) {
 		}
 		g, err = d.findInstalled(context.Background(), name)
 	}
-	if errors.Is(err, ErrNotInstalled) {
-		err = fmt.Errorf("%q is neither installed (gatehouse adapter install) nor part of this program, which has %s", //nolint:err113 // for people
-			name, cmp.Or(strings.Join(d.o.Names, ", "), "none: build it with make, which builds the modules too"))
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotInstalled):
+		return nil, nil
+	case err != nil:
 		return nil, []channels.Fault{{Path: "module", Text: err.Error()}}
 	}
 	return g, nil
+}
+
+// nowhere says that there is no such module.
+func (d *Driver) nowhere(name string) error {
+	return fmt.Errorf("the module %q is neither installed nor part of this program, which has %s", //nolint:err113 // for people
+		name, cmp.Or(strings.Join(d.o.Names, ", "), "none: make builds it with its modules"))
 }
 
 func (d *Driver) findShipped(name string) (*guest, error) {

@@ -65,7 +65,7 @@ func (*modular) Guest() bool { return true }
 
 // Edition names the code and whether it may run: where it differs, a channel is
 // opened anew though its section is the same.
-func (m *modular) Edition() string { return m.g.pkg.Manifest.SHA256 + m.g.barred }
+func (m *modular) Edition() string { return m.g.pkg.Sum + m.g.barred }
 
 // Module is the id of the module.
 func (m *modular) Module() string { return m.g.pkg.Manifest.ID }

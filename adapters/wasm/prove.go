@@ -28,7 +28,11 @@ func (d *Driver) Faults(pkg []byte, section json.RawMessage) ([]channels.Fault, 
 // there. Afterwards it is ready to be called: a channel of it starts without
 // waiting for a compiler.
 func (d *Driver) Prove(ctx context.Context, pkg []byte) error {
-	all, err := d.Test(ctx, pkg)
+	var all []trial.Result
+	err := d.onTrial(ctx, pkg, false, func(s trial.Subject) error {
+		all = trial.Tests(ctx, s)
+		return ctx.Err()
+	})
 	errs := []error{err}
 	for _, r := range all {
 		if r.Err != nil {
@@ -38,9 +42,9 @@ func (d *Driver) Prove(ctx context.Context, pkg []byte) error {
 	return errors.Join(errs...)
 }
 
-// Test is Prove with what came of each test.
-func (d *Driver) Test(ctx context.Context, pkg []byte) (all []trial.Result, err error) {
-	err = d.onTrial(ctx, pkg, func(s trial.Subject) error {
+// Quick makes the tests interpreted alone, without waiting for a compiler.
+func (d *Driver) Quick(ctx context.Context, pkg []byte) (all []trial.Result, err error) {
+	err = d.onTrial(ctx, pkg, true, func(s trial.Subject) error {
 		all = trial.Tests(ctx, s)
 		return ctx.Err()
 	})
@@ -70,7 +74,7 @@ func (r Report) Failed() (n int) {
 func (d *Driver) Try(ctx context.Context, pkg []byte, seed uint64) (Report, error) {
 	var rep Report
 	began := time.Now()
-	err := d.onTrial(ctx, pkg, func(s trial.Subject) (err error) {
+	err := d.onTrial(ctx, pkg, false, func(s trial.Subject) (err error) {
 		rep.Loaded, rep.Manifest = time.Since(began), s.Manifest
 		rep.Results = trial.Tests(ctx, s)
 		rep.Results = append(rep.Results, trial.Contract(ctx, s)...)
@@ -82,28 +86,30 @@ func (d *Driver) Try(ctx context.Context, pkg []byte, seed uint64) (Report, erro
 	return rep, err
 }
 
-// onTrial loads a package's module on both engines for a while.
-func (d *Driver) onTrial(ctx context.Context, pkg []byte, do func(trial.Subject) error) error {
+// onTrial loads a package's module on both engines for a while, or interpreted
+// alone.
+func (d *Driver) onTrial(ctx context.Context, pkg []byte, interpreted bool, do func(trial.Subject) error) error {
 	g, err := open(pkg)
 	if err != nil {
 		return err
 	}
-	compiled, err := d.load(ctx, g.pkg)
-	if err != nil {
-		return err
+	s := trial.Subject{Manifest: g.pkg.Manifest, Lists: g.lists}
+	if !interpreted {
+		if s.Compiled, err = d.load(ctx, g.pkg); err != nil {
+			return err
+		}
 	}
-	_, box, err := d.entry(ctx, g.pkg.Manifest.SHA256)
+	_, box, err := d.entry(ctx, g.pkg)
 	if err != nil {
 		return err
 	}
 	cfg := g.config()
 	cfg.Interpreted = true
-	interpreted, err := box.Load(ctx, g.pkg.Module, cfg)
-	if err != nil {
+	if s.Interpreted, err = box.Load(ctx, g.pkg.Module, cfg); err != nil {
 		return fmt.Errorf("interpreted: %w", err)
 	}
-	defer interpreted.Close(context.WithoutCancel(ctx))
-	return do(trial.Subject{Manifest: g.pkg.Manifest, Compiled: compiled, Interpreted: interpreted, Lists: g.lists})
+	defer s.Interpreted.Close(context.WithoutCancel(ctx))
+	return do(s)
 }
 
 // config is how the sandbox runs the module: warmed up by its own tests.

@@ -86,7 +86,7 @@ func (b *bench) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := b.driver.Test(ctx, pkg)
+	all, err := b.driver.Quick(ctx, pkg)
 	if err != nil {
 		return err
 	}

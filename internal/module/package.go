@@ -35,6 +35,7 @@ const (
 
 // Package is a guest as it is shipped.
 type Package struct {
+	Sum       string // SHA-256 of the package, in hexadecimal
 	Manifest  *Manifest
 	Module    []byte
 	Publisher Publisher // nil: unsigned
@@ -143,7 +144,8 @@ func Open(b []byte) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Package{Module: contents[1]}
+	sum := sha256.Sum256(b)
+	p := &Package{Sum: hex.EncodeToString(sum[:]), Module: contents[1]}
 	if p.Manifest, err = check(contents[0], contents[1]); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,8 @@ import (
 // Subject is a guest on trial.
 type Subject struct {
 	Manifest *module.Manifest
-	// Compiled and Interpreted are the same module on both engines.
+	// Compiled and Interpreted are the same module on both engines; Compiled may be
+	// nil where nothing but the tests is made.
 	Compiled, Interpreted *sandbox.Module
 	// Lists returns nil if the manifest lists a request, for a channel with this
 	// configuration, and else says what is missing.
@@ -53,7 +54,11 @@ type engine struct {
 }
 
 func (s Subject) engines() []engine {
-	return []engine{{"compiled", s.Compiled}, {"interpreted", s.Interpreted}}
+	all := []engine{{"compiled", s.Compiled}, {"interpreted", s.Interpreted}}
+	if s.Compiled == nil {
+		all = all[1:]
+	}
+	return all
 }
 
 func nameOf(i int, t module.Test) string {
