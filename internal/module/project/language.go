@@ -20,7 +20,7 @@ type language struct {
 	// rename has the names in the project of the kit's files, by their own; "" is
 	// left out.
 	rename map[string]string
-	limits string            // of the manifest, where the defaults are not enough
+	limits string // of the manifest, where the defaults are not enough
 	// missing says what has to be installed, and how; nil: nothing.
 	missing func(ctx context.Context) error
 	build   func(ctx context.Context, j job) error
@@ -42,7 +42,9 @@ func (j job) run(ctx context.Context, env []string, name string, args ...string)
 	return c.Run()
 }
 
-func languages() []language { return []language{golang(), rust(), c(), assemblyScript(), javaScript(), typeScript()} }
+func languages() []language {
+	return []language{golang(), rust(), c(), assemblyScript(), javaScript(), typeScript()}
+}
 
 // Languages are the names for --lang.
 func Languages() []string {
