@@ -3,6 +3,7 @@ package channels
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // The optional capabilities. A channel implements those that its platform
@@ -73,10 +74,10 @@ type Reconciler interface {
 }
 
 // Idempotent marks a channel whose platform recognises a part that comes again
-// by its key. A send whose end is unknown is then repeated like one that failed:
-// nothing is doubled by it.
+// by its key, for so long after the first; 0 is for ever. A send whose end is
+// unknown is then repeated like one that failed: nothing is doubled by it.
 type Idempotent interface {
-	Idempotent()
+	Idempotent() time.Duration
 }
 
 // Prober asks the platform whether the channel works, right now.

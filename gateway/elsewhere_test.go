@@ -67,15 +67,18 @@ func TestAnswersElsewhere(t *testing.T) {
 }
 
 // recognises is a platform that knows a part that comes again.
-type recognises struct{ *chat }
+type recognises struct {
+	*chat
+	lasts time.Duration
+}
 
-func (recognises) Idempotent() {}
+func (r recognises) Idempotent() time.Duration { return r.lasts }
 
 // TestRepeatedWithoutDoubt: where a repetition does no harm, a send whose end is
 // unknown is repeated for as long as it takes, and not marked.
 func TestRepeatedWithoutDoubt(t *testing.T) {
 	bubble(t, func() rigOptions {
-		return rigOptions{wrap: func(c *chat) channels.Channel { return recognises{c} }}
+		return rigOptions{wrap: func(c *chat) channels.Channel { return recognises{c, 0} }}
 	}, func(r *rig) {
 		lost := &channels.Error{Op: "send", Channel: "chat", Kind: channels.Ambiguous, Err: errors.New("no answer")}
 		r.chat.fail(true, lost, lost, lost, lost)
@@ -88,6 +91,23 @@ func TestRepeatedWithoutDoubt(t *testing.T) {
 		}
 		if n := len(r.chat.sent()); n != 5 {
 			t.Errorf("it was sent %d times", n)
+		}
+	})
+}
+
+// TestRepeatedWithoutDoubtForAWhile: once the platform may have forgotten the
+// first, a repetition is marked, and there is one.
+func TestRepeatedWithoutDoubtForAWhile(t *testing.T) {
+	bubble(t, func() rigOptions {
+		return rigOptions{wrap: func(c *chat) channels.Channel { return recognises{c, 3 * time.Second} }}
+	}, func(r *rig) {
+		lost := &channels.Error{Op: "send", Channel: "chat", Kind: channels.Ambiguous, Err: errors.New("no answer"), RetryAfter: 2 * time.Second}
+		r.chat.fail(true, lost, lost)
+		r.accept(said("anna", "1", "hello"))
+		r.after(10 * time.Minute)
+		got := sentTexts(r.chat.sent())
+		if len(got) != 3 || got[0] != "echo: hello" || got[1] != "echo: hello" || got[2] == "echo: hello" {
+			t.Errorf("it was sent as %q", got)
 		}
 	})
 }

@@ -102,17 +102,18 @@ type account struct {
 }
 
 var (
-	_ channels.Channel   = (*Channel)(nil)
-	_ channels.Editor    = (*Channel)(nil)
-	_ channels.Deleter   = (*Channel)(nil)
-	_ channels.Reactor   = (*Channel)(nil)
-	_ channels.Typer     = (*Channel)(nil)
-	_ channels.Fetcher   = (*Channel)(nil)
-	_ channels.Receiver  = (*Channel)(nil)
-	_ channels.Sole      = (*Channel)(nil)
-	_ channels.Commander = (*Channel)(nil)
-	_ channels.Prober    = (*Channel)(nil)
-	_ channels.Reloader  = (*Channel)(nil)
+	_ channels.Channel    = (*Channel)(nil)
+	_ channels.Idempotent = (*Channel)(nil)
+	_ channels.Editor     = (*Channel)(nil)
+	_ channels.Deleter    = (*Channel)(nil)
+	_ channels.Reactor    = (*Channel)(nil)
+	_ channels.Typer      = (*Channel)(nil)
+	_ channels.Fetcher    = (*Channel)(nil)
+	_ channels.Receiver   = (*Channel)(nil)
+	_ channels.Sole       = (*Channel)(nil)
+	_ channels.Commander  = (*Channel)(nil)
+	_ channels.Prober     = (*Channel)(nil)
+	_ channels.Reloader   = (*Channel)(nil)
 )
 
 func newChannel(h channels.Host, s settings) *Channel {

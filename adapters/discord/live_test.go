@@ -63,6 +63,7 @@ func (l *live) boot(t *testing.T, snap channeltest.Snapshot, extra ...any) {
 func (l *live) halt(t *testing.T) {
 	t.Helper()
 	l.stop()
+	eventually(t, "Run to end", func() bool { return len(l.done) > 0 })
 	if err := <-l.done; err != nil {
 		t.Errorf("Run returned %v", err)
 	}
@@ -200,8 +201,7 @@ func TestGatewayAsksForANewConnection(t *testing.T) {
 			l := newLive(t)
 			l.srv.DM(l.alice).Say(l.alice, "one")
 			l.hear("one")
-			ask(l.srv)
-			eventually(t, "the connection to end", func() bool { return !l.srv.Online() })
+			eventually(t, "the connection to end", func() bool { ask(l.srv); return !l.srv.Online() })
 			l.srv.DM(l.alice).Say(l.alice, "two")
 			l.hear("two")
 			if _, started := l.srv.Sessions(); started != 1 || l.count("one") != 1 {
@@ -250,7 +250,7 @@ func TestFatalCloseCodes(t *testing.T) {
 		4014: {channels.Rejected, "Message Content Intent"},
 	} {
 		l := newLive(t)
-		l.srv.CloseWith(code, "no")
+		eventually(t, "Run to end", func() bool { l.srv.CloseWith(code, "no"); return len(l.done) > 0 })
 		err := <-l.done
 		l.done <- nil
 		hs := l.host.Health()
@@ -271,6 +271,7 @@ func TestWithoutMessageContent(t *testing.T) {
 	if err != nil || len(who.Notes) != 1 || !strings.Contains(who.Notes[0], "Message Content") {
 		t.Errorf("%+v, %v", who, err)
 	}
+	eventually(t, "Run to end", func() bool { return len(l.done) > 0 })
 	if err := <-l.done; channels.KindOf(err) != channels.Rejected {
 		t.Errorf("Run returned %v", err)
 	}

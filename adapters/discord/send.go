@@ -31,6 +31,10 @@ func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 	return receipt(p, b), nil
 }
 
+// Idempotent implements channels.Idempotent. The platform remembers nonces for
+// "a few minutes".
+func (c *Channel) Idempotent() time.Duration { return 2 * time.Minute }
+
 func (c *Channel) options() codec.Options { return codec.Options{Pings: c.cfg.Pings} }
 
 func receipt(p channels.Part, body []byte) channels.Receipt {

@@ -111,7 +111,7 @@ func (c *Channel) Features(channels.Address) channels.Features {
 
 // Idempotent implements channels.Idempotent: a callback carries the part's key as
 // its webhook-id, by which the receiver knows a repetition.
-func (c *Channel) Idempotent() {}
+func (c *Channel) Idempotent() time.Duration { return 0 }
 
 // Run implements channels.Channel. There is no connection to keep: requests come
 // in whenever they come, and how callbacks go is reported as they do.

@@ -140,7 +140,7 @@ func (a *attempt) resolve(ctx context.Context, part *channels.Part) (done bool, 
 	if a.p.Doubt == 0 || part.Replaces != "" { // an edit may be repeated without harm
 		return false, nil
 	}
-	receipt, was, known, err := a.c.sentBefore(ctx, *part)
+	receipt, was, known, err := a.c.sentBefore(ctx, *part, a.out.Made)
 	switch {
 	case err != nil && a.p.Tries < maxOther:
 		a.p.Tries++

@@ -195,10 +195,13 @@ func (c *Courier) call(ctx context.Context, part channels.Part) (r channels.Rece
 
 // sentBefore asks a platform that can tell whether a part has arrived. known
 // is false when it cannot. Where a repetition does no harm, nothing was sent
-// that must not be sent again.
-func (c *Courier) sentBefore(ctx context.Context, part channels.Part) (r channels.Receipt, was, known bool, err error) {
-	if _, ok := channels.As[channels.Idempotent](c.Channel); ok {
-		return r, false, true, nil
+// that must not be sent again. The reply was made at the given time, and sent no
+// sooner.
+func (c *Courier) sentBefore(ctx context.Context, part channels.Part, made time.Time) (r channels.Receipt, was, known bool, err error) {
+	if i, ok := channels.As[channels.Idempotent](c.Channel); ok {
+		if lasts := i.Idempotent(); lasts == 0 || c.Now().Sub(made) < lasts {
+			return r, false, true, nil
+		}
 	}
 	rec, ok := channels.As[channels.Reconciler](c.Channel)
 	if !ok {

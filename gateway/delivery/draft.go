@@ -45,7 +45,7 @@ func (c *Courier) draftOf(ctx context.Context, o Outbound) (draftRef, error) {
 func (a *attempt) first(ctx context.Context) bus.Outcome {
 	part := a.c.draftPart(a.out, a.rec.Key, a.feat)
 	if a.p.Doubt > 0 {
-		r, was, _, err := a.c.sentBefore(ctx, part)
+		r, was, _, err := a.c.sentBefore(ctx, part, a.out.Made)
 		if err != nil || !was {
 			return a.dropped("draft: in doubt")
 		}

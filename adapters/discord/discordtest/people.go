@@ -114,8 +114,19 @@ func (s *Server) DM(u *User) *Channel {
 			return c
 		}
 	}
-	c := &Channel{s: s, ID: s.newID(), Kind: Direct, person: u}
-	s.channels[c.ID] = c
+	return s.addDM(s.newID(), u)
+}
+
+// KnownDM is a direct chat with an id.
+func (s *Server) KnownDM(id string, u *User) *Channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addDM(id, u)
+}
+
+func (s *Server) addDM(id string, u *User) *Channel {
+	c := &Channel{s: s, ID: id, Kind: Direct, person: u}
+	s.channels[id] = c
 	return c
 }
 

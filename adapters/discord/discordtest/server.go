@@ -62,7 +62,7 @@ type Server struct {
 // Option changes a new server.
 type Option func(*Server)
 
-// WithHeartbeat sets the time between heartbeats; it is 50 ms otherwise, so that
+// WithHeartbeat sets the time between heartbeats; it is 100 ms otherwise, so that
 // tests need not wait as long as the platform lets one.
 func WithHeartbeat(d time.Duration) Option { return func(s *Server) { s.interval = d } }
 
@@ -72,6 +72,9 @@ func WithRates() Option { return func(s *Server) { s.rates = true } }
 
 // WithoutContent is an application that was not given the Message Content intent.
 func WithoutContent() Option { return func(s *Server) { s.flags &^= flagContent } }
+
+// WithBot gives the bot, and its application, an id.
+func WithBot(id string) Option { return func(s *Server) { s.app = id } }
 
 const flagContent = 1 << 19 // the intent, for applications in fewer than 100 servers
 
@@ -97,12 +100,14 @@ func Start(opts ...Option) (*Server, error) {
 		users: map[string]*User{}, channels: map[string]*Channel{}, sessions: map[string]*session{},
 		gone: map[*session]bool{}, conns: map[*conn]bool{}, nonces: map[string]*Message{}, asked: map[string]*pending{},
 		typed: map[string]int{}, calls: map[string]int{}, windows: map[string][]time.Time{},
-		interval: 50 * time.Millisecond, starts: 1000, flags: flagContent,
+		interval: 100 * time.Millisecond, starts: 1000, flags: flagContent,
 	}
 	for _, o := range opts {
 		o(s)
 	}
-	s.app = s.newID()
+	if s.app == "" {
+		s.app = s.newID()
+	}
 	s.bot = &User{s: s, ID: s.app, Name: "Helper", Bot: true}
 	s.users[s.bot.ID] = s.bot
 	if err := s.listen(); err != nil {
