@@ -52,7 +52,8 @@ func (Driver) Check(cfg json.RawMessage) []channels.Fault {
 }
 
 // Reaches lists where a channel goes besides its base_url: the gateway, whose
-// host changes with each session, and the file server.
+// host changes with each session (the token goes there as well), and the file
+// server.
 func (Driver) Reaches() []string {
 	return []string{"https://gateway.discord.gg", "https://*.discord.gg", "https://cdn.discordapp.com"}
 }

@@ -297,7 +297,9 @@ func TestDiscordOutages(t *testing.T) {
 			return func() {}
 		},
 		"the session is lost": func(s *discordtest.Server) func() { s.Forget(); s.Drop(); return func() {} },
-		"answers are lost":    func(s *discordtest.Server) func() { return s.Fail("POST messages", discordtest.Reset().After().Times(2)) },
+		"answers are lost": func(s *discordtest.Server) func() {
+			return s.Fail("POST messages", discordtest.Reset().After().Times(2))
+		},
 	}
 	for name, begin := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -337,4 +339,31 @@ func TestDiscordFatal(t *testing.T) {
 	}) {
 		t.Errorf("the status says\n%s", out)
 	}
+}
+
+// TestDiscordIsAdded: one verb asks for the token, says what is missing, shows
+// the invitation, keeps the token in the vault and connects.
+func TestDiscordIsAdded(t *testing.T) {
+	t.Parallel()
+	r := newDiscordRig(t, discordSettings{})
+	verb := func(in string, args ...string) (string, error) {
+		c := exec.Command(gateway(t), append(args, "--config", r.config())...) //nolint:gosec,noctx // a binary of ours
+		c.Env, c.Stdin = bare(r.dir), strings.NewReader(in)
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := verb("wrong-wrong-wrong", "channels", "add", "discord", "--id", "more", "--base-url", r.srv.URL()); err == nil || strings.Contains(out, "wrong-wrong") {
+		t.Errorf("a wrong token: %v\n%s", err, out)
+	}
+	out, err := verb(r.srv.Token(), "channels", "add", "discord", "--id", "more", "--base-url", r.srv.URL())
+	if err != nil || !strings.Contains(out, "oauth2/authorize?client_id="+r.srv.App()) || strings.Contains(out, r.srv.Token()) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err = verb("", "channels", "remove", "team"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ada := r.srv.User("Ada")
+	r.up()
+	r.srv.DM(ada).Say(ada, "hello")
+	r.awaitText(r.srv.DM(ada), "I do not know you yet")
 }

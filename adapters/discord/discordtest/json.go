@@ -185,7 +185,7 @@ func (m *Message) attachments() []any {
 		name := sanitized(f.Name)
 		a := map[string]any{
 			"id": f.ID, "filename": name, "size": len(f.Body), "content_type": f.MIME,
-			"url":       fmt.Sprintf("http://%s/attachments/%s/%s/%s?ex=%x", m.Channel.s.addr, m.Channel.ID, f.ID, name, time.Now().Add(24*time.Hour).Unix()),
+			"url":       fmt.Sprintf("http://%s/api/v10/attachments/%s/%s/%s?ex=%x", m.Channel.s.addr, m.Channel.ID, f.ID, name, time.Now().Add(24*time.Hour).Unix()),
 			"proxy_url": "http://" + m.Channel.s.addr + "/proxied",
 		}
 		if name != f.Name {

@@ -47,7 +47,7 @@ type request struct {
 // route answers one request, or hands it to the gateway or the file server.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case strings.HasPrefix(r.URL.Path, "/attachments/"):
+	case strings.HasPrefix(r.URL.Path, "/api/v10/attachments/"):
 		s.file(w, r)
 		return
 	case websocketAsked(r):
@@ -214,7 +214,7 @@ func (q *request) json(v any) *failure {
 }
 
 func (q *request) entry() (any, *failure) {
-	d := map[string]any{"url": "ws://" + q.s.addr + "/"}
+	d := map[string]any{"url": "ws://" + q.s.addr + "/api/v10/socket"}
 	if len(q.path) > 1 {
 		d["shards"] = 1
 		d["session_start_limit"] = map[string]any{"total": 1000, "remaining": q.s.starts, "reset_after": 14400000, "max_concurrency": 1}
@@ -333,7 +333,7 @@ func (s *Server) window(key string, n int, per time.Duration) time.Duration {
 
 // file serves an attachment.
 func (s *Server) file(w http.ResponseWriter, r *http.Request) {
-	p := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	p := strings.Split(strings.TrimPrefix(r.URL.Path, "/api/v10/"), "/")
 	if r.Header.Get("Authorization") != "" || len(p) < 4 {
 		http.Error(w, "this is not the API", http.StatusBadRequest)
 		return
