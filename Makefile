@@ -51,7 +51,7 @@ needs:
 	@$(NEEDS)
 
 bench: build ## print the table of speed and size
-	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./adapters/slack/... ./gateway/bus/sqlite \
+	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./adapters/slack/... ./adapters/discord ./gateway/bus/sqlite \
 		./vault ./vault/egress ./vault/leak/... ./adapters/webhook/... ./adapters/whatsapp/... ./memory/sqlite ./memory/postgres
 
 soak: needs ## run the crash and load tests at full length

@@ -46,6 +46,13 @@ func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
 		return channels.Identity{}, err
 	}
 	out := channels.Identity{Account: channels.AccountID(who.ID), Name: who.Name, Handle: who.Name, Link: invitation(who.App)}
+	var guilds []discordgo.UserGuild
+	if err := c.api.get(ctx, "/users/@me/guilds?limit=1", &guilds); err != nil {
+		return channels.Identity{}, err
+	}
+	if len(guilds) == 0 {
+		out.Notes = append(out.Notes, "The bot is in no server yet, and people can write to it only when they share one with it. To invite it, open "+out.Link)
+	}
 	if c.cfg.MessageContent && who.flags&(mayReadContent|mayReadContentLimited) == 0 {
 		out.Notes = append(out.Notes, "The Message Content intent is off, so the channel cannot connect. Switch it on at "+
 			"https://discord.com/developers/applications/"+who.App+"/bot, or set message_content: false to read direct messages, mentions and commands only.")

@@ -66,10 +66,10 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 	if err := in.load(ctx); err != nil {
 		return err
 	}
-	if err := c.tidy(ctx); err != nil {
-		c.host.Log().WarnContext(ctx, "what was kept about old commands is not removed", "err", err)
-	}
 	for ctx.Err() == nil {
+		if err := c.tidy(ctx); err != nil {
+			c.host.Log().WarnContext(ctx, "what was kept about old commands is not removed", "err", err)
+		}
 		if err := in.turn(ctx); err != nil {
 			return err
 		}

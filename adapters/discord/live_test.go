@@ -556,6 +556,49 @@ func TestAckReaction(t *testing.T) {
 	})
 }
 
+func TestReactionIsTakenAway(t *testing.T) {
+	l := newLive(t)
+	dm := l.srv.DM(l.alice)
+	m := dm.Say(l.alice, "hi")
+	for range 2 { // the second time is something that happened again
+		dm.React(l.alice, m.ID, "👍")
+		dm.Unreact(l.alice, m.ID, "👍")
+	}
+	var got []string
+	for _, e := range l.sink.WaitEvents(5) {
+		if r, ok := e.Content.(channels.Reaction); ok {
+			got = append(got, "+"+strings.Join(r.Added, "")+"-"+strings.Join(r.Removed, ""))
+		}
+	}
+	if s := strings.Join(got, " "); s != "+👍- +-👍 +👍- +-👍" {
+		t.Errorf("%q", s)
+	}
+}
+
+func TestShutOut(t *testing.T) {
+	l := newLive(t)
+	l.room.Say(l.alice, "hi")
+	e := l.hear("hi")
+	l.room.Shut()
+	if _, err := l.ch.Send(t.Context(), channels.Part{To: e.Where, Body: markup.Plain("x")}); channels.KindOf(err) != channels.Gone {
+		t.Errorf("%v", err)
+	}
+}
+
+// A bot that nobody has invited yet says how to.
+func TestProbeOfANewBot(t *testing.T) {
+	srv := discordtest.NewServer(t)
+	h := channeltest.NewHost(t, channeltest.WithSecret(tokenRef, srv.Token()))
+	ch, err := quick.Open(t.Context(), h, []byte(`{"token":"`+tokenRef+`","base_url":"`+srv.URL()+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := ch.(channels.Prober).Probe(t.Context())
+	if err != nil || len(who.Notes) != 1 || !strings.HasSuffix(who.Notes[0], who.Link) {
+		t.Errorf("%+v, %v", who, err)
+	}
+}
+
 func TestProbe(t *testing.T) {
 	l := newLive(t)
 	who, err := l.ch.Probe(t.Context())

@@ -223,6 +223,13 @@ func (q *request) entry() (any, *failure) {
 }
 
 func (q *request) user() (any, *failure) {
+	if len(q.path) == 3 && q.path[2] == "guilds" {
+		list := []any{}
+		for _, g := range q.s.guilds {
+			list = append(list, map[string]any{"id": g.ID, "name": g.Name, "owner": false, "permissions": "0", "features": []string{}})
+		}
+		return list, nil
+	}
 	if len(q.path) == 2 && q.path[1] == "@me" {
 		d := q.s.bot.json()
 		d["verified"], d["mfa_enabled"] = true, true
