@@ -25,7 +25,12 @@ func bench(b *testing.B) (*slacktest.Server, *channeltest.Sink, channels.Channel
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- ch.Run(ctx, sink) }()
-	b.Cleanup(func() { cancel(); <-done })
+	b.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	})
 	host.WaitHealth(channels.Connected)
 	return srv, sink, ch, host
 }

@@ -55,7 +55,9 @@ func benchLive(b *testing.B) (*stage, channels.Channel, *channeltest.Sink, *chan
 	go func() { done <- ch.Run(ctx, sink) }()
 	b.Cleanup(func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
 	})
 	host.WaitHealth(channels.Connected)
 	return s, ch, sink, host

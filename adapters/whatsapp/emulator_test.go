@@ -315,3 +315,14 @@ func TestPollAsText(t *testing.T) {
 		t.Errorf("the poll is %+v", m)
 	}
 }
+
+// TestForwardedIsNoCommand: what somebody passes on is theirs to show, and not
+// theirs to order.
+func TestForwardedIsNoCommand(t *testing.T) {
+	l := newLive(t)
+	alice := l.people[channeltest.Alice]
+	l.wa.Say(alice, alice.PN, "/stop at once", whatsapptest.WithForward())
+	if _, m := l.message("/stop"); m.Forwarded == "" || m.Text != "/stop at once" {
+		t.Errorf("it is %+v", m)
+	}
+}

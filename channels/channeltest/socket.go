@@ -35,7 +35,7 @@ func (h *Host) Socket(ctx context.Context, a channels.AccountID, raw string, hea
 		o.Subprotocols = strings.FieldsFunc(strings.Join(asked, ","), func(r rune) bool { return r == ',' || r == ' ' })
 		header.Del("Sec-Websocket-Protocol")
 	}
-	conn, res, err := websocket.Dial(ctx, raw, o)
+	conn, res, err := websocket.Dial(ctx, raw, o) //nolint:bodyclose // the library has done it
 	if err != nil {
 		return nil, h.unopened(res, err)
 	}

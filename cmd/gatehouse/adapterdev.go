@@ -35,10 +35,7 @@ func devCommand(f *flags) *cobra.Command {
 	c.Flags().BoolVar(&watch, "watch", false, "go on, and do it again at every change")
 	c.Flags().BoolVar(&into, "install", false, "put each one that passes into the gateway (as with --dev)")
 	c.RunE = func(c *cobra.Command, a []string) error {
-		d, err := newBench()
-		if err != nil {
-			return err
-		}
+		d := newBench()
 		defer d.Close() //nolint:errcheck // the process ends
 		p, err := project.Open(folder(a), guests.Engine)
 		if err != nil {

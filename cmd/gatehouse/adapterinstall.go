@@ -202,7 +202,7 @@ func source(ctx context.Context, d *desk, from string) ([]byte, error) {
 	if strings.Contains(from, "://") {
 		url, sum, ok := strings.Cut(from, "#sha256=")
 		if !ok || !strings.HasPrefix(url, "https://") {
-			return nil, usageError{errors.New("a URL begins with https:// and names what it must give: https://example.org/mychat.gwm#sha256=...")}
+			return nil, usageError{errors.New("a URL begins with https:// and names what it must give: https://example.org/mychat.gwm#sha256=SUM")}
 		}
 		return d.FetchModule(ctx, url, sum)
 	}

@@ -68,7 +68,7 @@ func (b *border) fetchModule(ctx context.Context, by scope.Scope, from string) (
 	if err != nil {
 		return nil, fmt.Errorf("%w: fetch the module: %w", operator.ErrInvalid, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: %s answers %s", operator.ErrInvalid, u.Host, resp.Status)
 	}

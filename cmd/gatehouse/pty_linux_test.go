@@ -182,7 +182,7 @@ func TestTerminalHidesWhatIsSecret(t *testing.T) {
 	set.sees("stored")
 	set.ends(0)
 	add := show(t, env, "channels", "add", "telegram", "--base-url", tg.URL())
-	add.sees("Token")
+	add.sees("Bot token")
 	add.types(tg.Token() + "\r")
 	add.sees("helpful_bot")
 	add.sees("tap Start")

@@ -142,8 +142,11 @@ func (s Subject) fails(ctx context.Context, t module.Test, h *host, want []strin
 func (s Subject) agree(ctx context.Context, t module.Test) error {
 	a, errA := s.call(ctx, s.Compiled, t)
 	b, errB := s.call(ctx, s.Interpreted, t)
-	if (errA == nil) != (errB == nil) {
-		return fmt.Errorf("compiled it gives %v, interpreted %v", errA, errB) //nolint:err113 // for people
+	switch {
+	case errA == nil && errB != nil:
+		return fmt.Errorf("compiled it works, interpreted %w", errB)
+	case errA != nil && errB == nil:
+		return fmt.Errorf("interpreted it works, compiled %w", errA)
 	}
 	if len(a.events) != len(b.events) || a.host.next != b.host.next {
 		return fmt.Errorf("compiled it makes %d events and %d requests, interpreted %d and %d", //nolint:err113 // for people

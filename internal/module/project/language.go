@@ -104,7 +104,7 @@ func rust() language {
 				_, err = os.Stat(strings.TrimSpace(string(out)))
 			}
 			if err != nil {
-				return errors.New("Rust cannot compile to WebAssembly yet; `rustup target add " + rustTarget + "` brings that (Debian: apt install libstd-rust-dev-wasm32)")
+				return errors.New("the Rust that is here cannot compile to WebAssembly yet; `rustup target add " + rustTarget + "` brings that (Debian: apt install libstd-rust-dev-wasm32)")
 			}
 			return nil
 		},
