@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 // maxFetch is the largest file that is fetched, in bytes. The platform lets
@@ -175,7 +176,7 @@ func (a *api) download(ctx context.Context, at string) (io.ReadCloser, error) {
 	req.Header.Set("User-Agent", agent)
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return nil, a.fail(op, channels.Transient, cause(err))
+		return nil, a.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
 		return &limited{ReadCloser: resp.Body, left: maxFetch}, nil

@@ -7,16 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 // opToken is the Op of a failure to read the token, before any request.
@@ -150,8 +148,8 @@ func (a *api) send(ctx context.Context, c codec.Call) (*http.Response, []byte, e
 	if err != nil {
 		return nil, nil, a.fail(c.Route, channels.Other, err)
 	}
-	var sent progress
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), c.Method, a.root+c.Path, content)
+	var sent attempt.Trace
+	req, err := http.NewRequestWithContext(sent.Follow(ctx), c.Method, a.root+c.Path, content)
 	if err != nil {
 		return nil, nil, a.fail(c.Route, channels.Other, errors.Join(errors.New("the address of the API is not a URL"), form.Close()))
 	}
@@ -178,14 +176,14 @@ func (a *api) send(ctx context.Context, c codec.Call) (*http.Response, []byte, e
 // open makes a request's body; form is nil for JSON. net/http sends a body that
 // it can see is in memory together with the header, in one write: JSON stays
 // a plain bytes.Reader.
-func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, form *upload, err error) {
+func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, form *attempt.Form, err error) {
 	switch {
 	case len(c.Files) > 0:
 		form, err = newUpload(ctx, c)
 		if err != nil {
 			return nil, "", nil, err
 		}
-		return form, form.contentType, form, nil
+		return form, form.Type, form, nil
 	case c.Body == nil:
 		return http.NoBody, "", nil, nil
 	}
@@ -195,50 +193,17 @@ func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, fo
 // lost classifies a request whose answer did not come. A call that may be
 // repeated is Transient in any case; another one only when it is certain that
 // the platform cannot have the whole of it.
-func (a *api) lost(c codec.Call, err error, sent *progress, form *upload) error {
-	if broken := form.broken(); broken != nil {
+func (a *api) lost(c codec.Call, err error, sent *attempt.Trace, form *attempt.Form) error {
+	if broken := form.Broken(); broken != nil {
 		return a.fail(c.Route, channels.Other, broken)
 	}
 	var hosts *channels.Error
 	if errors.As(err, &hosts) {
-		return &channels.Error{Op: c.Route, Channel: a.channel, Kind: hosts.Kind, RetryAfter: hosts.RetryAfter, Err: cause(err)}
+		return &channels.Error{Op: c.Route, Channel: a.channel, Kind: hosts.Kind, RetryAfter: hosts.RetryAfter, Err: attempt.Cause(err)}
 	}
 	kind := channels.Ambiguous
-	if c.Repeatable || dialing(err) || sent.nothing() || form.partial() {
+	if c.Repeatable || sent.Unsent(err, form) {
 		kind = channels.Transient
 	}
-	return a.fail(c.Route, kind, cause(err))
-}
-
-// cause takes the URL, and with it a reply path's token, out of an error.
-func cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-// dialing reports whether no connection was made at all.
-func dialing(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return (errors.As(err, &op) && op.Op == "dial") || errors.As(err, &dns)
-}
-
-// progress follows a request. A transport that tells nothing is not believed to
-// have sent nothing.
-type progress struct{ waiting, wrote atomic.Bool }
-
-// nothing reports whether the request certainly did not leave: the transport
-// was still waiting for a connection. It asks for another one only when
-// nothing of a POST was written to the one before.
-func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
-		WroteHeaders: func() { p.wrote.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
-	}
+	return a.fail(c.Route, kind, attempt.Cause(err))
 }

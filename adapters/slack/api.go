@@ -7,16 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 // opToken is the Op of a failure to read a token, before any request.
@@ -132,8 +130,8 @@ func (a *api) send(ctx context.Context, q request) (reply, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
-	var sent progress
-	req, err := a.request(httptrace.WithClientTrace(ctx, sent.trace()), q)
+	var sent attempt.Trace
+	req, err := a.request(sent.Follow(ctx), q)
 	if err != nil {
 		return reply{}, err
 	}
@@ -181,7 +179,7 @@ func (a *api) request(ctx context.Context, q request) (*http.Request, error) {
 // lost classifies a request whose answer did not come. A call that may be
 // repeated is Transient in any case; another one only when it is certain that
 // nothing of it left.
-func (a *api) lost(q request, err error, sent *progress) error {
+func (a *api) lost(q request, err error, sent *attempt.Trace) error {
 	var file *fileError
 	if errors.As(err, &file) {
 		return a.fail(q.op, channels.Other, file)
@@ -189,43 +187,12 @@ func (a *api) lost(q request, err error, sent *progress) error {
 	var host *channels.Error
 	if errors.As(err, &host) {
 		e := *host
-		e.Op, e.Err = q.op, cause(err)
+		e.Op, e.Err = q.op, attempt.Cause(err)
 		return &e
 	}
 	kind := channels.Ambiguous
-	if q.repeatable || dialing(err) || sent.nothing() {
+	if q.repeatable || sent.Unsent(err, nil) {
 		kind = channels.Transient
 	}
-	return a.fail(q.op, kind, cause(err))
-}
-
-// cause takes the URL out of an error: some hold a ticket.
-func cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-// dialing reports whether no connection was made at all.
-func dialing(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return (errors.As(err, &op) && op.Op == "dial") || errors.As(err, &dns)
-}
-
-// progress follows a request. A transport that tells nothing is not believed to
-// have sent nothing.
-type progress struct{ waiting, wrote atomic.Bool }
-
-// nothing reports whether the request certainly did not leave.
-func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
-		WroteHeaders: func() { p.wrote.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
-	}
+	return a.fail(q.op, kind, attempt.Cause(err))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 )
 
@@ -181,7 +182,7 @@ func (h *hub) connect(ctx context.Context) (channels.Socket, error) {
 	case err == nil:
 		return s, nil
 	case kind == channels.Unauthorized: // of the ticket, which is used or old; the token was good a moment ago
-		return nil, h.api.fail("socket", channels.Transient, cause(err))
+		return nil, h.api.fail("socket", channels.Transient, attempt.Cause(err))
 	}
 	return nil, err
 }

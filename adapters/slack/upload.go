@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 // fileMessage begins the id of a message whose own id Slack has not told: then
@@ -257,7 +258,7 @@ func (c *Channel) download(ctx context.Context, t *team, address string) (io.Rea
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	resp, err := c.api.client.Do(req)
 	if err != nil {
-		return nil, c.api.fail(op, channels.Transient, cause(err))
+		return nil, c.api.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
 		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil

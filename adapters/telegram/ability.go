@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 func (c *Channel) getMe(ctx context.Context) (models.User, error) {
@@ -159,7 +160,7 @@ func (a *api) download(ctx context.Context, file string) (io.ReadCloser, error) 
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return nil, a.fail(op, channels.Transient, cause(err))
+		return nil, a.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
 		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil

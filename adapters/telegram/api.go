@@ -7,15 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 // opToken is the Op of a failure to read the token, before any request.
@@ -145,8 +143,8 @@ func (a *api) post(ctx context.Context, c codec.Call, limit int64) (status int, 
 	if err != nil {
 		return 0, nil, a.fail(c.Method, channels.Other, err)
 	}
-	var sent progress
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), http.MethodPost, to, content)
+	var sent attempt.Trace
+	req, err := http.NewRequestWithContext(sent.Follow(ctx), http.MethodPost, to, content)
 	if err != nil {
 		return 0, nil, a.fail(c.Method, channels.Other, errors.Join(errors.New("the address of the Bot API is not a URL"), form.Close()))
 	}
@@ -169,7 +167,7 @@ func (a *api) post(ctx context.Context, c codec.Call, limit int64) (status int, 
 // open makes a request's body; form is nil for JSON. net/http sends a body that
 // it can see is in memory together with the header, in one write: JSON stays
 // a plain bytes.Reader.
-func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, form *upload, err error) {
+func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, form *attempt.Form, err error) {
 	if len(c.Files) == 0 {
 		return bytes.NewReader(c.Params), "application/json", nil, nil
 	}
@@ -177,56 +175,23 @@ func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, fo
 	if err != nil {
 		return nil, "", nil, err
 	}
-	return form, form.contentType, form, nil
+	return form, form.Type, form, nil
 }
 
 // lost classifies a request whose answer did not come. A call that may be
 // repeated is Transient in any case; another one only when it is certain that
 // the platform cannot have the whole of it.
-func (a *api) lost(c codec.Call, err error, sent *progress, form *upload) error {
-	if broken := form.broken(); broken != nil {
+func (a *api) lost(c codec.Call, err error, sent *attempt.Trace, form *attempt.Form) error {
+	if broken := form.Broken(); broken != nil {
 		return a.fail(c.Method, channels.Other, broken)
 	}
 	var hosts *channels.Error
 	if errors.As(err, &hosts) {
-		return a.fail(c.Method, hosts.Kind, cause(err))
+		return a.fail(c.Method, hosts.Kind, attempt.Cause(err))
 	}
 	kind := channels.Ambiguous
-	if c.Repeatable || dialing(err) || sent.nothing() || form.partial() {
+	if c.Repeatable || sent.Unsent(err, form) {
 		kind = channels.Transient
 	}
-	return a.fail(c.Method, kind, cause(err))
-}
-
-// cause takes the URL, and with it the token's place, out of an error.
-func cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-// dialing reports whether no connection was made at all.
-func dialing(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return (errors.As(err, &op) && op.Op == "dial") || errors.As(err, &dns)
-}
-
-// progress follows a request. A transport that tells nothing is not believed to
-// have sent nothing.
-type progress struct{ waiting, wrote atomic.Bool }
-
-// nothing reports whether the request certainly did not leave: the transport
-// was still waiting for a connection. It asks for another one only when
-// nothing of a POST was written to the one before.
-func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
-		WroteHeaders: func() { p.wrote.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
-	}
+	return a.fail(c.Method, kind, attempt.Cause(err))
 }

@@ -1,168 +1,46 @@
 package telegram
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"mime/multipart"
-	"net/textproto"
 	"strings"
-	"sync/atomic"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
-	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
-// upload is a multipart body that streams its files, so that none is ever
-// whole in memory. It is an io.ReadCloser; closing it closes the files.
-type upload struct {
-	content     io.Reader
-	contentType string
-	files       []*source
-	whole       atomic.Bool // the transport has taken everything
-}
-
-// Read implements io.Reader.
-func (u *upload) Read(p []byte) (int, error) {
-	n, err := u.content.Read(p)
-	if errors.Is(err, io.EOF) {
-		u.whole.Store(true)
-	}
-	return n, err
-}
-
-// partial reports whether the transport has not taken the whole form, so that
-// no server can have found its last boundary. A nil upload is not partial.
-func (u *upload) partial() bool { return u != nil && !u.whole.Load() }
-
-// source is one file of an upload. It remembers the failure of a read, which
-// cuts the request short.
-type source struct {
-	io.ReadCloser
-	left int64                 // bytes that may still come
-	err  atomic.Pointer[error] // read by the sender while the transport may still be reading the file
-}
-
-var errTooBig = errors.New("a file is larger than the platform takes")
-
-// Read implements io.Reader.
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.ReadCloser.Read(p)
-	if s.left -= int64(n); s.left < 0 {
-		err = errTooBig
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("a file cannot be read: %w", err)
-		s.err.Store(&err)
-	}
-	return n, err
-}
-
 // newUpload opens the files of a call.
-func newUpload(ctx context.Context, c codec.Call) (*upload, error) {
-	var head bytes.Buffer
-	form := multipart.NewWriter(&head)
-	if err := writeFields(form, c.Params); err != nil {
+func newUpload(ctx context.Context, c codec.Call) (*attempt.Form, error) {
+	fields, err := fieldsOf(c.Params)
+	if err != nil {
 		return nil, err
 	}
-	u := &upload{contentType: form.FormDataContentType()}
-	var parts []io.Reader
 	for _, f := range c.Files {
-		if _, err := form.CreatePart(partHeader(f)); err != nil {
-			return nil, errors.Join(err, u.Close())
+		name := f.File.Name
+		if name == "" {
+			name = string(f.File.Kind)
 		}
-		r, err := openFile(ctx, f.File)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("a file cannot be opened: %w", err), u.Close())
-		}
-		s := &source{ReadCloser: r, left: codec.MaxFile}
-		u.files = append(u.files, s)
-		parts = append(parts, bytes.NewReader(bytes.Clone(head.Bytes())), s)
-		head.Reset()
+		fields = append(fields, attempt.Field{Name: f.Field, Type: f.File.MIME, File: name, Open: attempt.Content(f.File)})
 	}
-	if err := form.Close(); err != nil {
-		return nil, errors.Join(err, u.Close())
-	}
-	u.content = io.MultiReader(append(parts, &head)...)
-	return u, nil
+	return attempt.NewForm(ctx, fields, codec.MaxFile)
 }
 
-func openFile(ctx context.Context, f channels.File) (io.ReadCloser, error) {
-	if f.Open == nil {
-		return nil, errors.New("it has no content")
+// fieldsOf is the top level of a JSON object as form fields: texts as they are,
+// everything else as JSON.
+func fieldsOf(params []byte) ([]attempt.Field, error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(params, &all); err != nil {
+		return nil, err
 	}
-	return f.Open(ctx)
-}
-
-// writeFields writes the top level of a JSON object as form fields: texts as
-// they are, everything else as JSON.
-func writeFields(form *multipart.Writer, params []byte) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(params, &fields); err != nil {
-		return err
-	}
-	for name, value := range fields {
+	var fields []attempt.Field
+	for name, value := range all {
 		text := string(value)
 		if strings.HasPrefix(text, `"`) {
 			if err := json.Unmarshal(value, &text); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		if err := form.WriteField(name, text); err != nil {
-			return err
-		}
+		fields = append(fields, attempt.Field{Name: name, Text: []byte(text)})
 	}
-	return nil
-}
-
-// partHeader describes a file. The platform refuses a part without a name.
-func partHeader(f codec.Upload) textproto.MIMEHeader {
-	name := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '/' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, f.File.Name)
-	if name == "" {
-		name = string(f.File.Kind)
-	}
-	if name == "" {
-		name = "file"
-	}
-	kind := f.File.MIME
-	if kind == "" || strings.ContainsAny(kind, "\r\n") {
-		kind = "application/octet-stream"
-	}
-	h := textproto.MIMEHeader{}
-	h.Set("Content-Disposition", multipart.FileContentDisposition(f.Field, name))
-	h.Set("Content-Type", kind)
-	return h
-}
-
-// Close implements io.Closer. A nil upload has nothing to close.
-func (u *upload) Close() error {
-	if u == nil {
-		return nil
-	}
-	var errs []error
-	for _, f := range u.files {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// broken is the failure of a file, if there was one. A nil upload has none.
-func (u *upload) broken() error {
-	if u == nil {
-		return nil
-	}
-	for _, f := range u.files {
-		if err := f.err.Load(); err != nil {
-			return *err
-		}
-	}
-	return nil
+	return fields, nil
 }

@@ -2,12 +2,9 @@ package wasm
 
 import (
 	"errors"
-	"net"
-	"net/http/httptrace"
-	"net/url"
-	"sync/atomic"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
@@ -20,7 +17,7 @@ func (h *call) failed(cause error, r sandbox.Refusal) error {
 
 func refusalOf(err error) sandbox.Refusal {
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, errTooLarge), errors.Is(err, attempt.ErrTooLarge):
 		return sandbox.TooLarge
 	case errors.Is(err, errSecret):
 		return sandbox.Auth
@@ -29,17 +26,15 @@ func refusalOf(err error) sandbox.Refusal {
 }
 
 // lost classifies a request whose answer did not come.
-func (h *call) lost(r wire.Request, err error, sent *progress, form *upload) error {
-	if broken := form.broken(); broken != nil {
+func (h *call) lost(r wire.Request, err error, sent *attempt.Trace, form *attempt.Form) error {
+	if broken := form.Broken(); broken != nil {
 		return h.failed(broken, sandbox.Invalid)
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err // without the URL
-	}
+	unsent := sent.Unsent(err, form)
+	err = attempt.Cause(err)
 	var hosts *channels.Error
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, errTooLarge), errors.Is(err, attempt.ErrTooLarge):
 		if !r.Repeatable {
 			h.risky = true
 		}
@@ -49,31 +44,9 @@ func (h *call) lost(r wire.Request, err error, sent *progress, form *upload) err
 			return h.failed(err, sandbox.Auth)
 		}
 		return h.failed(err, sandbox.Unavailable)
-	case r.Repeatable || dialing(err) || sent.nothing() || form.partial():
+	case r.Repeatable || unsent:
 		return h.failed(err, sandbox.Unavailable)
 	}
 	h.risky = true
 	return h.failed(err, sandbox.Timeout)
-}
-
-// dialing reports whether no connection was made at all.
-func dialing(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
-}
-
-// progress follows a request. A transport that tells nothing is not believed to
-// have sent nothing.
-type progress struct{ waiting, wrote atomic.Bool }
-
-// nothing reports whether the request certainly did not leave.
-func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
-		WroteHeaders: func() { p.wrote.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
-	}
 }

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
@@ -43,10 +43,10 @@ func (h *call) exchange(ctx context.Context, r wire.Request, body []byte) (wire.
 	form, err := h.form(ctx, r)
 	if err != nil {
 		cancel()
-		return wire.Response{}, nil, h.failed(fmt.Errorf("a file cannot be opened: %w", err), sandbox.Invalid)
+		return wire.Response{}, nil, h.failed(err, sandbox.Invalid)
 	}
-	var sent progress
-	req, err := h.request(httptrace.WithClientTrace(ctx, sent.trace()), method, u, r, fit, form, body)
+	var sent attempt.Trace
+	req, err := h.request(sent.Follow(ctx), method, u, r, fit, form, body)
 	if err != nil {
 		cancel()
 		return wire.Response{}, nil, h.failed(errors.Join(err, form.Close()), refusalOf(err))
@@ -80,13 +80,17 @@ func (h *call) bounded(ctx context.Context, r wire.Request) (context.Context, co
 }
 
 // form is a body of files that are streamed, or nil.
-func (h *call) form(ctx context.Context, r wire.Request) (*upload, error) {
+func (h *call) form(ctx context.Context, r wire.Request) (*attempt.Form, error) {
 	most := cmp.Or(h.c.g.terms.features.MaxFile, maxBody)
 	switch {
 	case len(r.Form) > 0:
-		return newUpload(ctx, r.Form, h.content, most)
+		return h.newUpload(ctx, r.Form, most)
 	case r.File != "":
-		return newRaw(ctx, r.File, h, most)
+		content, err := h.content(ctx, r.File)
+		if err != nil {
+			return nil, fmt.Errorf("a file cannot be opened: %w", err)
+		}
+		return attempt.OneFile(content, most), nil
 	}
 	return nil, nil //nolint:nilnil // a request without a form
 }
@@ -94,7 +98,7 @@ func (h *call) form(ctx context.Context, r wire.Request) (*upload, error) {
 var errTooLarge = errors.New("it is larger than the manifest allows")
 
 // request writes a request with its credentials.
-func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Request, fit []grant, form *upload, body []byte) (*http.Request, error) {
+func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Request, fit []grant, form *attempt.Form, body []byte) (*http.Request, error) {
 	if most := cmp.Or(fit[0].MaxRequest, maxBody); int64(len(body)) > most {
 		return nil, errTooLarge
 	}
@@ -114,8 +118,8 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 	switch {
 	case form != nil:
 		content = form
-		if form.contentType != "" {
-			header.Set("Content-Type", form.contentType)
+		if form.Type != "" {
+			header.Set("Content-Type", form.Type)
 		}
 	case len(body) > 0:
 		content = bytes.NewReader(body)
@@ -125,8 +129,8 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 		return nil, errors.New("it is no request that can be made")
 	}
 	req.Header = header
-	if form != nil && form.size > 0 {
-		req.ContentLength = form.size
+	if r.File != "" {
+		req.ContentLength = h.size(r.File)
 	}
 	return req, nil
 }

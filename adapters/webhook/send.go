@@ -5,16 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 const (
@@ -65,11 +62,8 @@ func (c *Channel) call(ctx context.Context, p channels.Part, now time.Time) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var left atomic.Bool
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaders: func() { left.Store(true) }, WroteRequest: func(httptrace.WroteRequestInfo) { left.Store(true) },
-	})
-	req, err := http.NewRequestWithContext(traced, http.MethodPost, c.cfg.CallbackURL, bytes.NewReader(body))
+	var sent attempt.Trace
+	req, err := http.NewRequestWithContext(sent.Follow(ctx), http.MethodPost, c.cfg.CallbackURL, bytes.NewReader(body))
 	if err != nil {
 		return c.fail(channels.Rejected, 0, errors.New("callback_url is not a URL"))
 	}
@@ -83,7 +77,7 @@ func (c *Channel) call(ctx context.Context, p channels.Part, now time.Time) erro
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.client.Do(req)
 	if err != nil {
-		return c.lost(err, left.Load())
+		return c.lost(err, &sent)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // so that the connection can be used again
@@ -92,25 +86,15 @@ func (c *Channel) call(ctx context.Context, p channels.Part, now time.Time) erro
 
 // lost classifies a callback without an answer. Who repeats it does no harm, as
 // it carries its id; but that it may have arrived is for the gateway to know.
-func (c *Channel) lost(err error, left bool) error {
+func (c *Channel) lost(err error, sent *attempt.Trace) error {
 	var hosts *channels.Error
 	if errors.As(err, &hosts) {
-		return c.fail(hosts.Kind, hosts.RetryAfter, cause(err))
+		return c.fail(hosts.Kind, hosts.RetryAfter, attempt.Cause(err))
 	}
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" || !left {
-		return c.fail(channels.Transient, 0, cause(err))
+	if sent.Unsent(err, nil) {
+		return c.fail(channels.Transient, 0, attempt.Cause(err))
 	}
-	return c.fail(channels.Ambiguous, 0, cause(err))
-}
-
-// cause takes the URL out of an error: it may hold what nobody should read.
-func cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
+	return c.fail(channels.Ambiguous, 0, attempt.Cause(err))
 }
 
 // classify reads a callback's status.

@@ -7,16 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 // Times and sizes of a request.
@@ -99,8 +97,8 @@ func (a *api) do(ctx context.Context, c call) (codec.Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	var sent progress
-	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), c.method, c.url, c.content)
+	var sent attempt.Trace
+	r, err := http.NewRequestWithContext(sent.Follow(ctx), c.method, c.url, c.content)
 	if err != nil {
 		return codec.Answer{}, a.fail(c.op, channels.Rejected, errors.New("the address is not a URL"))
 	}
@@ -133,7 +131,7 @@ func retryAfter(text string) time.Duration {
 }
 
 // lost classifies a request whose answer did not come.
-func (a *api) lost(c call, err error, sent *progress) error {
+func (a *api) lost(c call, err error, sent *attempt.Trace) error {
 	if c.broken != nil {
 		if broken := c.broken(); broken != nil {
 			return a.fail(c.op, channels.Other, broken)
@@ -141,43 +139,13 @@ func (a *api) lost(c call, err error, sent *progress) error {
 	}
 	var hosts *channels.Error
 	if errors.As(err, &hosts) {
-		return &channels.Error{Op: c.op, Channel: a.host.ID(), Kind: hosts.Kind, RetryAfter: hosts.RetryAfter, Err: cause(err)}
+		return &channels.Error{Op: c.op, Channel: a.host.ID(), Kind: hosts.Kind, RetryAfter: hosts.RetryAfter, Err: attempt.Cause(err)}
 	}
 	kind := channels.Ambiguous
-	if c.again || dialing(err) || sent.nothing() {
+	if c.again || sent.Unsent(err, nil) {
 		kind = channels.Transient
 	}
-	return a.fail(c.op, kind, cause(err))
-}
-
-// cause takes the URL out of an error.
-func cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-// dialing reports whether no connection was made at all.
-func dialing(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
-}
-
-// progress follows a request. A transport that tells nothing is not believed to
-// have sent nothing.
-type progress struct{ waiting, wrote atomic.Bool }
-
-func (p *progress) nothing() bool { return p.waiting.Load() && !p.wrote.Load() }
-
-func (p *progress) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { p.wrote.Store(false); p.waiting.Store(true) },
-		WroteHeaders: func() { p.wrote.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote.Store(true) },
-	}
+	return a.fail(c.op, kind, attempt.Cause(err))
 }
 
 // get reads something.

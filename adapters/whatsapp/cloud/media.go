@@ -1,44 +1,37 @@
 package cloud
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"strings"
-	"sync/atomic"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
 // upload gives a file to the platform, which returns an id for the message. It
 // may be repeated: what is uploaded and not sent is forgotten after a month.
 func (c *Channel) upload(ctx context.Context, f channels.File) (id string, err error) {
 	const op = "upload"
-	if f.Open == nil {
-		return "", c.api.fail(op, channels.Other, errors.New("the file has no content"))
-	}
-	r, err := f.Open(ctx)
-	if err != nil {
-		return "", c.api.fail(op, channels.Other, fmt.Errorf("the file cannot be opened: %w", err))
-	}
-	defer func() { _ = r.Close() }()
-	src := &source{r: r, left: codec.MaxFile}
-	content, kind, err := form(f, src)
+	// The platform judges a file by its type, so an unknown one is said to be bytes.
+	mime := cmp.Or(f.MIME, "application/octet-stream")
+	form, err := attempt.NewForm(ctx, []attempt.Field{
+		{Name: "messaging_product", Text: []byte("whatsapp")},
+		{Name: "type", Text: []byte(mime)},
+		{Name: "file", Type: mime, File: cmp.Or(f.Name, string(f.Kind)), Open: attempt.Content(f)},
+	}, codec.MaxFile)
 	if err != nil {
 		return "", c.api.fail(op, channels.Other, err)
 	}
+	defer func() { _ = form.Close() }()
 	n, err := c.api.do(ctx, call{
-		op: op, method: http.MethodPost, url: c.api.root + c.cfg.Number + "/media", kind: kind, content: content,
-		again: true, timeout: uploadTimeout, broken: src.broken,
+		op: op, method: http.MethodPost, url: c.api.root + c.cfg.Number + "/media", kind: form.Type, content: form,
+		again: true, timeout: uploadTimeout, broken: form.Broken,
 	})
 	if err != nil {
 		return "", err
@@ -53,65 +46,6 @@ func (c *Channel) upload(ctx context.Context, f channels.File) (id string, err e
 		return "", c.api.fail(op, channels.Transient, errors.New("the answer names no file"))
 	}
 	return got.ID, nil
-}
-
-// form is the body of an upload. The platform judges a file by its type, so an
-// unknown one is said to be bytes.
-func form(f channels.File, src io.Reader) (content io.Reader, kind string, err error) {
-	mime := cmp.Or(f.MIME, "application/octet-stream")
-	if strings.ContainsAny(mime, "\r\n") {
-		mime = "application/octet-stream"
-	}
-	name := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '/' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, cmp.Or(f.Name, string(f.Kind), "file"))
-	var head, tail bytes.Buffer
-	w := multipart.NewWriter(&head)
-	for _, x := range [][2]string{{"messaging_product", "whatsapp"}, {"type", mime}} {
-		if err := w.WriteField(x[0], x[1]); err != nil {
-			return nil, "", err
-		}
-	}
-	h := textproto.MIMEHeader{}
-	h.Set("Content-Disposition", multipart.FileContentDisposition("file", name))
-	h.Set("Content-Type", mime)
-	if _, err := w.CreatePart(h); err != nil {
-		return nil, "", err
-	}
-	fmt.Fprintf(&tail, "\r\n--%s--\r\n", w.Boundary())
-	return io.MultiReader(&head, src, &tail), w.FormDataContentType(), nil
-}
-
-// source reads a file and remembers that it broke off.
-type source struct {
-	r    io.Reader
-	left int64
-	err  atomic.Pointer[error]
-}
-
-var errTooLarge = errors.New("the file is larger than WhatsApp takes (100 MB)")
-
-// Read implements io.Reader.
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if s.left -= int64(n); s.left < 0 {
-		err = errTooLarge
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("the file cannot be read: %w", err)
-		s.err.CompareAndSwap(nil, &err)
-	}
-	return n, err
-}
-
-func (s *source) broken() error {
-	if err := s.err.Load(); err != nil {
-		return *err
-	}
-	return nil
 }
 
 // Fetch implements channels.Fetcher. The platform gives the content's address
@@ -161,7 +95,7 @@ func (c *Channel) download(ctx context.Context, op, from string) (io.ReadCloser,
 	}
 	resp, err := c.api.client.Do(r)
 	if err != nil {
-		return nil, c.api.fail(op, channels.Transient, cause(err))
+		return nil, c.api.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
 		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil
