@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ type shop struct {
 	t    *testing.T
 	srv  *slacktest.Server
 	hook *httptest.Server
-	to   http.Handler
+	to   atomic.Pointer[http.Handler] // the platform may ask while a new life begins
 	host *channeltest.Host
 	sink *channeltest.Sink
 	ch   channels.Channel
@@ -34,7 +35,7 @@ type shop struct {
 func newShop(t *testing.T, teams string, opts ...slacktest.Option) *shop {
 	t.Helper()
 	s := &shop{t: t, srv: slacktest.NewServer(t, append(opts, slacktest.WithoutTeam())...)}
-	s.hook = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.to.ServeHTTP(w, r) }))
+	s.hook = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.to.Load()).ServeHTTP(w, r) }))
 	t.Cleanup(s.hook.Close)
 	s.srv.SetRequestURL(s.public())
 	s.boot(teams, channeltest.Snapshot{})
@@ -58,7 +59,8 @@ func (s *shop) boot(teams string, from channeltest.Snapshot) {
 	if s.ch, err = (slack.Driver{Watch: 50 * time.Millisecond}).Open(s.t.Context(), s.host, cfg); err != nil {
 		s.t.Fatal(err)
 	}
-	s.to = s.ch.(channels.Receiver).Receive(s.sink)
+	to := s.ch.(channels.Receiver).Receive(s.sink)
+	s.to.Store(&to)
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done, ch, sink := make(chan error, 1), s.ch, s.sink
 	go func() { done <- ch.Run(ctx, sink) }()
