@@ -71,6 +71,7 @@ type erasure struct {
 	// conversations that nobody else reads.
 	turns, direct map[string]bool
 	counted       map[int64]bool // records: one may be shown twice
+	space         string         // that is looked at
 }
 
 // erase removes what is kept of somebody. What others are found by goes last, so
@@ -240,7 +241,7 @@ func (g *Gateway) eraseSpace(ctx context.Context, e *erasure, k kept, space stri
 			return err
 		}
 		for _, r := range rows {
-			after = r.Key
+			after, e.space = r.Key, space
 			c := k.erase(e, r)
 			if !c.remove && c.value == nil {
 				continue
@@ -307,11 +308,33 @@ func (e *erasure) spent(r kv.Entry) change {
 	return change{value: v}
 }
 
-// adapters removes a chat of the console: its keys name the member. What the
-// adapters of platforms keep are positions.
+// adapters removes a chat of the console, whose keys name the member, and what
+// other channels note of their accounts and direct chats. The rest are positions.
 func (e *erasure) adapters(r kv.Entry) change {
 	id := url.PathEscape(e.Member.ID)
-	return gone(strings.HasPrefix(r.Key, "m/"+id+"/") || strings.HasPrefix(r.Key, "k/"+id+"/"))
+	return gone(strings.HasPrefix(r.Key, "m/"+id+"/") || strings.HasPrefix(r.Key, "k/"+id+"/") ||
+		e.theirs(strings.TrimPrefix(e.space, channelSpaces), r.Key[strings.LastIndexByte(r.Key, '/')+1:]))
+}
+
+// theirs reports whether an id on a channel is an account of theirs, or a
+// conversation that nobody else reads. Adapters keep what they note of one, such
+// as when somebody last wrote, under keys that end with it.
+func (e *erasure) theirs(channel, id string) bool {
+	for _, l := range e.Links {
+		if string(l.Channel) == channel && l.Sender == id {
+			return true
+		}
+	}
+	for order := range e.direct {
+		if c, rest, ok := strings.Cut(order, "/"); ok && c == channel {
+			if _, rest, ok = strings.Cut(rest, "/"); ok {
+				if conversation, _, _ := strings.Cut(rest, "/"); conversation == id && id != "" {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // erased notes that somebody was erased, with the figures.

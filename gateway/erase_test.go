@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,11 @@ func lived(t *testing.T, r *rig) string {
 			{Space: "approval", Key: "t/turn" + who + "/0", Value: []byte("q" + who)},
 		}
 	}
-	if err := r.bus.Write(t.Context(), append(plant(id, "anna's"), plant(bob, "bob's")...)...); err != nil {
+	noted := []kv.Write{
+		{Space: "channel/chat", Key: "wrote/anna", Value: []byte("1")}, {Space: "channel/chat", Key: "wrote/bob", Value: []byte("1")},
+		{Space: "channel/chat", Key: "bot/direct/dm-anna", Value: []byte("1")}, {Space: "channel/chat", Key: "bot/direct/dm-bob", Value: []byte("1")},
+	}
+	if err := r.bus.Write(t.Context(), slices.Concat(noted, plant(id, "anna's"), plant(bob, "bob's"))...); err != nil {
 		t.Fatal(err)
 	}
 	return id
@@ -136,7 +141,7 @@ func TestErasure(t *testing.T) {
 		}
 		for _, place := range []string{
 			"messages in the inbox", "messages in the outbox", "histories", "notes", "approvals", "records of turns",
-			"overheard in rooms", "figures of spending, now without a name", "the console's transcript",
+			"overheard in rooms", "figures of spending, now without a name", "the console's transcript, and what channels note of people",
 		} {
 			if done.Erased[place] == 0 {
 				t.Errorf("nothing is reported of %s: %v", place, done.Erased)

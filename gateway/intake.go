@@ -235,4 +235,7 @@ func (i *intake) unseen(ctx context.Context, turn string, seen map[string]bool, 
 }
 
 // stateSpace is where a channel's own state is kept.
-func stateSpace(id channels.ID) string { return "channel/" + string(id) }
+// channelSpaces is what the spaces of channels' own state begin with.
+const channelSpaces = "channel/"
+
+func stateSpace(id channels.ID) string { return channelSpaces + string(id) }

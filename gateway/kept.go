@@ -33,7 +33,7 @@ func allKept() []kept {
 		{space: "note", content: true, owner: before("/"), erase: (*erasure).note, what: "notes"},
 		{space: "step", content: true, erase: (*erasure).ofTurn, what: "steps of turns"},
 		{space: "approval", content: true, why: "taken as a whole, by the book of approvals"},
-		{space: "channel/", content: true, erase: (*erasure).adapters, what: "the console's transcript"},
+		{space: channelSpaces, content: true, erase: (*erasure).adapters, what: "the console's transcript, and what channels note of people"},
 		{space: "blob-piece", content: true, why: "goes with what refers to it"}, // files, where the database keeps them
 
 		{space: "session-meta", why: "goes with its session"},
