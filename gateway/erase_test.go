@@ -98,8 +98,10 @@ func lived(t *testing.T, r *rig) string {
 		}
 	}
 	noted := []kv.Write{
-		{Space: "channel/chat", Key: "wrote/anna", Value: []byte("1")}, {Space: "channel/chat", Key: "wrote/bob", Value: []byte("1")},
-		{Space: "channel/chat", Key: "bot/direct/dm-anna", Value: []byte("1")}, {Space: "channel/chat", Key: "bot/direct/dm-bob", Value: []byte("1")},
+		{Space: "channel/chat", Key: "wrote/anna", Value: []byte("1")},
+		{Space: "channel/chat", Key: "wrote/bob", Value: []byte("1")},
+		{Space: "channel/chat", Key: "bot/direct/dm-anna", Value: []byte("1")},
+		{Space: "channel/chat", Key: "bot/direct/dm-bob", Value: []byte("1")},
 	}
 	if err := r.bus.Write(t.Context(), slices.Concat(noted, plant(id, "anna's"), plant(bob, "bob's"))...); err != nil {
 		t.Fatal(err)

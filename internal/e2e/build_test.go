@@ -1,10 +1,13 @@
 package e2e_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -22,6 +25,9 @@ type binaries struct {
 
 var built = &binaries{built: map[string]func() (string, error){}}
 
+// waiting is how many tests a processor serves at a time.
+const waiting = 3
+
 func TestMain(m *testing.M) { os.Exit(runAll(m)) }
 
 func runAll(m *testing.M) int {
@@ -32,6 +38,15 @@ func runAll(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	built.dir = dir
+	flag.Parse()
+	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
+		// These tests wait for other processes, and for outages to pass, most of
+		// the time.
+		if err := n.Value.Set(strconv.Itoa(waiting * runtime.GOMAXPROCS(0))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	code := m.Run()
 	fmt.Print(&figures)
 	return code
