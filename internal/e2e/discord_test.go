@@ -75,7 +75,10 @@ func (r *discordRig) start() {
 func (r *discordRig) up() {
 	r.t.Helper()
 	r.start()
-	if !eventually(patience, func() bool { return r.srv.Online() || !r.proc.running() }) || !r.proc.running() {
+	// The session is kept before the channel counts as connected: whoever is
+	// killed earlier begins another one, and has missed what was said to this.
+	connected := func() bool { return r.srv.Online() && r.proc.log.contains("channel=team kind=connected") }
+	if !eventually(patience, func() bool { return connected() || !r.proc.running() }) || !r.proc.running() {
 		r.t.Fatalf("the gateway does not connect\n%s", r.proc.log)
 	}
 }

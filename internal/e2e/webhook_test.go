@@ -65,8 +65,9 @@ func TestWebhookCrash(t *testing.T) {
 		for n := range each {
 			texts[at] = append(texts[at], fmt.Sprintf("text %d of %d.", n, i))
 		}
+		mine := texts[at]
 		writing.Go(func() {
-			for _, text := range texts[at] {
+			for _, text := range mine {
 				r.ask(at, text)
 			}
 		})

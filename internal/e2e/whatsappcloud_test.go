@@ -138,8 +138,9 @@ func TestWhatsAppCloudCrash(t *testing.T) {
 		for n := range each {
 			texts[who] = append(texts[who], fmt.Sprintf("text %d of %d.", n, i))
 		}
+		mine := texts[who]
 		writing.Go(func() {
-			for _, text := range texts[who] {
+			for _, text := range mine {
 				r.ask(who, text)
 			}
 		})
