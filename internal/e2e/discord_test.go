@@ -77,7 +77,9 @@ func (r *discordRig) up() {
 	r.start()
 	// The session is kept before the channel counts as connected: whoever is
 	// killed earlier begins another one, and has missed what was said to this.
-	connected := func() bool { return r.srv.Online() && r.proc.log.contains("channel=team kind=connected") }
+	connected := func() bool {
+		return r.srv.Online() && (r.proc.log.contains("channel=team kind=connected") || r.proc.log.contains("channel=more kind=connected"))
+	}
 	if !eventually(patience, func() bool { return connected() || !r.proc.running() }) || !r.proc.running() {
 		r.t.Fatalf("the gateway does not connect\n%s", r.proc.log)
 	}
@@ -333,6 +335,9 @@ func TestDiscordFatal(t *testing.T) {
 	t.Parallel()
 	r := newDiscordRig(t, discordSettings{emu: []discordtest.Option{discordtest.WithoutContent()}})
 	r.start()
+	if !eventually(patience, func() bool { return r.proc.log.contains("gatehouse is up") }) { // a verb before that would hold the data folder
+		t.Fatalf("the gateway does not start\n%s", r.proc.log)
+	}
 	var out []byte
 	if !eventually(patience, func() bool {
 		c := exec.Command(gateway(t), "channels", "status", "--probe", "--config", r.config()) //nolint:gosec,noctx // a binary of ours
