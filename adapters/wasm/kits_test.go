@@ -31,6 +31,18 @@ type kit struct {
 	build func(dir string) (wasm string, err error)
 }
 
+// ready fails where the language's tools are missing, unless the run says that
+// the kits are to be left out.
+func (k kit) ready(t testing.TB) {
+	t.Helper()
+	if os.Getenv("GATEHOUSE_TEST_KITS") == "skip" {
+		t.Skip("GATEHOUSE_TEST_KITS=skip")
+	}
+	if err := k.needs(); err != nil {
+		t.Fatalf("the tools for %s are not here: %v; run `make needs`, or set GATEHOUSE_TEST_KITS=skip to go without the kits", k.lang, err)
+	}
+}
+
 func command(dir, name string, args ...string) error {
 	var out bytes.Buffer
 	c := exec.Command(name, args...)
@@ -154,9 +166,7 @@ var engine = sync.OnceValues(func() ([]byte, error) {
 // returns the package, signed, with its publisher.
 func buildKit(t testing.TB, k kit) (path, publisher string) {
 	t.Helper()
-	if err := k.needs(); err != nil {
-		t.Skipf("there is no toolchain for %s: %v", k.lang, err)
-	}
+	k.ready(t)
 	src, err := fs.Sub(kits.Files(), k.lang)
 	if err != nil {
 		t.Fatal(err)
@@ -242,9 +252,7 @@ func TestKits(t *testing.T) {
 
 // TestScriptErrors: what a script throws says where, in the author's lines.
 func TestScriptErrors(t *testing.T) {
-	if err := javaScript.needs(); err != nil {
-		t.Skipf("there is no compiler for the engine: %v", err)
-	}
+	javaScript.ready(t)
 	e, err := engine()
 	if err != nil {
 		t.Fatal(err)
