@@ -396,14 +396,14 @@ func (in *intake) take(ctx context.Context, w *wire, b batch) error {
 		in.at.Seq = b.Seq
 		return nil
 	}
+	waves := in.waves(ctx, b.defers)
 	if err := in.keep(ctx, b); err != nil {
+		waves.drop()
 		return err
 	}
 	in.lag = 0
 	w.seq.Store(in.at.Seq)
-	for _, d := range b.defers {
-		in.wave(ctx, d)
-	}
+	waves.send()
 	for i := range b.events {
 		in.accepted(&b.events[i])
 	}
@@ -448,12 +448,31 @@ func (c *Channel) accepted(e *channels.Event) {
 	}
 }
 
-// wave acknowledges an interaction beside reception, which it must not hold up.
-// It outlives the connection.
-func (in *intake) wave(ctx context.Context, d *codec.Defer) {
-	end := in.deferred.begin(claimKey(d.Token.Reveal()))
-	in.callers.Go(func() {
-		defer end()
-		in.acknowledge(context.WithoutCancel(ctx), d)
-	})
+// waves are acknowledgements of interactions. They are announced before their
+// events are durable, since a reply may follow at once and must not overtake
+// them.
+type waves struct{ send, drop func() }
+
+// waves announces acknowledgements. They are sent beside reception, which they
+// must not hold up, and outlive the connection.
+func (in *intake) waves(ctx context.Context, all []*codec.Defer) waves {
+	ends := make([]func(), len(all))
+	for i, d := range all {
+		ends[i] = in.deferred.begin(claimKey(d.Token.Reveal()))
+	}
+	return waves{
+		send: func() {
+			for i, d := range all {
+				in.callers.Go(func() {
+					defer ends[i]()
+					in.acknowledge(context.WithoutCancel(ctx), d)
+				})
+			}
+		},
+		drop: func() {
+			for _, end := range ends {
+				end()
+			}
+		},
+	}
 }

@@ -283,10 +283,16 @@ func (c *Channel) record(ctx context.Context, id string) (r record, ok bool, err
 	return r, v != nil && json.Unmarshal(v, &r) == nil, nil
 }
 
+// renewFor bounds one renewal of a token.
+const renewFor = 15 * time.Second
+
 // renewed replaces a team's token, one at a time. What Slack gave is in the
 // vault before it is used. Another gateway may have been first: then its token
-// is taken.
+// is taken. It goes on when ctx ends, for up to renewFor: Slack takes the token
+// that renews once, so that an answer nobody waits for locks the gateway out.
 func (c *Channel) renewed(ctx context.Context, id string) (record, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewFor)
+	defer cancel()
 	c.renew.Lock()
 	defer c.renew.Unlock()
 	r, ok, err := c.record(ctx, id)

@@ -64,7 +64,7 @@ func (s *Sink) Accept(ctx context.Context, b channels.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	after, err := s.commit(b)
+	after, err := s.commit(n, b)
 	if err != nil {
 		return err
 	}
@@ -106,16 +106,18 @@ func (s *Sink) begin(b channels.Batch) (n int, fail error, before *Block) { //no
 	return n, fail, before
 }
 
-func (s *Sink) end(n int) {
-	s.h.board.change(func() {
-		for _, keys := range s.inflight {
-			delete(keys, n)
-		}
-	})
+func (s *Sink) end(n int) { s.h.board.change(func() { s.over(n) }) }
+
+func (s *Sink) over(n int) {
+	for _, keys := range s.inflight {
+		delete(keys, n)
+	}
 }
 
-// commit stores the batch in one step.
-func (s *Sink) commit(b channels.Batch) (after *Block, err error) {
+// commit stores the batch in one step. With that the attempt is over, unless
+// something holds it: a test that has heard an event may cause the next one
+// before Accept has returned.
+func (s *Sink) commit(n int, b channels.Batch) (after *Block, err error) {
 	var wrong []string
 	s.h.board.change(func() {
 		if s.h.dead {
@@ -132,7 +134,9 @@ func (s *Sink) commit(b channels.Batch) (after *Block, err error) {
 			wrong = append(wrong, s.ordered(e)...)
 		}
 		s.h.disk.write(b.State)
-		after, s.after = s.after, nil
+		if after, s.after = s.after, nil; after == nil {
+			s.over(n)
+		}
 	})
 	for _, w := range wrong {
 		s.h.violate("%s", w)
