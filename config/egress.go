@@ -19,7 +19,19 @@ type Egress struct {
 	Tools    map[string]Way `yaml:"tools" doc:"What is different for single tools, by name, and how much each member may do with them."`
 	Channels map[string]Way `yaml:"channels" doc:"What is different for single channels, by id."`
 	Models   map[string]Way `yaml:"models" doc:"What is different for single models, by name."`
+
+	Secrets []Near `yaml:"secrets" doc:"Where requests of turns with single secrets may go within private networks."`
 }
+
+// Near is where requests with one secret may go within private networks.
+type Near struct {
+	Name      string   `yaml:"name" doc:"The secret's name; members' own of that name are meant as well."`
+	Workspace string   `yaml:"workspace" doc:"The secret's workspace; default the one that is there from the start."`
+	Inside    []string `yaml:"inside" doc:"As that of a tool, for requests with this secret alone. The secret's own hosts have to allow them as well."`
+}
+
+// Places splits the entries of Inside into host:port and networks.
+func (n Near) Places() (map[string][]netip.Prefix, error) { return places(n.Inside) }
 
 // Way is what is different for one tool, channel or model. Limits are those of
 // the tool for each member, and of the channel or the model as a whole.
@@ -52,10 +64,12 @@ func (e Egress) Tool(name string) Way {
 	return w
 }
 
-// Places splits an entry of Inside into its host:port and networks.
-func (w Way) Places() (map[string][]netip.Prefix, error) {
+// Places splits the entries of Inside into host:port and networks.
+func (w Way) Places() (map[string][]netip.Prefix, error) { return places(w.Inside) }
+
+func places(lines []string) (map[string][]netip.Prefix, error) {
 	all := map[string][]netip.Prefix{}
-	for _, line := range w.Inside {
+	for _, line := range lines {
 		words := strings.Fields(line)
 		if len(words) < 2 {
 			return nil, fmt.Errorf("%q is not host:port and a network, such as 'git.corp.example:443 10.1.2.0/24'", line)
@@ -90,6 +104,15 @@ func (r *reader) ways(c *Config) {
 	}
 	each(r, "egress.channels", c.Egress.Channels, c.Channels)
 	each(r, "egress.models", c.Egress.Models, c.Models)
+	for i, n := range c.Egress.Secrets {
+		at := fmt.Sprintf("egress.secrets[%d]", i)
+		if n.Name == "" || strings.Contains(n.Name, "@") {
+			r.plain(at+".name", "is the name of a secret, without @member: members' own of that name are meant as well")
+		}
+		if _, err := n.Places(); err != nil {
+			r.plain(at+".inside", err.Error())
+		}
+	}
 }
 
 func each[T any](r *reader, path string, ways map[string]Way, known map[string]T) {

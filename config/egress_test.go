@@ -34,6 +34,11 @@ func TestEgress(t *testing.T) {
 		{"tools: {http_request: {inside: ['*.corp:443 10.0.0.0/8']}}", "is not host:port"},
 		{"tools: {http_request: {inside: ['git.corp:443 10.1.2.3/8']}}", "is not a network"},
 		{"tools: {http_request: {inside: ['git.corp:443 10.1.2.3']}}", "is not a network"},
+		{"secrets: [{name: git.v1, inside: ['git.corp:443 10.1.2.0/24']}, {name: git, workspace: acme, inside: ['git.corp:443 10.1.2.0/24']}]", ""},
+		{"secrets: [{name: git, inside: ['git.corp:443']}]", "egress.secrets[0].inside"},
+		{"secrets: [{name: git@ann, inside: ['git.corp:443 10.1.2.0/24']}]", "members' own of that name"},
+		{"secrets: [{inside: ['git.corp:443 10.1.2.0/24']}]", "egress.secrets[0].name"},
+		{"secrets: [{name: git, proxy: off}]", "no such key"},
 	}
 	for _, tt := range tests {
 		o := options()

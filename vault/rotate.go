@@ -92,6 +92,9 @@ func (s *Store) relockSome(ctx context.Context, stale []*shelf) error {
 		return fmt.Errorf("lock the data keys: %w", err)
 	}
 	s.shelves.Store(&next)
+	for _, sh := range stale {
+		s.o.Relocked(ctx, sh.workspace, sh.source, next[sh.workspace].source)
+	}
 	return nil
 }
 

@@ -186,6 +186,39 @@ func TestAKeyThatCannotBeReplaced(t *testing.T) {
 }
 
 // A move from one source to another needs both once, and then the new one alone.
+// Whoever keeps a record is told of each workspace that another key locks, also
+// when it is a later start that completes the work.
+func TestInvariant08ReplacedKeysAreTold(t *testing.T) {
+	_, state, from := town(t, 2)
+	var told []string
+	note := func(_ context.Context, workspace, old, next string) {
+		if old == "" || next == "" || old == next {
+			t.Errorf("from %q to %q", old, next)
+		}
+		told = append(told, workspace)
+	}
+	to := vaulttest.NewKey(t)
+	crashed := state.Restart()
+	crashed.CrashAt(1, false)
+	_, err := vault.Open(t.Context(), vault.Options{State: crashed, Key: to, From: from, Relocked: note})
+	if err == nil || len(told) != 0 {
+		t.Fatalf("told of %v, %v", told, err)
+	}
+	for _, want := range []int{3, 3} { // the second start has nothing to do
+		_, err := vault.Open(t.Context(), vault.Options{State: state, Key: to, From: from, Relocked: note})
+		if err != nil || len(told) != want {
+			t.Fatalf("told of %v, %v", told, err)
+		}
+	}
+	v, err := vault.Open(t.Context(), vault.Options{State: state, Key: to, Relocked: note})
+	if err == nil {
+		err = v.RotateKey(t.Context())
+	}
+	if err != nil || len(told) != 6 {
+		t.Errorf("told of %v, %v", told, err)
+	}
+}
+
 func TestTheKeyMoves(t *testing.T) {
 	_, state, from := town(t, 2)
 	highest := func(k vault.Watermark) (sum int64) {

@@ -37,6 +37,10 @@ type Options struct {
 	Now   func() time.Time                 // nil: time.Now
 	Log   *slog.Logger                     // nil: nothing is logged
 	Audit func(ctx context.Context, u Use) // called for every lease given or refused, before Lease returns; nil: none
+	// Relocked is called when a workspace's data keys were locked with another
+	// key: after a rotation, and at a start that moves to Key or completes what a
+	// crash has left. from and to are ids of keys. nil: nobody is told.
+	Relocked func(ctx context.Context, workspace, from, to string)
 	// Exchange returns the client that asks for access tokens at an address. It
 	// follows no redirects and reaches nothing else. nil: secrets that are
 	// exchanged for tokens cannot be lent.
@@ -89,6 +93,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if o.Audit == nil {
 		o.Audit = func(context.Context, Use) {}
+	}
+	if o.Relocked == nil {
+		o.Relocked = func(context.Context, string, string, string) {}
 	}
 	s := &Store{o: o}
 	s.shelves.Store(&map[string]*shelf{})

@@ -321,7 +321,7 @@ func TestConfigureRefuses(t *testing.T) {
 }
 
 // Every way in which a scope can differ from the one that is granted.
-func TestEveryWrongScopeIsDenied(t *testing.T) {
+func TestInvariant01EveryWrongScopeIsDenied(t *testing.T) {
 	v, _, _ := home(t)
 	if _, err := v.Set(t.Context(), "away", "bot", []byte(secret), []string{"h:1"}); err != nil {
 		t.Fatal(err)

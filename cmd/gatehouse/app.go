@@ -108,7 +108,7 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.logins = login.NewBook(a.engine, time.Now)
-	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv), guests: a.guests, log: a.log, report: a.reportEgress}
+	b := &border{gate: a.gate, vault: a.vault, state: a.engine, workspace: workspace, leaks: a.leaks, ollama: ollama(getenv), guests: a.guests, near: a.cfg.Egress.Secrets, log: a.log, report: a.reportEgress}
 	if err := a.openMemory(b, remembers); err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (a *app) openVault(ctx context.Context, gate *egress.Gate) error {
 	if err != nil {
 		return err
 	}
-	a.keepKey, o.State, o.Leaks, o.Audit = keep, a.engine, a.leaks, a.reportLease
+	a.keepKey, o.State, o.Leaks, o.Audit, o.Relocked = keep, a.engine, a.leaks, a.reportLease, a.reportKey
 	a.vault, err = vault.Open(ctx, o)
 	if err == nil {
 		// The first use of the workspace's key makes it, and the file that

@@ -62,6 +62,14 @@ func (a *app) reportLease(_ context.Context, u vault.Use) {
 	a.audit.Record(e)
 }
 
+// reportKey records that a workspace is locked with another key.
+func (a *app) reportKey(_ context.Context, of, from, to string) {
+	a.audit.Record(audit.Entry{
+		Kind: audit.Admin, Do: "key replaced", On: of, By: scope.Principal{Workspace: of, Member: "gateway", Role: scope.Service},
+		Facts: audit.Facts{"from": from, "to": to},
+	})
+}
+
 // reportEgress records a refused way out, or those that were allowed in the last
 // minute.
 func (a *app) reportEgress(_ context.Context, d egress.Decision) {

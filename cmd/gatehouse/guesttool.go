@@ -92,6 +92,7 @@ type toolHost struct {
 
 	mu      sync.Mutex
 	inject  []egress.Injection
+	inside  []egress.Inside   // where those may go within private networks
 	holders map[string]string // reference -> placeholder
 	client  *http.Client      // with the secrets known by now; nil: none yet
 }
@@ -141,6 +142,7 @@ func (h *toolHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	if h.client == nil {
 		h.client = h.g.b.gate.Client(egress.Policy{
 			Name: ofTool + h.g.name, By: speaker(h.scope), Allow: h.g.to, Operator: h.g.named, Inject: slices.Clone(h.inject),
+			Inside:   slices.Clone(h.inside),
 			Timeouts: egress.Timeouts{Header: requestFor, Idle: requestFor}, MaxResponse: 64 << 20, Screen: true,
 		})
 	}
@@ -185,6 +187,7 @@ func (h *toolHost) Secret(_ context.Context, name string) (channels.Secret, erro
 	h.inject = append(h.inject, egress.Injection{Placeholder: holder, Lease: func(ctx context.Context, host string) (egress.Lease, error) {
 		return h.g.b.vault.Lease(ctx, h.scope, ref, vault.Purpose{Kind: "tool", Name: h.g.name, Host: host})
 	}})
+	h.inside = append(h.inside, h.g.b.near.of(h.scope.Workspace(), ref.Name())...)
 	if h.holders == nil {
 		h.holders = map[string]string{}
 	}

@@ -37,6 +37,7 @@ type border struct {
 	ollama    string // where OLLAMA_HOST says that Ollama is; "": its usual place
 	// guests are the installed modules; nil: none can be found here.
 	guests *wasm.Driver
+	near   near
 	log    *slog.Logger                           // nil: nothing is logged
 	report func(context.Context, egress.Decision) // what was refused before it reached the gate; nil: nobody is told
 }

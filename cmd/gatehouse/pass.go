@@ -80,6 +80,7 @@ func (l *passes) Pass(ctx context.Context, s scope.Scope, to *url.URL, secret st
 		return request.Pass{}, errNoLeave
 	}
 	p.Allow = append(slices.Clone(p.Allow), origin)
+	p.Inside = l.b.near.of(s.Workspace(), ref.Name())
 	inject := egress.Injection{Lease: func(ctx context.Context, host string) (egress.Lease, error) {
 		at := purpose
 		at.Host = host

@@ -164,7 +164,7 @@ func desktopOf(t *testing.T, script agenttest.Script) (env []string, tg *telegra
 	}, tg
 }
 
-func TestTerminalShowsTheLoginLink(t *testing.T) {
+func TestInvariant10TerminalShowsTheLoginLink(t *testing.T) {
 	env, _ := desktop(t, "hello")
 	gw := show(t, env, "run")
 	gw.sees(`Console  http://127\.0\.0\.1:\d+/login#\S{43}`)

@@ -37,6 +37,7 @@ func (b *border) try(ctx context.Context, by scope.Scope, secret string, to *url
 	p := egress.Policy{
 		Name: "secrets test", By: speaker(by), Allow: []egress.Destination{origin}, Timeouts: egress.Timeouts{Total: tryFor}, MaxResponse: 1 << 20,
 	}
+	p.Inside = b.near.of(by.Workspace(), secret)
 	if by.Workspace() == b.workspace && by.Role().Administers() {
 		p.Operator = []string{hostPort(to.String())}
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -91,10 +93,36 @@ func termsOf(w config.Way, everywhere []string) (t egress.Terms, err error) {
 		}
 	}
 	places, err := w.Places()
-	for host, networks := range places {
-		t.Inside = append(t.Inside, egress.Inside{Host: host, Within: networks})
-	}
+	t.Inside = inside(places)
 	return t, err
+}
+
+func inside(places map[string][]netip.Prefix) []egress.Inside {
+	var all []egress.Inside
+	for host, networks := range places {
+		all = append(all, egress.Inside{Host: host, Within: networks})
+	}
+	return all
+}
+
+// near is what the configuration says of requests with single secrets: which
+// internal hosts these may reach.
+type near []config.Near
+
+// of is what holds for a secret, named in full or without its member. A faulty
+// entry, which the configuration's check reports, allows nothing.
+func (n near) of(ws, secret string) []egress.Inside {
+	name, _, _ := strings.Cut(secret, "@")
+	var all []egress.Inside
+	for _, x := range n {
+		if x.Name != name || cmp.Or(x.Workspace, workspace) != ws {
+			continue
+		}
+		if places, err := x.Places(); err == nil {
+			all = append(all, inside(places)...)
+		}
+	}
+	return all
 }
 
 // limits of a way; what is not above 0 bounds nothing.

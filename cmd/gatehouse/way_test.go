@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,8 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/agent/tool/request"
 	"github.com/gatehouse-chat/gatehouse/config"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
+	"github.com/gatehouse-chat/gatehouse/vault/vaulttest"
 )
 
 func TestPrivateAuthorities(t *testing.T) {
@@ -62,5 +70,64 @@ func TestProxyBinding(t *testing.T) {
 		if got := proxyBinding(e); got != nil {
 			t.Errorf("%v: got %v", e, got)
 		}
+	}
+}
+
+// What lies in a private network is reached with the secret for which the
+// configuration says so, at that host, port and network: not with another one,
+// not without one, and not from another workspace.
+func TestInvariant05InsideForOneSecret(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in here") }))
+	t.Cleanup(server.Close)
+	at := strings.TrimPrefix(server.URL, "http://")
+	state := inprocess.New(inprocess.Options{})
+	t.Cleanup(func() { _ = state.Close() })
+	v := vaulttest.Open(t, state, vaulttest.NewKey(t))
+	put := func(ws, name string) {
+		t.Helper()
+		to := vault.Setting{Hosts: []string{at}, Format: &vault.Format{Kind: vault.Bearer}}
+		if _, err := v.Put(t.Context(), ws, name, []byte("the-value-of-a-secret"), to); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Grant(t.Context(), ws, name, vault.Grant{Kind: "tool", Name: request.Name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(workspace, "git")
+	put(workspace, "own@ann")
+	put(workspace, "other")
+	put("acme", "git")
+	within := func(ws, name, place string) near { return near{{Name: name, Workspace: ws, Inside: []string{place}}} }
+	here := at + " 127.0.0.0/8"
+	for name, tt := range map[string]struct {
+		near       near
+		ws, secret string
+		want       bool
+	}{
+		"named":               {within("", "git", here), workspace, "git", true},
+		"a member's own":      {within("", "own", here), workspace, "own", true},
+		"nothing is said":     {nil, workspace, "git", false},
+		"another secret":      {within("", "git", here), workspace, "other", false},
+		"no secret":           {within("", "git", here), workspace, "", false},
+		"another network":     {within("", "git", at+" 10.0.0.0/8"), workspace, "git", false},
+		"another port":        {within("", "git", "127.0.0.1:1 127.0.0.0/8"), workspace, "git", false},
+		"another workspace":   {within("", "git", here), "acme", "git", false},
+		"that workspace":      {within("acme", "git", here), "acme", "git", true},
+		"a mistaken place":    {within("", "git", "nonsense"), workspace, "git", false},
+		"a secret of no name": {within("", "", here), workspace, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &border{gate: egress.New(egress.Options{}), vault: v, state: state, workspace: workspace, near: tt.near}
+			tool := request.Tool{Gate: newPasses(b, []string{"https://elsewhere.example"})}
+			args, err := json.Marshal(map[string]any{"url": server.URL + "/", "secret": tt.secret})
+			if err != nil {
+				t.Fatal(err)
+			}
+			turn := &agent.Turn{Scope: scope.New(scope.Principal{Workspace: tt.ws, Channel: "c", Conversation: "c/a/d/", Member: "ann", Role: scope.Ordinary, Direct: true})}
+			res, err := tool.Call(t.Context(), turn, args)
+			if got := err == nil && strings.Contains(res.Text, "in here"); got != tt.want {
+				t.Errorf("reached: %v; %v", got, err)
+			}
+		})
 	}
 }

@@ -56,9 +56,9 @@ var senders = map[string]channels.Sender{
 	"nobody":   {Name: "s-listed", Handle: "s-listed"},
 }
 
-// TestGateInDirectChats is the whole table: every policy, kind of sender and
+// TestInvariant03GateInDirectChats is the whole table: every policy, kind of sender and
 // kind of content.
-func TestGateInDirectChats(t *testing.T) {
+func TestInvariant03GateInDirectChats(t *testing.T) {
 	table := map[identity.DM]map[string]verdict{
 		"":                  {},
 		"nonsense":          {"member": regular, "listed": regular, "owner": regular},
@@ -104,9 +104,9 @@ func says(c channels.Content) bool {
 	return message || command
 }
 
-// TestGateInRooms: a room is admitted by itself. How its people were let into
+// TestInvariant03GateInRooms: a room is admitted by itself. How its people were let into
 // direct chats counts for nothing.
-func TestGateInRooms(t *testing.T) {
+func TestInvariant03GateInRooms(t *testing.T) {
 	rooms := map[string]channels.ConversationID{"listed": "r-listed", "admitted": "r-admitted", "other": "r-other"}
 	for _, groups := range []identity.Groups{"", "nonsense", identity.GroupsDisabled, identity.GroupsAllowlist, identity.GroupsOpen} {
 		for roomKind, room := range rooms {
@@ -144,8 +144,8 @@ func inRoom(in bool, who string, addressed bool, c channels.Content) verdict {
 	return aside
 }
 
-// TestBlankListAdmitsNobody: neither an empty list nor an empty entry.
-func TestBlankListAdmitsNobody(t *testing.T) {
+// TestInvariant04BlankListAdmitsNobody: neither an empty list nor an empty entry.
+func TestInvariant04BlankListAdmitsNobody(t *testing.T) {
 	for _, list := range [][]string{nil, {}, {""}, {" "}, {"*"}} {
 		w := newWorld(t)
 		p := identity.Policy{DM: identity.DMAllowlist, Groups: identity.GroupsAllowlist, Allow: list}

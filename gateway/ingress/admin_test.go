@@ -27,7 +27,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
-func TestLoginLinkWorksOnce(t *testing.T) {
+func TestInvariant10LoginLinkWorksOnce(t *testing.T) {
 	h := newHouse(t, echo)
 	link := h.link()
 	if u, err := url.Parse(link); err != nil || u.Fragment == "" || u.RawQuery != "" || len(u.Fragment) < 43 {
@@ -54,8 +54,8 @@ func TestLoginLinkWorksOnce(t *testing.T) {
 	}
 }
 
-// TestLoginLinkRace lets many use one link at the same moment.
-func TestLoginLinkRace(t *testing.T) {
+// TestInvariant10LoginLinkRace lets many use one link at the same moment.
+func TestInvariant10LoginLinkRace(t *testing.T) {
 	h := newHouse(t, echo)
 	link := h.link()
 	var mu sync.Mutex
@@ -246,9 +246,9 @@ func TestStrangersGetNothing(t *testing.T) {
 	}
 }
 
-// TestOtherSites sends what the pages of other sites could make a browser send,
+// TestInvariant10OtherSites sends what the pages of other sites could make a browser send,
 // with the owner's cookie.
-func TestOtherSites(t *testing.T) {
+func TestInvariant10OtherSites(t *testing.T) {
 	h := newHouse(t, echo)
 	c := h.loggedIn()
 	own := "http://" + h.addr

@@ -21,16 +21,16 @@ func full() scope.Principal {
 	}
 }
 
-func TestZeroDenies(t *testing.T) {
+func TestInvariant01ZeroDenies(t *testing.T) {
 	var s scope.Scope
 	if s.Valid() || s.Workspace() != "" || s.Member() != "" || s.Role() != "" || s.Direct() || s.Role().Administers() || s.Role().Approves() {
 		t.Errorf("the zero scope grants something: %+v", s.Principal())
 	}
 }
 
-// TestPartsMakeNoScope: what lacks a workspace, a member or a role is the zero
+// TestInvariant01PartsMakeNoScope: what lacks a workspace, a member or a role is the zero
 // Scope, whatever else it has.
-func TestPartsMakeNoScope(t *testing.T) {
+func TestInvariant01PartsMakeNoScope(t *testing.T) {
 	for _, strip := range []func(*scope.Principal){
 		func(p *scope.Principal) { p.Workspace = "" }, func(p *scope.Principal) { p.Member = "" }, func(p *scope.Principal) { p.Role = "" },
 	} {
@@ -82,9 +82,9 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestNoDecoder: no decoder of the standard library makes a scope that grants
+// TestInvariant01NoDecoder: no decoder of the standard library makes a scope that grants
 // anything, from whatever is written.
-func TestNoDecoder(t *testing.T) {
+func TestInvariant01NoDecoder(t *testing.T) {
 	if n := reflect.TypeFor[scope.Scope]().NumField(); n != 1 {
 		t.Fatalf("a scope has %d fields", n)
 	}

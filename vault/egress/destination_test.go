@@ -219,7 +219,7 @@ func TestDestinationsThatMustPass(t *testing.T) {
 	}
 }
 
-func TestPolicyThatAllowsNothing(t *testing.T) {
+func TestInvariant04PolicyThatAllowsNothing(t *testing.T) {
 	for name, p := range map[string]egress.Policy{
 		"zero":                 {},
 		"an empty destination": {Allow: []egress.Destination{{}}},

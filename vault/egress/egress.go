@@ -86,6 +86,9 @@ type Policy struct {
 	// exactly as it stands there. Only these may lie at a private address, and
 	// only at this port. They must be allowed as well.
 	Operator []string
+	// Inside are further hosts that may lie within some private networks, as the
+	// operator's configuration says of a secret; see [Terms.Inside].
+	Inside   []Inside
 	Inject   []Injection
 	Methods  []string // nil: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS
 	Timeouts Timeouts

@@ -33,7 +33,7 @@ func (g *Gate) rules(p Policy) *rules {
 	if terms.Proxy != nil {
 		r.proxy = *terms.Proxy
 	}
-	r.inside, r.limits = g.insideOf(p.Name, terms.Inside), terms.Limits
+	r.inside, r.limits = g.insideOf(p.Name, slices.Concat(terms.Inside, p.Inside)), terms.Limits
 	r.Allow, r.Inject = slices.Clone(p.Allow), slices.Clone(p.Inject)
 	r.Operator, r.Methods = slices.Clone(p.Operator), slices.Clone(p.Methods)
 	r.Timeouts = p.Timeouts.filled()
