@@ -22,6 +22,8 @@ type Config struct {
 	Key    string   // refuse every other key with 401; "": any
 	Models []string // what GET /models lists; any other model is 404 when Strict
 	Strict bool
+	// PublicList lists the models to anybody, as OpenRouter and NEAR AI do.
+	PublicList bool
 	// NoStreamOptions refuses stream_options with a 400, as some endpoints do.
 	NoStreamOptions bool
 	Addr            string // to listen on; "": a free port of 127.0.0.1
@@ -29,7 +31,8 @@ type Config struct {
 
 // Server is a [Model] behind HTTP. POST /v1/chat/completions and GET /v1/models
 // speak OpenAI's dialect, POST /v1/messages and, with an x-api-key header,
-// GET /v1/models that of Anthropic. GET /requests lists what was asked.
+// GET /v1/models that of Anthropic. GET /v1/key tells of a key, as OpenRouter
+// does. GET /requests lists what was asked.
 type Server struct {
 	*Model
 	// URL has no path; an OpenAI client takes URL + "/v1", an Anthropic client URL.
@@ -71,6 +74,11 @@ func Start(c Config) (*Server, error) {
 	mux.HandleFunc("POST /v1/messages", func(w http.ResponseWriter, r *http.Request) { s.chat(w, r, anthropic{}) })
 	mux.HandleFunc("POST /v1/audio/transcriptions", s.transcribe)
 	mux.HandleFunc("GET /v1/models", s.models)
+	mux.HandleFunc("GET /v1/key", func(w http.ResponseWriter, r *http.Request) {
+		if s.allowed(w, r, openAI{}) {
+			_, _ = io.WriteString(w, `{"data":{"label":"agenttest","limit":null}}`)
+		}
+	})
 	mux.HandleFunc("GET /requests", s.requests)
 	s.http = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
@@ -129,6 +137,10 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request, d dialect) {
 	})
 	if s.cfg.NoStreamOptions && field(body, "stream_options") != nil {
 		refuse(w, d, http.StatusBadRequest, "unknown_parameter_stream_options", "")
+		return
+	}
+	if string(body) == "{}" { // no question at all, which no endpoint answers
+		refuse(w, d, http.StatusBadRequest, "missing_required_parameter", "")
 		return
 	}
 	if s.cfg.Strict && !s.knows(req.Model) {
@@ -238,7 +250,7 @@ func (s *Server) models(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("X-Api-Key") != "" {
 		d = anthropic{}
 	}
-	if !s.allowed(w, r, d) {
+	if !s.cfg.PublicList && !s.allowed(w, r, d) {
 		return
 	}
 	type model struct {

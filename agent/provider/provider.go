@@ -29,6 +29,7 @@ type Kind struct {
 	Local   bool   // runs on the owner's own machines and costs nothing
 
 	dialect dialect
+	proof   openai.Proof // what tells a wrong key where the list of models does not
 }
 
 type dialect string
@@ -63,17 +64,17 @@ func Kinds() []Kind {
 		},
 		{
 			Name: "nearai", Title: "NEAR AI", BaseURL: "https://cloud-api.near.ai/v1", Env: "NEARAI_API_KEY",
-			Model: "openai/gpt-oss-120b", KeysURL: "https://cloud.near.ai", dialect: chat,
+			Model: "openai/gpt-oss-120b", KeysURL: "https://cloud.near.ai", dialect: chat, proof: openai.ProofByQuestion,
 		},
 		{
 			Name: "openrouter", Title: "OpenRouter", BaseURL: "https://openrouter.ai/api/v1", Env: "OPENROUTER_API_KEY",
-			Model: "openai/gpt-5-mini", KeysURL: "https://openrouter.ai/settings/keys", dialect: chat,
+			Model: "openai/gpt-5-mini", KeysURL: "https://openrouter.ai/settings/keys", dialect: chat, proof: openai.ProofByKey,
 		},
 		{
 			Name: "ollama", Title: "Ollama", BaseURL: "http://127.0.0.1:11434/v1",
 			KeysURL: "https://ollama.com/download", Local: true, dialect: chat,
 		},
-		{Name: "compatible", Title: "OpenAI-compatible", dialect: chat},
+		{Name: "compatible", Title: "OpenAI-compatible", dialect: chat, proof: openai.ProofByQuestion},
 	}
 }
 
@@ -152,5 +153,6 @@ func (k Kind) Open(c Config) (Provider, error) {
 		Name: k.Name, BaseURL: base, Client: c.Client, Key: key, First: c.First, Stall: c.Stall,
 		MaxCompletionTokens: k.dialect == chatOpenAI,
 		ShortCallIDs:        k.dialect == chatMistral,
+		Proof:               k.proof,
 	}), nil
 }

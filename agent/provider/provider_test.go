@@ -1,7 +1,9 @@
 package provider_test
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +64,37 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := (provider.Kind{Name: "compatible"}).Open(provider.Config{Client: &http.Client{}}); err == nil {
 		t.Error("a provider without an address is opened")
+	}
+}
+
+// TestModelsRefusesAWrongKey also where the provider shows its models to anybody.
+func TestModelsRefusesAWrongKey(t *testing.T) {
+	for _, k := range provider.Kinds() {
+		if k.Local {
+			continue
+		}
+		t.Run(k.Name, func(t *testing.T) {
+			public := slices.Contains([]string{"nearai", "openrouter", "compatible"}, k.Name)
+			for key, right := range map[string]bool{providertest.Key: true, "sk-test-another": false} {
+				srv, err := agenttest.Start(agenttest.Config{Key: key, PublicList: public})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(srv.Close)
+				p, err := k.Open(provider.Config{BaseURL: srv.OpenAI(), Client: providertest.Client(t), Key: "placeholder"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				names, err := p.Models(t.Context())
+				var failed *agent.Error
+				if refused := errors.As(err, &failed) && failed.Kind == agent.Unauthorized; refused == right || right && len(names) == 0 {
+					t.Errorf("a key that is right, %v: %v, %v", right, names, err)
+				}
+				if n := len(srv.Requests()); n != 0 {
+					t.Errorf("the model was asked %d questions to learn about a key", n)
+				}
+			}
+		})
 	}
 }
 

@@ -268,8 +268,19 @@ func (b *border) checkModel(ctx context.Context, name string, m config.Model) ([
 	switch {
 	case errors.Is(err, vault.ErrNotFound):
 		return nil, fmt.Errorf("%w: its key is not in the vault; `gatehouse secrets set %s` puts it there", operator.ErrInvalid, who.Secret)
+	case errors.As(err, &e) && e.Kind == agent.Unauthorized && m.APIKey != "" && who.Secret == "":
+		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, wrongKey(k, e.Status))
 	case errors.As(err, &e):
 		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, agent.ReplyFor(e, who))
 	}
 	return nil, err
+}
+
+// wrongKey is said to whoever has just typed a key.
+func wrongKey(k provider.Kind, status int) string {
+	said := fmt.Sprintf("%s refuses this key (%d). Copy it again, whole", k.Title, status)
+	if k.KeysURL == "" {
+		return said + "."
+	}
+	return said + ", or make another one at " + k.KeysURL
 }

@@ -218,7 +218,7 @@ func (s *settings) Check(ctx context.Context, m operator.Model, key string) ([]s
 	s.mu.Lock()
 	own, ok := s.found.models[m.Name]
 	s.mu.Unlock()
-	if ok && key == "" && m.Keyed {
+	if ok && key == "" && m.Keyed && own.Provider == m.Provider {
 		return s.border.checkModel(ctx, m.Name, own)
 	}
 	return s.border.checkModel(ctx, "check", config.Model{Provider: m.Provider, Model: m.Model, BaseURL: m.BaseURL, APIKey: key})

@@ -38,7 +38,7 @@ func addForm(r *http.Request, p operator.Platform, tried bool, all []gateway.Cha
 		Input(Type("hidden"), Name("adapter"), Value(p.Adapter)),
 		Map(p.Guide.Asks, func(a channels.Ask) Node { return question(r, p, a, tried) }),
 		web.Field(id, "Name here", "How this channel is called in the configuration: letters, digits and hyphens.",
-			Input(ID(id), Name("id"), Required(), Value(freeName(p.Adapter, asked, all)), Pattern("[A-Za-z0-9][A-Za-z0-9_-]*"), MaxLength("40"), AutoComplete("off"))),
+			Input(ID(id), Name("id"), Required(), Value(freeName(p.Adapter, asked, all)), Pattern(`[A-Za-z0-9][A-Za-z0-9_\-]*`), MaxLength("40"), AutoComplete("off"))),
 		Div(Class("actions"),
 			Button(Class("primary"), Type("submit"), Text("Add "+p.Guide.Title)),
 			Span(Class("busy-text"), Textf("Asking %s…", p.Guide.Title)),

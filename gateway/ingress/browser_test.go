@@ -76,7 +76,7 @@ func openTab(t *testing.T, parent context.Context) *tab { //nolint:revive // the
 
 // heard keeps what is a mistake of the page; a gateway that is away is none.
 func (b *tab) heard(m chromedp.ConsoleMessage) {
-	if m.IsException() || m.Source == "security" || m.Source == "violation" || strings.Contains(m.Text, "Content Security Policy") {
+	if m.IsException() || strings.Contains(m.Text, "regular expression") || m.Source == "security" || m.Source == "violation" || strings.Contains(m.Text, "Content Security Policy") {
 		b.faults = append(b.faults, m.String())
 	}
 }
@@ -386,6 +386,13 @@ func TestBrowserSetUp(t *testing.T) {
 	b.looks("models-done")
 	eval[bool](b, `((p) => { p.value = "compatible"; return p.dispatchEvent(new Event("change", {bubbles: true})); })(document.getElementById("provider"))`)
 	b.until("the address", `document.getElementById("base_url")`)
+	b.open("http://" + h.addr + "/models")
+	b.sees("Leave it empty to keep the stored one")
+	b.click("#choices button")
+	b.sees("3 models to choose from")
+	if !eval[bool](b, `((f) => { f.open = true; const i = document.getElementById("name"); i.value = "no blanks"; const bad = !i.checkValidity(); i.value = "a.name-1"; return bad && i.checkValidity(); })(document.querySelector("#model-form details"))`) {
+		t.Error("the page takes every name for a model, or none")
+	}
 
 	b.open("http://" + h.addr + "/channels")
 	b.looks("channels-new")

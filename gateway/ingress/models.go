@@ -69,7 +69,7 @@ func (a *Admin) modelForm(r *http.Request, models []operator.Model, c choices) N
 		name = "default"
 	}
 	keyHint := "It is checked with one call before it is kept."
-	if stored(models, name, p.Name) {
+	if stored(models, name, p.Name) != nil {
 		keyHint = "Leave it empty to keep the stored one."
 	}
 	return Form(ID("model-form"), Class("form"), Method("post"), Action("/models"),
@@ -85,15 +85,21 @@ func (a *Admin) modelForm(r *http.Request, models []operator.Model, c choices) N
 			Input(ID("key"), Name("key"), Type("password"), AutoComplete("off"), Attr("spellcheck", "false")),
 			Small(Text(keyHint), If(p.KeysURL != "", Group{Text(" "), A(Href(p.KeysURL), Target("_blank"), Rel("noopener noreferrer"), Text("Get a key"))})))),
 		Details(Class("more"), Summary(Text("More")), web.Field("name", "Name of this setting", "The model called \"default\" is the one that the bot begins with.",
-			Input(ID("name"), Name("name"), Value(name), Pattern("[A-Za-z0-9][A-Za-z0-9_.-]*"), MaxLength("40"), AutoComplete("off")))),
+			Input(ID("name"), Name("name"), Value(name), Pattern(`[A-Za-z0-9][A-Za-z0-9_.\-]*`), MaxLength("40"), AutoComplete("off")))),
 		modelChoices(r, p, c),
 	)
 }
 
-// stored reports whether the vault has a key that a model of this name and
-// provider uses.
-func stored(models []operator.Model, name, provider string) bool {
-	return slices.ContainsFunc(models, func(m operator.Model) bool { return m.Name == name && m.Provider == provider && m.Found == "" })
+// stored finds the model of this name and provider whose key the vault has; nil
+// for none.
+func stored(models []operator.Model, name, provider string) *operator.Model {
+	i := slices.IndexFunc(models, func(m operator.Model) bool {
+		return m.Name == name && m.Provider == provider && m.Keyed && m.Found == ""
+	})
+	if i < 0 {
+		return nil
+	}
+	return &models[i]
 }
 
 // modelChoices is the part below the key: first the check, then the choice.
@@ -151,10 +157,13 @@ func (a *Admin) setModel(w http.ResponseWriter, r *http.Request, by scope.Scope)
 }
 
 func (a *Admin) checkModel(w http.ResponseWriter, r *http.Request, by scope.Scope, m operator.Model, key string) {
-	if strings.TrimSpace(key) == "" && a.provider(m.Provider).NeedKey && stored(a.o.Operator.Models(by), m.Name, m.Provider) {
-		n := web.Notice(web.Quiet, P(Text("The stored key stays. Type the name of the model; to choose from a list, paste the key again.")))
-		a.showModels(w, r, by, nil, choices{checked: true, notice: n}, http.StatusOK)
-		return
+	if own := stored(a.o.Operator.Models(by), m.Name, m.Provider); own != nil && strings.TrimSpace(key) == "" {
+		if own.BaseURL != m.BaseURL {
+			n := web.Notice(web.Bad, P(Text("The stored key is for another address. Paste it again, or one for this address.")))
+			a.showModels(w, r, by, nil, choices{notice: n}, http.StatusUnprocessableEntity)
+			return
+		}
+		m.Keyed = true
 	}
 	models, err := a.o.Operator.CheckModel(r.Context(), by, m, key)
 	if err != nil {
@@ -179,5 +188,5 @@ func (a *Admin) modelNotice(r *http.Request, err error) (Node, int) {
 	if r.Context().Err() != nil {
 		return web.Notice(web.Bad, P(Text("It took too long."))), http.StatusGatewayTimeout
 	}
-	return web.Notice(web.Bad, P(Text(sentence(strip(err))))), http.StatusUnprocessableEntity
+	return web.Notice(web.Bad, P(step(sentence(strip(err))))), http.StatusUnprocessableEntity
 }

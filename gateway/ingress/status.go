@@ -73,7 +73,7 @@ func facts(s operator.Status, now time.Time) Node {
 		model = "none"
 	}
 	return Dl(Class("facts"),
-		fact("Model", Text(model)),
+		fact("Model", step(model)),
 		spent(s, fact),
 		fact("Working on", Textf("%d", s.Turns), Small(Text(answers(s.Turns)))),
 		fact("Started", Text(web.Elapsed(now.Sub(s.Started))), Small(Text("Gatehouse "+s.Version))),

@@ -47,7 +47,20 @@ type Config struct {
 	// ShortCallIDs says that ids of tool calls must be nine letters or digits
 	// (Mistral). Ids of another form, from another provider's turn, are mapped.
 	ShortCallIDs bool
+	// Proof is what Models asks with the key beside the list.
+	Proof Proof
 }
+
+// Proof is a way to learn whether a key is right from an endpoint that lists its
+// models to anybody. It costs nothing.
+type Proof int
+
+// The ways to prove a key.
+const (
+	ProofByList     Proof = iota // the list itself wants the key
+	ProofByKey                   // GET key tells about the key (OpenRouter)
+	ProofByQuestion              // a question without content: nothing answers it, and only a right key is told so
+)
 
 // Provider implements agent.Provider. It is safe for concurrent use.
 type Provider struct {
@@ -200,8 +213,40 @@ func (p *Provider) read(res *http.Response, model string, call *wire.Call, yield
 	return nil
 }
 
-// Models implements agent.Lister. The order is the provider's.
+// Models implements agent.Lister. The order is the provider's. A key that is
+// refused is an error, also where anybody may see the list.
 func (p *Provider) Models(ctx context.Context) ([]string, error) {
+	names, err := p.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if failed := p.prove(ctx); failed != nil && failed.Kind == agent.Unauthorized {
+		return nil, failed
+	}
+	return names, nil
+}
+
+// prove shows the key to the endpoint. Only that it is refused says anything of
+// it: an endpoint may not know the address, or may dislike the question.
+func (p *Provider) prove(ctx context.Context) *agent.Error {
+	method, path, body := http.MethodGet, "key", []byte(nil)
+	switch {
+	case p.cfg.Key == "" || p.cfg.Proof == ProofByList:
+		return nil
+	case p.cfg.Proof == ProofByQuestion:
+		method, path, body = http.MethodPost, "chat/completions", []byte("{}")
+	}
+	_, call := wire.Begin(ctx, p.cfg.Name, "", p.limits(), false)
+	defer call.End()
+	res, err := p.send(call, method, path, body)
+	if err != nil {
+		return call.Failed(err)
+	}
+	_ = res.Body.Close()
+	return nil
+}
+
+func (p *Provider) list(ctx context.Context) ([]string, error) {
 	_, call := wire.Begin(ctx, p.cfg.Name, "", p.limits(), false)
 	defer call.End()
 	res, err := p.send(call, http.MethodGet, "models", nil)
