@@ -4,6 +4,7 @@ GO      ?= go
 PKG     ?= ./...
 ARGS    ?=
 FUZZTIME ?= 10s
+MUTANTS ?= ./vault ./vault/backup ./vault/kek ./vault/leak ./vault/leak/known ./vault/leak/pattern ./vault/egress ./gateway/identity
 
 # Tools run at the versions that internal/toolchain/go.mod pins.
 TOOL     := $(GO) tool -modfile=internal/toolchain/go.mod
@@ -61,7 +62,7 @@ soak: needs ## run the crash and load tests at full length
 		-run=Soak -count=1 -timeout=120m $(TESTFLAGS) ./internal/e2e/... ./vault/leak
 
 mutants: ## make mistakes in the code, and report those that its tests do not notice
-	$(GO) run ./internal/mutation -o docs/mutation.md -least 85 ./vault ./vault/backup ./vault/kek ./vault/leak ./vault/egress ./gateway/identity
+	$(GO) run ./internal/mutation -o docs/mutation.md -least 85 $(MUTANTS)
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" internal/toolchain/fuzz $(PKG)

@@ -18,6 +18,9 @@ type change struct {
 	what string // "< to <="
 }
 
+// at is where it is, such as vault.go:12.
+func (c change) at() string { return fmt.Sprintf("%s:%d", c.file, c.line) }
+
 // edit is text that is put in at an offset of a file, in place of what is there.
 type edit struct {
 	at, end int
