@@ -85,7 +85,7 @@ func (g *Guard) Redact(sink, text string) string {
 	joined := make([]byte, 0, len(past)+len(text))
 	joined = append(append(joined, past...), text...)
 	found := g.find(joined)
-	if len(found) == 0 || found[len(found)-1].to <= len(past) {
+	if len(found) == 0 {
 		return text
 	}
 	return string(replace(nil, joined, found, len(past), len(joined)))
@@ -158,28 +158,24 @@ func (g *Guard) past(sink, text string) []byte {
 
 // tail is the end of two texts together, in memory of its own.
 func tail(past, text []byte) []byte {
-	if len(text) >= tailBytes {
-		return slices.Clone(text[len(text)-tailBytes:])
-	}
-	keep := min(len(past), tailBytes-len(text))
-	return slices.Concat(past[len(past)-keep:], text)
+	keep := min(len(past), max(0, tailBytes-len(text)))
+	return slices.Concat(past[len(past)-keep:], text[max(0, len(text)-tailBytes):])
 }
 
 // span is a secret's place in a text.
 type span struct{ from, to int }
 
-// find returns where secrets stand, in order and without overlaps.
+// find returns where secrets stand, in order; those that touch are one.
 func (g *Guard) find(text []byte) []span {
 	var all []span
 	for _, s := range g.known.Find(text) {
 		all = append(all, span{s.From, s.To})
 	}
-	n := len(all)
 	for _, s := range g.patterns.Find(text) {
 		all = append(all, span{s.From, s.To})
 	}
-	if n == 0 || n == len(all) {
-		return all
+	if len(all) == 0 {
+		return nil
 	}
 	slices.SortFunc(all, func(a, b span) int { return a.from - b.from })
 	out := all[:1]
@@ -199,9 +195,7 @@ func replace(out, text []byte, found []span, from, to int) []byte {
 		if s.to <= from || s.from >= to {
 			continue
 		}
-		if s.from > from {
-			out = append(out, text[from:s.from]...)
-		}
+		out = append(out, text[from:max(from, s.from)]...)
 		out = append(out, Hidden...)
 		from = min(s.to, to)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -107,11 +108,60 @@ func TestTailsOfManySinks(t *testing.T) {
 	if got := g.Redact("kept", short[10:]); got != "[secret]" {
 		t.Errorf("a gap of blanks: %q", got)
 	}
-	g.Redact("kept", short[:10])
-	g.Redact("kept", strings.Repeat(" ", 600))
-	if got := g.Redact("kept", short[10:]); got != short[10:] {
-		t.Errorf("the tail is longer than it should be: %q", got)
+	for _, gap := range [][]int{{600}, {512}, {511}, {300, 300}, {1, 511}} {
+		g.Redact("kept", short[:10])
+		for _, n := range gap {
+			g.Redact("kept", strings.Repeat(" ", n))
+		}
+		if got := g.Redact("kept", short[10:]); got != short[10:] {
+			t.Errorf("the tail is longer than it should be: %v, %q", gap, got)
+		}
 	}
+}
+
+// What was hidden in one piece is not said again with the next.
+func TestAHiddenValueIsPast(t *testing.T) {
+	g := guard(t, secret)
+	for _, text := range []string{secret, "it was " + secret} {
+		if got := g.Redact("room", text); !strings.HasSuffix(got, "[secret]") {
+			t.Errorf("got %q", got)
+		}
+		if got := g.Redact("room", " and no more"); got != " and no more" {
+			t.Errorf("the next piece: %q", got)
+		}
+	}
+}
+
+func TestCrosses(t *testing.T) {
+	g := guard(t, short)
+	if g.Crosses("room", "hello "+short[:10]) {
+		t.Error("half a value crosses")
+	}
+	if g.Crosses("elsewhere", short[10:]) || !g.Crosses("room", short[10:]) {
+		t.Error("the other half belongs to its room")
+	}
+	if !g.Crosses("", short) || (*leak.Guard)(nil).Crosses("room", short) {
+		t.Error("a whole value crosses, and nothing for a nil guard")
+	}
+}
+
+// A value that was replaced is known for a day more.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := guard(t)
+		g.LearnAs("bot", []byte(secret))
+		g.LearnAs("other", []byte(short))
+		g.Forget("bot")
+		time.Sleep(leak.Lingers - time.Minute)
+		if !g.Holds([]byte(secret)) {
+			t.Error("forgotten too early")
+		}
+		time.Sleep(2 * time.Minute)
+		if g.Holds([]byte(secret)) || !g.Holds([]byte(short)) {
+			t.Error("it is not forgotten, or another is")
+		}
+		(*leak.Guard)(nil).Forget("bot")
+	})
 }
 
 func TestDrafts(t *testing.T) {
@@ -122,6 +172,13 @@ func TestDrafts(t *testing.T) {
 		{"The key is " + secret + " I think", "The key is [secret] I "},
 		{"Schöne Grüße! ", "Schöne Grüße! "},
 		{"こんにちは世界", "こんにちは世界"},
+		{"it begins with azAZ09", "it begins with "},
+		{"it begins with +/_-.:=~%\\&#;", "it begins with "},
+		{"whole@", "whole@"},
+		{"whole[", "whole["},
+		{"whole`", "whole`"},
+		{"whole{", "whole{"},
+		{"whole!", "whole!"},
 		{"", ""},
 	}
 	for _, tt := range tests {
@@ -171,13 +228,51 @@ func TestInvariant02Logs(t *testing.T) {
 	}
 }
 
-// body yields one piece a read.
-func body(pieces ...string) io.ReadCloser {
-	all := make([]io.Reader, len(pieces))
-	for i, p := range pieces {
-		all[i] = strings.NewReader(p)
+// pieces is a body of which a read yields one piece. It bears no reads that lead
+// nowhere: with no room, or behind its end.
+type pieces struct {
+	left  []string
+	ended bool
+}
+
+func body(all ...string) io.ReadCloser { return &pieces{left: slices.Clone(all)} }
+
+func (b *pieces) Close() error { return nil }
+
+func (b *pieces) Read(p []byte) (int, error) {
+	switch {
+	case len(p) == 0:
+		panic("read with no room")
+	case b.ended:
+		panic("read behind its end")
+	case len(b.left) == 0:
+		b.ended = true
+		return 0, io.EOF
 	}
-	return io.NopCloser(io.MultiReader(all...))
+	n := copy(p, b.left[0])
+	if b.left[0] = b.left[0][n:]; b.left[0] == "" {
+		b.left = b.left[1:]
+	}
+	return n, nil
+}
+
+// readAll is io.ReadAll for a reader that may not yield nothing without end.
+func readAll(r io.Reader) ([]byte, error) {
+	var all []byte
+	buf := make([]byte, 8<<10)
+	for empty := 0; empty < 100; empty++ {
+		n, err := r.Read(buf)
+		all = append(all, buf[:n]...)
+		switch {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return all, err
+		case n > 0:
+			empty = 0
+		}
+	}
+	return all, io.ErrNoProgress
 }
 
 func TestReader(t *testing.T) {
@@ -201,25 +296,25 @@ func TestReader(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		got, err := io.ReadAll(g.Reader(body(tt.pieces...)))
+		got, err := readAll(g.Reader(body(tt.pieces...)))
 		if err != nil || string(got) != tt.want && tt.name != "base64 in pieces" {
 			t.Errorf("%s: got %.200q, %v", tt.name, got, err)
 		}
 		if bytes.Contains(got, []byte(secret)) || bytes.Contains(got, []byte(b64[10:40])) {
 			t.Errorf("%s: shows the value: %q", tt.name, got)
 		}
-		_, err = io.ReadAll(g.Barrier(body(tt.pieces...)))
+		_, err = readAll(g.Barrier(body(tt.pieces...)))
 		leaks := strings.Contains(tt.want, "[secret]")
 		if errors.Is(err, leak.ErrLeak) != leaks || !leaks && err != nil {
 			t.Errorf("%s: the barrier says %v", tt.name, err)
 		}
 	}
-	if got, err := io.ReadAll(g.Reader(io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)))); len(got) > 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+	if got, err := readAll(g.Reader(io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)))); len(got) > 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	var none *leak.Guard
 	for _, r := range []io.Reader{none.Reader(body(secret)), none.Barrier(body(secret))} {
-		if got, _ := io.ReadAll(r); string(got) != secret {
+		if got, _ := readAll(r); string(got) != secret {
 			t.Errorf("a nil guard: %q", got)
 		}
 	}
@@ -235,22 +330,30 @@ func chunks(s string, n int) func(func(string) bool) {
 	}
 }
 
-// A stream of lines comes through as it comes in.
+// A stream of lines comes through as it comes in, also behind a secret.
 func TestReaderDoesNotDelayLines(t *testing.T) {
 	g := guard(t, secret)
-	in, write := io.Pipe()
-	r := g.Reader(in)
-	go func() {
-		_, _ = io.WriteString(write, "data: {\"text\":\"hello\"}\n\n")
-	}()
-	buf := make([]byte, 100)
-	n, err := r.Read(buf)
-	if err != nil || string(buf[:n]) != "data: {\"text\":\"hello\"}\n\n" {
-		t.Errorf("got %q, %v", buf[:n], err)
-	}
-	_ = write.Close()
-	if n, err := r.Read(nil); n != 0 || err != nil {
-		t.Errorf("an empty read: %d, %v", n, err)
+	for in, want := range map[string]string{
+		"data: {\"text\":\"hello\"}\n\n":                "data: {\"text\":\"hello\"}\n\n",
+		"data: {\"text\":\"" + secret + " there\"}\n\n": "data: {\"text\":\"[secret] there\"}\n\n",
+	} {
+		synctest.Test(t, func(t *testing.T) { // in which a read that waits for more is a deadlock
+			read, write := io.Pipe()
+			r := g.Reader(read)
+			go func() { _, _ = io.WriteString(write, in) }()
+			buf := make([]byte, 100)
+			n, err := r.Read(buf)
+			if err != nil || string(buf[:n]) != want {
+				t.Errorf("got %q, %v", buf[:n], err)
+			}
+			_ = write.Close()
+			if n, err := r.Read(nil); n != 0 || err != nil {
+				t.Errorf("an empty read: %d, %v", n, err)
+			}
+			if n, err := r.Read(buf); n != 0 || !errors.Is(err, io.EOF) {
+				t.Errorf("the end: %d, %v", n, err)
+			}
+		})
 	}
 }
 
@@ -259,7 +362,7 @@ func TestStreamsProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`[a-z \n"]{0,60}`).Draw(t, "before") + secret + rapid.StringMatching(`[ \n"][a-z ]{0,60}`).Draw(t, "after")
 		pieces := slices.Collect(chunks(text, rapid.IntRange(1, len(text)).Draw(t, "size")))
-		got, err := io.ReadAll(g.Reader(body(pieces...)))
+		got, err := readAll(g.Reader(body(pieces...)))
 		if err != nil || string(got) != strings.Replace(text, secret, leak.Hidden, 1) {
 			t.Fatalf("got %q, %v of %q", got, err, text)
 		}

@@ -114,8 +114,8 @@ func (x *reader) fill() {
 			x.held, x.err = nil, ErrLeak
 			return
 		}
-		if s.from < to && s.to > to {
-			to = s.to
+		if s.from < to {
+			to = max(to, s.to)
 		}
 	}
 	x.out = replace(x.out[:0], joined, found, from, to)
