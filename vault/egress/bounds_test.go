@@ -234,6 +234,7 @@ func TestSOCKSAtItsBounds(t *testing.T) {
 		{"cut off in the login's answer", "u:p", "login", false},
 		{"another version", "u:p", "version", false},
 		{"a code of refusal", "u:p", "code", false},
+		{"a login that is refused", "u:p", "password", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -274,7 +275,11 @@ func serveSOCKS(c net.Conn, login, refuse string) {
 		_, _ = c.Write([]byte{1})
 		return
 	}
-	_, _ = c.Write([]byte{1, 0})
+	if refuse == "password" {
+		_, _ = c.Write([]byte{1, 1})
+	} else {
+		_, _ = c.Write([]byte{1, 0})
+	}
 	ask := make([]byte, 4+1+len("name.example")+2)
 	if _, err := io.ReadFull(c, ask); err != nil {
 		return

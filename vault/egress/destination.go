@@ -67,7 +67,7 @@ const anyLabel = "*."
 // checkWildcard refuses wildcards in front of addresses, and of names below
 // which anybody can register one.
 func checkWildcard(host string) error {
-	if strings.Contains(host, ":") || isDigit(host[len(host)-1]) {
+	if _, err := netip.ParseAddr(host); err == nil {
 		return errors.New("a wildcard needs a name, not an address")
 	}
 	if suffix, _ := publicsuffix.PublicSuffix(host); suffix == host {
@@ -75,8 +75,6 @@ func checkWildcard(host string) error {
 	}
 	return nil
 }
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // names reports whether the destination's host, which may have a wildcard, is
 // the canonical host.
@@ -147,7 +145,7 @@ func transportScheme(s string) string {
 func splitHost(s string) (host string, port uint16, err error) {
 	host, digits := s, ""
 	bracket := strings.HasPrefix(s, "[")
-	if i := strings.LastIndexByte(s, ':'); i >= 0 && i > strings.LastIndexByte(s, ']') {
+	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
 		host, digits = s[:i], s[i+1:]
 		if port, err = parsePort(digits); err != nil {
 			return "", 0, err

@@ -102,9 +102,6 @@ func (m *meter) full(now time.Time) error {
 }
 
 func (m *meter) exceededLocked(now time.Time, bytesOnly bool) error {
-	if bytesOnly && m.limits.BytesPerDay == 0 && m.limits.BytesPerMinute == 0 {
-		return nil
-	}
 	minute := time.Unix((m.minute+1)*60, 0).Sub(now)
 	day := now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
 	for _, x := range []struct {
