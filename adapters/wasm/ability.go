@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
@@ -35,6 +36,7 @@ type (
 	probing     struct{ layer }
 	starting    struct{ layer }
 	receiving   struct{ layer }
+	idempotent  struct{ layer }
 )
 
 var (
@@ -49,6 +51,7 @@ var (
 	_ channels.Prober     = probing{}
 	_ channels.Starter    = starting{}
 	_ channels.Receiver   = receiving{}
+	_ channels.Idempotent = idempotent{}
 )
 
 // capable is the channel with the abilities of its manifest.
@@ -69,6 +72,7 @@ func (c *channel) capable() channels.Channel {
 	put(canProbe, func(l layer) channels.Channel { return probing{l} })
 	put(canStartLink, func(l layer) channels.Channel { return starting{l} })
 	put(canEdit, func(l layer) channels.Channel { return editing{l} })
+	put(isIdempotent, func(l layer) channels.Channel { return idempotent{l} })
 	put(canType, func(l layer) channels.Channel { return typing{l} })
 	if len(c.g.pkg.Manifest.Webhooks) > 0 {
 		out = receiving{layer{out, c}}
@@ -88,6 +92,9 @@ func (l editing) Edit(ctx context.Context, at channels.Address, id channels.Mess
 	_, err := l.c.send(ctx, sandbox.OpEdit, p)
 	return err
 }
+
+// Idempotent implements channels.Idempotent.
+func (l idempotent) Idempotent() time.Duration { return milliseconds(l.c.g.terms.wire.IdempotentMS) }
 
 // Delete implements channels.Deleter.
 func (l deleting) Delete(ctx context.Context, at channels.Address, id channels.MessageID) error {

@@ -167,12 +167,12 @@ func (c *channel) do(ctx context.Context, op sandbox.Op, in wire.In, h *call) (w
 func (c *channel) part(p channels.Part, h *call) wire.Part {
 	w := wire.Part{
 		Key: p.Key, To: p.To, Via: p.Via, Only: p.Audience.Only, ReplyTo: p.ReplyTo, Replaces: p.Replaces,
-		Plain: p.Plain, Buttons: p.Buttons, Silent: p.Silent,
+		Plain: p.Plain, Buttons: p.Buttons, Silent: p.Silent, Mentions: mentions(nil, p.Body),
 	}
 	if f := c.g.terms; f.wire.Tree {
 		w.Body = &p.Body
 	} else {
-		w.Text = f.text(p)
+		w.Text, w.Alternative = f.texts(p)
 	}
 	h.files = map[string]channels.File{}
 	for i, f := range p.Files {

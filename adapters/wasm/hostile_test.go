@@ -30,11 +30,13 @@ type recorder struct {
 // Refused implements channels.Recorder.
 func (r *recorder) Refused(_ context.Context, host, _ string) { r.refused = append(r.refused, host) }
 
-// openGuest packs a module, signs it and opens a channel of it.
-func openGuest(t *testing.T, d *wasm.Driver, h channels.Host, code []byte) channels.Channel {
+// openGuest packs a module, signs it and opens a channel of it. more is for the
+// manifest.
+func openGuest(t *testing.T, d *wasm.Driver, h channels.Host, code []byte, more ...string) channels.Channel {
 	t.Helper()
 	manifest := fmt.Appendf(nil, `{"id":"bad","version":"1.0.0","abi":"gw1","kind":["channel"],"sha256":"%x","limits":{"fuel":50000000},
-		"http":[{"scheme":"https","host":"api.example.org","methods":["POST"],"path":"/v1/"}]}`, sha256.Sum256(code))
+		"http":[{"scheme":"https","host":"api.example.org","methods":["POST"],"path":"/v1/"}]%s}`,
+		sha256.Sum256(code), strings.Join(append([]string{""}, more...), ","))
 	public, key, _ := ed25519.GenerateKey(nil)
 	b, err := module.Pack(manifest, code, key)
 	if err != nil {

@@ -21,6 +21,8 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/kits"
+	"github.com/gatehouse-chat/gatehouse/channels/guest/kits/kitstest"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 )
 
@@ -35,7 +37,7 @@ type kit struct {
 // the kits are to be left out.
 func (k kit) ready(t testing.TB) {
 	t.Helper()
-	if os.Getenv("GATEHOUSE_TEST_KITS") == "skip" {
+	if os.Getenv(kitstest.Skip) == "skip" {
 		t.Skip("GATEHOUSE_TEST_KITS=skip")
 	}
 	if err := k.needs(); err != nil {
@@ -96,16 +98,8 @@ var assemblyScript = kit{
 }
 
 var javaScript = kit{
-	lang: "js",
-	needs: func() error {
-		for _, name := range []string{"clang", "wasm-ld", "cargo"} {
-			if _, err := exec.LookPath(name); err != nil {
-				return err
-			}
-		}
-		_, err := os.Stat("/usr/include/wasm32-wasi/stdlib.h")
-		return err
-	},
+	lang:  "js",
+	needs: kitstest.Needs,
 	build: func(dir string) (string, error) {
 		e, err := engine()
 		if err != nil {
@@ -124,43 +118,7 @@ var javaScript = kit{
 	},
 }
 
-// engine is the one for JavaScript. Building it takes a minute, so that it is
-// kept for as long as its sources are the same.
-var engine = sync.OnceValues(func() ([]byte, error) {
-	const src = "../../channels/guest/kits/js/engine"
-	sum := sha256.New()
-	for _, name := range []string{"build", "engine.c", "prelude.js", "Cargo.toml"} {
-		b, err := os.ReadFile(filepath.Join(src, name))
-		if err != nil {
-			return nil, err
-		}
-		sum.Write(b)
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return nil, err
-	}
-	dir = filepath.Join(dir, "gatehouse-test-wasm")
-	to := filepath.Join(dir, "quickjs-"+hex.EncodeToString(sum.Sum(nil)[:8])+".wasm")
-	if b, err := os.ReadFile(to); err == nil {
-		return b, nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	tmp, err := os.MkdirTemp(dir, "build-*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(tmp) }()
-	if err := command(src, "./build", filepath.Join(tmp, "engine.wasm")); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(filepath.Join(tmp, "engine.wasm"), to); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(to)
-})
+var engine = sync.OnceValues(func() ([]byte, error) { return kitstest.Engine("../..") })
 
 // buildKit builds a language's example from the kit as it is embedded, and
 // returns the package, signed, with its publisher.
@@ -247,6 +205,64 @@ func TestKits(t *testing.T) {
 				},
 			})
 		})
+	}
+}
+
+// TestTwoForms: a manifest may ask for a text in two forms, and is told who is
+// mentioned. What goes out as plain text has one form.
+func TestTwoForms(t *testing.T) {
+	javaScript.ready(t)
+	e, err := engine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := wasm.NewDriver(wasm.Options{CacheDir: cacheDir(t)})
+	t.Cleanup(func() { _ = d.Close() })
+	code, err := kits.Script(e, []byte(`export default {
+  send: ({ part }) => ({ receipt: { id: JSON.stringify([part.text, part.alternative ?? null, part.mentions ?? []]) } }),
+};`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := markup.Parse("so **be** it, [Ada](mention:u1) and [Ada](mention:u1)")
+	for _, c := range []struct {
+		name, features string
+		plain          bool
+		want           string
+	}{
+		{"one form", `{"dialect":"commonmark"}`, false, `["so **be** it, [Ada](mention:u1) and [Ada](mention:u1)",null,["u1"]]`},
+		{"two forms", `{"dialect":"whatsapp","alternative":"plain"}`, false, `["so *be* it, @u1 and @u1","so be it, Ada and Ada",["u1"]]`},
+		{"as plain text", `{"dialect":"whatsapp","alternative":"plain"}`, true, `["so be it, Ada and Ada",null,["u1"]]`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ch := openGuest(t, d, channeltest.NewHost(t), code, `"features":`+c.features)
+			r, err := ch.Send(t.Context(), channels.Part{Key: "k", Body: body, Plain: c.plain})
+			if err != nil || string(r.ID) != c.want {
+				t.Errorf("it got %s, want %s; %v", r.ID, c.want, err)
+			}
+		})
+	}
+}
+
+// TestIdempotentByManifest: a platform that knows a part again by its key is told by
+// the manifest, and so is for how long.
+func TestIdempotentByManifest(t *testing.T) {
+	d := wasm.NewDriver(wasm.Options{})
+	t.Cleanup(func() { _ = d.Close() })
+	for _, c := range []struct {
+		features string
+		is       bool
+		lasts    time.Duration
+	}{
+		{`{}`, false, 0},
+		{`{"abilities":["idempotent"]}`, true, 0},
+		{`{"abilities":["idempotent"],"idempotent_ms":120000}`, true, 2 * time.Minute},
+	} {
+		ch := openGuest(t, d, channeltest.NewHost(t), asks("https://api.example.org/v1/"), `"features":`+c.features)
+		i, is := channels.As[channels.Idempotent](ch)
+		if is != c.is || is && i.Idempotent() != c.lasts {
+			t.Errorf("%s: %t", c.features, is)
+		}
 	}
 }
 

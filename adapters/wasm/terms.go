@@ -37,11 +37,13 @@ const (
 	canProbe     = "probe"
 	canStartLink = "start_link"
 	canShutdown  = "shutdown"
+	isIdempotent = "idempotent"
 )
 
 func abilities() []string {
 	return []string{
 		canEdit, canDelete, canReact, canType, canFetch, canAnswer, canCommands, canReconcile, canProbe, canStartLink, canShutdown,
+		isIdempotent,
 	}
 }
 
@@ -57,6 +59,9 @@ func newTerms(m *module.Manifest) (*terms, error) {
 		if !slices.Contains(abilities(), a) {
 			fault("features.abilities: %q, want some of %s", a, strings.Join(abilities(), ", "))
 		}
+	}
+	if t.wire.IdempotentMS != 0 && !t.can(isIdempotent) {
+		fault("features.idempotent_ms: wants the ability %q", isIdempotent)
 	}
 	if err := t.schema.read(m.ConfigSchema); err != nil {
 		fault("config_schema: %w", err)
@@ -170,10 +175,25 @@ func clientOf(h channels.Host) *http.Client {
 	return &client
 }
 
-// text is a part's body as the platform takes it.
-func (t *terms) text(p channels.Part) string {
-	if p.Plain {
-		return markup.PlainText.Render(p.Body)
+// texts are a part's body as the platform takes it, in one form or in two. One
+// that is sent as plain text has no other form.
+func (t *terms) texts(p channels.Part) (text, alternative string) {
+	switch {
+	case p.Plain:
+		return markup.PlainText.Render(p.Body), ""
+	case t.wire.Alternative != "":
+		alternative = t.wire.Alternative.Render(p.Body)
 	}
-	return t.features.Dialect.Render(p.Body)
+	return t.features.Dialect.Render(p.Body), alternative
+}
+
+// mentions adds the ids of those whom a text mentions to those that are known.
+func mentions(known []string, n markup.Node) []string {
+	if n.Kind == markup.Mention && !slices.Contains(known, n.URL) {
+		known = append(known, n.URL)
+	}
+	for _, child := range n.Children {
+		known = mentions(known, child)
+	}
+	return known
 }

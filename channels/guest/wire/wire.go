@@ -161,10 +161,15 @@ type Part struct {
 	Replaces channels.MessageID `json:"replaces,omitempty"`
 	Text     string             `json:"text,omitempty"`
 	Body     *markup.Node       `json:"body,omitempty"`
-	Plain    bool               `json:"plain,omitempty"`
-	Files    []File             `json:"files,omitempty"`
-	Buttons  []channels.Button  `json:"buttons,omitempty"`
-	Silent   bool               `json:"silent,omitempty"`
+	// Alternative is the same text in the manifest's second dialect, for platforms
+	// that take a message in two forms.
+	Alternative string `json:"alternative,omitempty"`
+	// Mentions are the ids of those whom the text mentions, each once.
+	Mentions []string          `json:"mentions,omitempty"`
+	Plain    bool              `json:"plain,omitempty"`
+	Files    []File            `json:"files,omitempty"`
+	Buttons  []channels.Button `json:"buttons,omitempty"`
+	Silent   bool              `json:"silent,omitempty"`
 }
 
 // File is an outgoing file. Its content is the host's, under a handle.
@@ -191,6 +196,7 @@ type Features struct {
 	Abilities     []string       `json:"abilities,omitempty"`
 	Tree          bool           `json:"tree,omitempty"` // Part.Body instead of Part.Text
 	Dialect       markup.Dialect `json:"dialect,omitempty"`
+	Alternative   markup.Dialect `json:"alternative,omitempty"` // "": Part.Alternative stays empty
 	MaxText       int            `json:"max_text,omitempty"`
 	MaxCaption    int            `json:"max_caption,omitempty"`
 	MaxFile       int64          `json:"max_file,omitempty"`
@@ -202,6 +208,7 @@ type Features struct {
 	ReplyTo       bool           `json:"reply_to,omitempty"`
 	DraftEveryMS  int64          `json:"draft_every_ms,omitempty"` // 0: an answer does not grow by edits
 	TypingForMS   int64          `json:"typing_for_ms,omitempty"`
+	IdempotentMS  int64          `json:"idempotent_ms,omitempty"` // how long the platform knows a part again by its key; 0: for ever
 	Rate          Rate           `json:"rate"`
 }
 

@@ -79,15 +79,18 @@ type Response struct {
 
 // Part is one message to send.
 type Part struct {
-	Key      string   `json:"key"` // the same for each attempt
-	To       Address  `json:"to"`
-	ReplyTo  string   `json:"reply_to"`
-	Replaces string   `json:"replaces"` // edits this message instead of sending a new one
-	Text     string   `json:"text"`     // in the dialect of the manifest
-	Plain    bool     `json:"plain"`
-	Files    []File   `json:"files"`
-	Buttons  []Button `json:"buttons"`
-	Silent   bool     `json:"silent"`
+	Key      string  `json:"key"` // the same for each attempt
+	To       Address `json:"to"`
+	ReplyTo  string  `json:"reply_to"`
+	Replaces string  `json:"replaces"` // edits this message instead of sending a new one
+	Text     string  `json:"text"`     // in the dialect of the manifest
+	Plain    bool    `json:"plain"`
+	// Alternative is the text in the manifest's second dialect, if it names one.
+	Alternative string   `json:"alternative"`
+	Mentions    []string `json:"mentions"` // ids of those whom the text mentions
+	Files       []File   `json:"files"`
+	Buttons     []Button `json:"buttons"`
+	Silent      bool     `json:"silent"`
 }
 
 // Address is where something is said.

@@ -30,6 +30,7 @@ interface Event {
   where: Address;
   room?: { direct?: boolean; title?: string };
   who: Sender;
+  via?: { token: string; expires: string; uses?: number }; // a reply path that ends; put its token nowhere else
   addressed?: boolean; // in a room: the bot is meant. Always in a direct chat
   content: object;
 }
@@ -39,6 +40,9 @@ interface Part {
   key: string; // the same for each attempt
   to: Address;
   text: string; // in the dialect of the manifest
+  alternative?: string; // the same in the manifest's second dialect, if it names one
+  mentions?: string[]; // ids of those whom the text mentions
+  via?: { token: string; expires: string; uses?: number }; // the reply path that came with the event
   plain?: boolean;
   replaces?: string; // changes this message instead of sending a new one
   reply_to?: string;
