@@ -1,16 +1,14 @@
 package slack
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/internal/nearest"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // The ways to receive.
@@ -123,94 +121,51 @@ func (Driver) Reaches() []string {
 // parse reads a section and lists everything that is wrong with it.
 func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 	s := defaults()
-	keys := map[string]json.RawMessage{}
-	var faults []channels.Fault
-	if json.Unmarshal(cfg, &keys) != nil || keys == nil {
-		if len(bytes.TrimSpace(cfg)) > 0 {
-			return s, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
-		}
-		keys = map[string]json.RawMessage{}
+	f, ok := section.Read(cfg, "slack", map[string]any{
+		"base_url": &s.BaseURL, "token": &s.Token, "app_token": &s.AppToken, "signing_secret": &s.SigningSecret, "mode": &s.Mode,
+		"sockets": &s.Sockets, "command": &s.Command, "ack_reaction": &s.AckReaction,
+		"client_id": &s.ClientID, "client_secret": &s.ClientSecret, "teams": &s.Teams,
+	})
+	if ok {
+		s.check(f)
 	}
-	texts := map[string]*string{
-		"base_url": &s.BaseURL, "token": &s.Token, "app_token": &s.AppToken, "signing_secret": &s.SigningSecret,
-		"mode": &s.Mode, "client_id": &s.ClientID, "client_secret": &s.ClientSecret, "teams": &s.Teams, "command": &s.Command, "ack_reaction": &s.AckReaction,
-	}
-	for name, value := range keys {
-		field, ok := texts[name]
-		switch {
-		case name == "sockets":
-			if json.Unmarshal(value, &s.Sockets) != nil {
-				faults = append(faults, channels.Fault{Path: name, Text: "must be a whole number"})
-			}
-		case !ok:
-			faults = append(faults, channels.Fault{Path: name, Text: unknownKey(name, texts)})
-		case json.Unmarshal(value, field) != nil:
-			faults = append(faults, channels.Fault{Path: name, Text: "must be a text"})
-		}
-	}
-	for _, f := range s.faults() {
-		if !slices.ContainsFunc(faults, func(known channels.Fault) bool { return known.Path == f.Path }) {
-			faults = append(faults, f)
-		}
-	}
-	slices.SortFunc(faults, func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
-	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
-	return s, faults
+	return s, f.List()
 }
 
-func (s settings) faults() []channels.Fault {
-	var faults []channels.Fault
-	fault := func(path, text string) { faults = append(faults, channels.Fault{Path: path, Text: text}) }
+// check notes the values that mean nothing.
+func (s *settings) check(f *section.Faults) {
 	switch {
 	case s.many() && s.Token != "":
-		fault("token", "is the token of one team; leave it out where client_id lets several install the app")
+		f.Add("token", "is the token of one team; leave it out where client_id lets several install the app")
 	case s.many() && strings.TrimSpace(s.ClientSecret) == "":
-		fault("client_secret", "is missing: it goes with client_id, on the app's page Basic Information")
+		f.Add("client_secret", "is missing: it goes with client_id, on the app's page Basic Information")
 	case !s.many() && (s.ClientSecret != "" || s.Teams != ""):
-		fault("client_id", "is missing: client_secret and teams go with it")
+		f.Add("client_id", "is missing: client_secret and teams go with it")
 	case !s.many() && strings.TrimSpace(s.Token) == "":
-		fault("token", "is missing: store the bot's token (xoxb-...) with `gatehouse secrets set NAME` and write secret://NAME here")
+		f.Add("token", "is missing: store the bot's token (xoxb-...) with `gatehouse secrets set NAME` and write secret://NAME here")
 	}
 	switch s.Mode {
 	case modeSocket:
 		if strings.TrimSpace(s.AppToken) == "" {
-			fault("app_token", "is missing: mode socket needs the app-level token (xapp-...) with the scope connections:write")
+			f.Add("app_token", "is missing: mode socket needs the app-level token (xapp-...) with the scope connections:write")
 		}
 	case modeEvents:
 		if strings.TrimSpace(s.SigningSecret) == "" {
-			fault("signing_secret", "is missing: mode events needs the signing secret from the app's page Basic Information")
+			f.Add("signing_secret", "is missing: mode events needs the signing secret from the app's page Basic Information")
 		}
 	default:
-		fault("mode", "must be socket or events")
+		f.Add("mode", "must be socket or events")
 	}
-	if u, err := url.Parse(s.BaseURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		fault("base_url", "must be an http or https URL, such as https://slack.com/api")
-	} else if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		fault("base_url", "must not have a user, a query or a fragment")
-	}
+	s.BaseURL = f.URL("base_url", s.BaseURL, defaults().BaseURL)
 	if s.Sockets < 1 || s.Sockets > maxSockets {
-		fault("sockets", fmt.Sprintf("must be 1 to %d", maxSockets))
+		f.Add("sockets", fmt.Sprintf("must be 1 to %d", maxSockets))
 	}
 	if len(s.Command) < 2 || s.Command[0] != '/' || strings.ContainsAny(s.Command, " \t\n") {
-		fault("command", "must be a slash command, such as /gatehouse")
+		f.Add("command", "must be a slash command, such as /gatehouse")
 	}
 	if s.AckReaction != "" {
 		if _, ok := codec.EmojiName(s.AckReaction); !ok {
-			fault("ack_reaction", "must be the name of an emoji, such as eyes, or a common emoji, or empty")
+			f.Add("ack_reaction", "must be the name of an emoji, such as eyes, or a common emoji, or empty")
 		}
 	}
-	return faults
-}
-
-// unknownKey names the key that was probably meant.
-func unknownKey(name string, texts map[string]*string) string {
-	known := []string{"sockets"}
-	for k := range texts {
-		known = append(known, k)
-	}
-	best := nearest.Of(name, known, 2)
-	if best == "" {
-		return "is not a key of a slack channel"
-	}
-	return fmt.Sprintf("is not a key of a slack channel; did you mean %s?", best)
 }

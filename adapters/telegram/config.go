@@ -1,17 +1,12 @@
 package telegram
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/internal/nearest"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // The ways to receive.
@@ -64,62 +59,27 @@ const schema = `{
 // parse reads a section and lists everything that is wrong with it.
 func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 	s := defaults()
-	keys := map[string]json.RawMessage{}
-	if len(bytes.TrimSpace(cfg)) > 0 {
-		if err := json.Unmarshal(cfg, &keys); err != nil {
-			return s, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
-		}
-	}
-	fields := map[string]*string{
+	f, ok := section.Read(cfg, "telegram", map[string]any{
 		"base_url": &s.BaseURL, "token": &s.Token, "mode": &s.Mode, "ack_reaction": &s.AckReaction,
+	})
+	if ok {
+		s.check(f)
 	}
-	var faults []channels.Fault
-	for name, value := range keys {
-		field, ok := fields[name]
-		switch {
-		case !ok:
-			faults = append(faults, channels.Fault{Path: name, Text: unknownKey(name, fields)})
-		case json.Unmarshal(value, field) != nil:
-			faults = append(faults, channels.Fault{Path: name, Text: "must be a text"})
-		}
-	}
-	for _, f := range s.faults() {
-		if !slices.ContainsFunc(faults, func(known channels.Fault) bool { return known.Path == f.Path }) {
-			faults = append(faults, f)
-		}
-	}
-	slices.SortFunc(faults, func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
-	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
-	return s, faults
+	return s, f.List()
 }
 
-func (s settings) faults() []channels.Fault {
-	var faults []channels.Fault
-	fault := func(path, text string) { faults = append(faults, channels.Fault{Path: path, Text: text}) }
+// check notes the values that mean nothing.
+func (s *settings) check(f *section.Faults) {
 	if strings.TrimSpace(s.Token) == "" {
-		fault("token", "is missing: store the token that @BotFather gave you with `gatehouse secrets set NAME` and write secret://NAME here")
+		f.Add("token", "is missing: store the token that @BotFather gave you with `gatehouse secrets set NAME` and write secret://NAME here")
 	}
-	if u, err := url.Parse(s.BaseURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		fault("base_url", "must be an http or https URL, such as https://api.telegram.org")
-	} else if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		fault("base_url", "must not have a user, a query or a fragment")
-	}
+	s.BaseURL = f.URL("base_url", s.BaseURL, defaults().BaseURL)
 	if s.Mode != modePoll && s.Mode != modeWebhook {
-		fault("mode", "must be poll or webhook")
+		f.Add("mode", "must be poll or webhook")
 	}
 	if s.AckReaction != "" && !codec.Reactable(s.AckReaction) {
-		fault("ack_reaction", "must be one of the emoji that Telegram offers as a reaction, such as 👀, or empty")
+		f.Add("ack_reaction", "must be one of the emoji that Telegram offers as a reaction, such as 👀, or empty")
 	}
-	return faults
-}
-
-// unknownKey names the key that was probably meant.
-func unknownKey(name string, known map[string]*string) string {
-	best := nearest.Of(name, slices.Collect(maps.Keys(known)), 2)
-	if best == "" {
-		return "is not a key of a telegram channel"
-	}
-	return fmt.Sprintf("is not a key of a telegram channel; did you mean %s?", best)
 }
 
 var _ channels.Guided = Driver{}

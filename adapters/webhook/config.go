@@ -1,9 +1,7 @@
 package webhook
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -12,7 +10,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
-	"github.com/gatehouse-chat/gatehouse/internal/nearest"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // settings are the adapter's own keys of a channel's section.
@@ -71,8 +69,8 @@ const schema = `{
 }
 `
 
-// section is a channel's section as it is written.
-type section struct {
+// written is a channel's section as it is written.
+type written struct {
 	Verify         json.RawMessage     `json:"verify"`
 	VerifyToken    string              `json:"verify_token"`
 	Message        string              `json:"message"`
@@ -87,14 +85,14 @@ type section struct {
 	CallbackSecret string              `json:"callback_secret"`
 }
 
-func defaults() section {
-	return section{
+func defaults() written {
+	return written{
 		Message: "{{ .message ?? .text ?? . }}", Conversation: `{{ .conversation ?? "default" }}`, Sender: "webhook",
 	}
 }
 
 // fields are where the keys of a section go.
-func (s *section) fields() map[string]any {
+func (s *written) fields() map[string]any {
 	return map[string]any{
 		"verify": &s.Verify, "verify_token": &s.VerifyToken, "message": &s.Message, "conversation": &s.Conversation,
 		"thread": &s.Thread, "sender": &s.Sender, "sender_name": &s.SenderName, "id": &s.ID, "when": &s.When,
@@ -102,70 +100,38 @@ func (s *section) fields() map[string]any {
 	}
 }
 
-// faults collects mistakes; of one place it keeps the first.
-type faults []channels.Fault
-
-func (f *faults) add(path, text string) {
-	if !slices.ContainsFunc(*f, func(x channels.Fault) bool { return x.Path == path }) {
-		*f = append(*f, channels.Fault{Path: path, Text: text})
-	}
-}
-
 // parse reads a section and lists everything that is wrong with it.
 func parse(cfg json.RawMessage) (settings, []channels.Fault) {
-	var keys map[string]json.RawMessage
-	if len(bytes.TrimSpace(cfg)) == 0 || json.Unmarshal(cfg, &keys) != nil || keys == nil {
-		return settings{}, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
-	}
-	var f faults
 	s := defaults()
-	known := s.fields()
-	for name, value := range keys {
-		into, ok := known[name]
-		switch {
-		case !ok:
-			f.add(name, unknownKey(name, known))
-		case json.Unmarshal(value, into) != nil:
-			f.add(name, shape(name))
-		}
+	f, ok := section.Read(cfg, "webhook", s.fields())
+	if !ok {
+		return settings{}, f.List()
 	}
-	out := s.settings(&f)
-	slices.SortFunc(f, func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
-	return out, f
-}
-
-func shape(name string) string {
-	switch name {
-	case "when":
-		return "must be a mapping of templates to lists of texts"
-	case "trusted":
-		return "must be true or false"
-	}
-	return "must be a text"
+	return s.settings(f), f.List()
 }
 
 // settings are what a section says.
-func (s section) settings(f *faults) settings {
+func (s written) settings(f *section.Faults) settings {
 	out := settings{VerifyToken: s.VerifyToken, CallbackURL: s.CallbackURL, CallbackSecret: s.CallbackSecret}
 	if len(s.Verify) == 0 {
-		f.add("verify", "is missing: how a request proves whose it is, such as {kind: github, secret: secret://NAME}")
+		f.Add("verify", "is missing: how a request proves whose it is, such as {kind: github, secret: secret://NAME}")
 	} else {
 		var bad []proof.Fault
 		out.Verify, bad = proof.Read(s.Verify)
 		for _, x := range bad {
-			f.add(strings.TrimSuffix("verify."+x.Path, "."), x.Text)
+			f.Add(strings.TrimSuffix("verify."+x.Path, "."), x.Text)
 		}
 	}
 	if s.VerifyToken != "" && out.Verify.Kind != proof.Meta {
-		f.add("verify_token", "is only used with the kind meta")
+		f.Add("verify_token", "is only used with the kind meta")
 	}
 	template := func(path, text string, must bool) codec.Template {
 		t, err := codec.Parse(text)
 		switch {
 		case err != nil:
-			f.add(path, err.Error())
+			f.Add(path, err.Error())
 		case must && strings.TrimSpace(text) == "":
-			f.add(path, "must not be empty")
+			f.Add(path, "must not be empty")
 		}
 		return t
 	}
@@ -181,26 +147,17 @@ func (s section) settings(f *faults) settings {
 	return out
 }
 
-func (s section) callback(f *faults) {
+func (s written) callback(f *section.Faults) {
 	if s.CallbackURL == "" {
 		if s.CallbackSecret != "" {
-			f.add("callback_secret", "signs nothing without a callback_url")
+			f.Add("callback_secret", "signs nothing without a callback_url")
 		}
 		return
 	}
 	if u, err := url.Parse(s.CallbackURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.Fragment != "" {
-		f.add("callback_url", "must be an https URL without a user and a fragment")
+		f.Add("callback_url", "must be an https URL without a user and a fragment")
 	}
 	if strings.TrimSpace(s.CallbackSecret) == "" {
-		f.add("callback_secret", "is missing: the secret that answers are signed with; store one with `gatehouse secrets set NAME` and write secret://NAME here")
+		f.Add("callback_secret", "is missing: the secret that answers are signed with; store one with `gatehouse secrets set NAME` and write secret://NAME here")
 	}
-}
-
-// unknownKey names the key that was probably meant.
-func unknownKey(name string, known map[string]any) string {
-	best := nearest.Of(name, slices.Collect(maps.Keys(known)), 2)
-	if best == "" {
-		return "is not a key of a webhook channel"
-	}
-	return fmt.Sprintf("is not a key of a webhook channel; did you mean %s?", best)
 }

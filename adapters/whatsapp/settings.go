@@ -3,18 +3,13 @@
 package whatsapp
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"maps"
 	"net"
 	"net/url"
-	"slices"
-	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/internal/nearest"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // settings are the adapter's own keys of a channel's section.
@@ -53,69 +48,34 @@ const schema = `{
 // parse reads a section and lists everything that is wrong with it.
 func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 	s := settings{Read: true}
-	keys := map[string]json.RawMessage{}
-	if b := bytes.TrimSpace(cfg); len(b) == 0 || b[0] != '{' || json.Unmarshal(b, &keys) != nil {
-		return s, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
+	f, ok := section.Read(cfg, "whatsapp", map[string]any{"base_url": &s.BaseURL, "trust": &s.Trust, "read": &s.Read})
+	if ok {
+		s.resolve(f)
 	}
-	fields := map[string]any{"base_url": &s.BaseURL, "trust": &s.Trust, "read": &s.Read}
-	var faults []channels.Fault
-	for name, value := range keys {
-		field, ok := fields[name]
-		switch {
-		case !ok:
-			faults = append(faults, channels.Fault{Path: name, Text: unknownKey(name, fields)})
-		case json.Unmarshal(value, field) != nil:
-			kind := "a text"
-			if name == "read" {
-				kind = "true or false"
-			}
-			faults = append(faults, channels.Fault{Path: name, Text: "must be " + kind})
-		}
-	}
-	for _, f := range s.resolve() {
-		if !slices.ContainsFunc(faults, func(known channels.Fault) bool { return known.Path == f.Path }) {
-			faults = append(faults, f)
-		}
-	}
-	slices.SortFunc(faults, func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
-	return s, faults
+	return s, f.List()
 }
 
 // resolve reads the keys' values.
-func (s *settings) resolve() (faults []channels.Fault) {
+func (s *settings) resolve(f *section.Faults) {
 	if s.BaseURL != "" {
-		u, err := url.Parse(s.BaseURL)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			faults = append(faults, channels.Fault{Path: "base_url", Text: "must be an http or https URL without user, query or fragment"})
-		} else {
-			s.base = u
-		}
+		f.URL("base_url", s.BaseURL, "http://127.0.0.1:8090")
+		s.base, _ = url.Parse(s.BaseURL)
 	}
 	if s.Trust == "" {
-		return faults
+		return
 	}
 	key, err := hex.DecodeString(s.Trust)
 	switch {
 	case err != nil || len(key) != 32:
-		faults = append(faults, channels.Fault{Path: "trust", Text: "must be a key of 32 bytes in hexadecimal"})
+		f.Add("trust", "must be a key of 32 bytes in hexadecimal")
 	case s.base == nil || !onThisMachine(s.base.Hostname()):
-		faults = append(faults, channels.Fault{Path: "trust", Text: "is only for an emulator: base_url must be on this machine, such as http://127.0.0.1:8090"})
+		f.Add("trust", "is only for an emulator: base_url must be on this machine, such as http://127.0.0.1:8090")
 	default:
 		s.trust = key
 	}
-	return faults
 }
 
 func onThisMachine(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// unknownKey names the key that was probably meant.
-func unknownKey(name string, known map[string]any) string {
-	best := nearest.Of(name, slices.Collect(maps.Keys(known)), 2)
-	if best == "" {
-		return "is not a key of a whatsapp channel"
-	}
-	return fmt.Sprintf("is not a key of a whatsapp channel; did you mean %s?", best)
 }

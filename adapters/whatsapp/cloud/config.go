@@ -1,17 +1,12 @@
 package cloud
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/internal/nearest"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // settings are the adapter's own keys of a channel's section.
@@ -59,40 +54,18 @@ const schema = `{
 }
 `
 
-func (s *settings) fields() map[string]*string {
-	return map[string]*string{
-		"base_url": &s.BaseURL, "media_url": &s.MediaURL, "version": &s.Version, "phone_number_id": &s.Number, "business_id": &s.Business,
-		"app_id": &s.App, "token": &s.Token, "app_secret": &s.AppSecret, "verify_token": &s.VerifyToken,
-		"template": &s.Template, "template_language": &s.TemplateLanguage, "template_text": &s.TemplateText,
-	}
-}
-
 // parse reads a section and lists everything that is wrong with it.
 func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 	s := defaults()
-	var keys map[string]json.RawMessage
-	if len(bytes.TrimSpace(cfg)) == 0 || json.Unmarshal(cfg, &keys) != nil || keys == nil {
-		return s, []channels.Fault{{Text: "the section must be a mapping of keys to values"}}
+	f, ok := section.Read(cfg, "whatsapp-cloud", map[string]any{
+		"base_url": &s.BaseURL, "media_url": &s.MediaURL, "version": &s.Version, "phone_number_id": &s.Number, "business_id": &s.Business,
+		"app_id": &s.App, "token": &s.Token, "app_secret": &s.AppSecret, "verify_token": &s.VerifyToken,
+		"template": &s.Template, "template_language": &s.TemplateLanguage, "template_text": &s.TemplateText,
+	})
+	if ok {
+		s.check(f)
 	}
-	known := s.fields()
-	var faults []channels.Fault
-	for name, value := range keys {
-		field, ok := known[name]
-		switch {
-		case !ok:
-			faults = append(faults, channels.Fault{Path: name, Text: unknownKey(name, known)})
-		case json.Unmarshal(value, field) != nil:
-			faults = append(faults, channels.Fault{Path: name, Text: "must be a text; put it into quotes"})
-		}
-	}
-	for _, f := range s.faults() {
-		if !slices.ContainsFunc(faults, func(known channels.Fault) bool { return known.Path == f.Path }) {
-			faults = append(faults, f)
-		}
-	}
-	slices.SortFunc(faults, func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
-	s.BaseURL, s.MediaURL = strings.TrimRight(s.BaseURL, "/"), strings.TrimRight(s.MediaURL, "/")
-	return s, faults
+	return s, f.List()
 }
 
 var (
@@ -101,45 +74,31 @@ var (
 	nameForm    = regexp.MustCompile(`^[a-z0-9_]{1,512}$`)
 )
 
-func (s settings) faults() []channels.Fault {
-	var faults []channels.Fault
-	fault := func(path, text string) { faults = append(faults, channels.Fault{Path: path, Text: text}) }
+// check notes the values that mean nothing.
+func (s *settings) check(f *section.Faults) {
 	if !idForm.MatchString(s.Number) {
-		fault("phone_number_id", "must be the phone number's id, digits only; the page API Setup of your app shows it below the number")
+		f.Add("phone_number_id", "must be the phone number's id, digits only; the page API Setup of your app shows it below the number")
 	}
 	for path, id := range map[string]string{"app_id": s.App, "business_id": s.Business} {
 		if id != "" && !idForm.MatchString(id) {
-			fault(path, "must be an id of digits")
+			f.Add(path, "must be an id of digits")
 		}
 	}
 	if strings.TrimSpace(s.Token) == "" {
-		fault("token", "is missing: store the access token with `gatehouse secrets set NAME` and write secret://NAME here")
+		f.Add("token", "is missing: store the access token with `gatehouse secrets set NAME` and write secret://NAME here")
 	}
 	if strings.TrimSpace(s.AppSecret) == "" {
-		fault("app_secret", "is missing: without it nobody can tell Meta's webhooks from a stranger's; store it with `gatehouse secrets set NAME`")
+		f.Add("app_secret", "is missing: without it nobody can tell Meta's webhooks from a stranger's; store it with `gatehouse secrets set NAME`")
 	}
-	for path, raw := range map[string]string{"base_url": s.BaseURL, "media_url": s.MediaURL} {
-		if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			fault(path, "must be an http or https URL without a user, a query and a fragment")
-		}
-	}
+	s.BaseURL = f.URL("base_url", s.BaseURL, defaults().BaseURL)
+	s.MediaURL = f.URL("media_url", s.MediaURL, defaults().MediaURL)
 	if !versionForm.MatchString(s.Version) {
-		fault("version", "must be a version of the Graph API, such as v23.0")
+		f.Add("version", "must be a version of the Graph API, such as v23.0")
 	}
 	if s.Template != "" && !nameForm.MatchString(s.Template) {
-		fault("template", "must be the name of a template: a-z, 0-9 and _")
+		f.Add("template", "must be the name of a template: a-z, 0-9 and _")
 	}
 	if s.TemplateText != "no" && s.TemplateText != "yes" {
-		fault("template_text", "must be yes or no, in quotes")
+		f.Add("template_text", "must be yes or no, in quotes")
 	}
-	return faults
-}
-
-// unknownKey names the key that was probably meant.
-func unknownKey(name string, known map[string]*string) string {
-	best := nearest.Of(name, slices.Collect(maps.Keys(known)), 2)
-	if best == "" {
-		return "is not a key of a whatsapp-cloud channel"
-	}
-	return fmt.Sprintf("is not a key of a whatsapp-cloud channel; did you mean %s?", best)
 }
