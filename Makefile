@@ -55,7 +55,7 @@ needs:
 
 bench: build ## print the table of speed and size
 	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./adapters/slack/... ./adapters/discord ./gateway/bus/sqlite \
-		./vault ./vault/egress ./vault/leak/... ./adapters/webhook/... ./adapters/whatsapp/... ./memory/sqlite ./memory/postgres
+		./vault ./vault/egress ./vault/leak/... ./gateway/identity ./adapters/webhook/... ./adapters/whatsapp/... ./memory/sqlite ./memory/postgres
 
 soak: needs ## run the crash and load tests at full length
 	GATEHOUSE_SOAK=1 $(PGSERVER) exec -- $(TOOL) gotestsum --format=standard-verbose -- \

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/sqlite"
+	"github.com/gatehouse-chat/gatehouse/internal/cputest"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/vaulttest"
 )
@@ -412,12 +413,11 @@ func BenchmarkOpenASecret(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
+	cputest.Loop(b, func() {
 		if err := l.Use(func([]byte) error { return nil }); err != nil {
 			b.Fatal(err)
 		}
-	}
+	})
 }
 
 func BenchmarkSealAndOpen(b *testing.B) {
@@ -451,19 +451,19 @@ func BenchmarkRotate(b *testing.B) {
 		}
 	}
 	b.Run("key", func(b *testing.B) {
-		for b.Loop() {
+		cputest.Loop(b, func() {
 			if err := v.RotateKey(b.Context()); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 	b.Run("data", func(b *testing.B) {
-		for b.Loop() {
+		cputest.Loop(b, func() {
 			for i := range 20 {
 				if err := v.RotateData(b.Context(), fmt.Sprintf("w%d", i)); err != nil {
 					b.Fatal(err)
 				}
 			}
-		}
+		})
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/internal/cputest"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
@@ -43,10 +44,9 @@ func BenchmarkJudge(b *testing.B) {
 		b.Fatal(err)
 	}
 	said := direct(channels.Sender{ID: "anna"}, channels.Message{ID: "1", Text: "hello"})
-	b.ReportAllocs()
-	for b.Loop() {
+	cputest.Loop(b, func() {
 		if j, err := d.Judge(ctx, said, p); err != nil || j.Do != identity.Run {
 			b.Fatal(j, err)
 		}
-	}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-chat/gatehouse/internal/cputest"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
 
@@ -36,10 +37,7 @@ func BenchmarkRequest(b *testing.B) {
 		{"gate", server.URL + "/bot" + ph + "/sendMessage", gate},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				send(b, bb.client, bb.url)
-			}
+			cputest.Loop(b, func() { send(b, bb.client, bb.url) })
 		})
 	}
 }
@@ -67,12 +65,11 @@ func BenchmarkDecision(b *testing.B) {
 			req, _ := http.NewRequest("POST", fmt.Sprintf("https://host%d.example/bot1/sendMessage", n-1), nil)
 			req.Header.Set("Content-Type", "application/json")
 			req.Header.Set("Te", "x") // refused only after everything else was checked
-			b.ReportAllocs()
-			for b.Loop() {
+			cputest.Loop(b, func() {
 				if _, err := client.Transport.RoundTrip(req); err == nil { //nolint:bodyclose // refused
 					b.Fatal("passed")
 				}
-			}
+			})
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
+	"github.com/gatehouse-chat/gatehouse/internal/cputest"
 )
 
 // Benchmark measures an engine: publications with one and with 64 publishers,
@@ -45,7 +46,7 @@ func benchRec(queue string, order int, n int64) bus.Record {
 
 func benchPublish(b *testing.B, e bus.Engine, commits func() int64, publishers int) {
 	var n atomic.Int64
-	before, cpu := count(commits), cpuTime()
+	before, cpu := count(commits), cputest.Process()
 	times := make([][]time.Duration, publishers)
 	var wg sync.WaitGroup
 	b.ResetTimer()
@@ -62,7 +63,7 @@ func benchPublish(b *testing.B, e bus.Engine, commits func() int64, publishers i
 		})
 	}
 	wg.Wait()
-	report(b, slices.Concat(times...), count(commits)-before, cpuTime()-cpu)
+	report(b, slices.Concat(times...), count(commits)-before, cputest.Process()-cpu)
 }
 
 // benchCycle sends each chat's next message when its reply has been settled.
@@ -90,7 +91,7 @@ func benchCycle(b *testing.B, e bus.Engine, commits func() int64, chats int) {
 			})
 		})
 	}
-	before, cpu := count(commits), cpuTime()
+	before, cpu := count(commits), cputest.Process()
 	times := make([][]time.Duration, chats)
 	var n atomic.Int64
 	var senders sync.WaitGroup
@@ -112,7 +113,7 @@ func benchCycle(b *testing.B, e bus.Engine, commits func() int64, chats int) {
 	b.StopTimer()
 	cancel()
 	workers.Wait()
-	report(b, slices.Concat(times...), count(commits)-before, cpuTime()-cpu)
+	report(b, slices.Concat(times...), count(commits)-before, cputest.Process()-cpu)
 }
 
 // benchWork settles what it leases, with what f makes of it, and then tells f's

@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/gatehouse-chat/gatehouse/internal/cputest"
 	"github.com/gatehouse-chat/gatehouse/vault/leak/pattern"
 )
 
@@ -193,8 +194,5 @@ func FuzzFind(f *testing.F) {
 func BenchmarkFind(b *testing.B) {
 	s, text := load(b), corpus(b)
 	s.Find(text)
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		s.Find(text)
-	}
+	cputest.Rate(b, len(text), func() { s.Find(text) })
 }
