@@ -136,7 +136,7 @@ func (l fetching) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 	if err != nil {
 		return nil, err
 	}
-	l.c.keep(ctx, r.Effects)
+	h.keep(ctx, r.Effects)
 	body, err := h.content(ctx, out.File)
 	if err != nil {
 		return nil, l.c.fail(sandbox.OpFetch, channels.Other, errNoAnswer)

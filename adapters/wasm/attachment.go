@@ -68,9 +68,12 @@ func (h *call) readPart(ctx context.Context, in sandbox.Payload) (sandbox.Payloa
 }
 
 // size is that of a file, if it is known.
-func (h *call) size(handle string) int64 {
+func (h *call) size(ctx context.Context, handle string) int64 {
 	if b := h.own[handle]; b != nil {
 		return int64(b.Len())
+	}
+	if f, ok := h.kept(ctx, handle); ok {
+		return f.Size
 	}
 	return h.files[handle].Size
 }
@@ -97,6 +100,13 @@ func (h *call) content(ctx context.Context, handle string) (io.ReadCloser, error
 		return io.NopCloser(bytes.NewReader(b.Bytes())), nil
 	}
 	if r := h.take(handle); r != nil {
+		return r, nil
+	}
+	if f, ok := h.kept(ctx, handle); ok {
+		r, err := h.openKept(ctx, f)
+		if err != nil {
+			return nil, h.failed(err, sandbox.Unavailable)
+		}
 		return r, nil
 	}
 	open := h.files[handle].Open

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
 
@@ -27,6 +28,7 @@ type channel struct {
 	h      channels.Host
 	s      section
 	client *http.Client
+	proofs []*proof.Checker // of the manifest's webhooks, in their order
 
 	health  link.Reporter
 	strikes *strikes
@@ -159,7 +161,7 @@ func (c *channel) do(ctx context.Context, op sandbox.Op, in wire.In, h *call) (w
 	if err != nil {
 		return out, err
 	}
-	c.keep(ctx, r.Effects)
+	h.keep(ctx, r.Effects)
 	return out, nil
 }
 

@@ -38,6 +38,9 @@ func (p *poller) connection(ctx context.Context) error {
 	defer func() { _ = c.Close() }()
 	p.socket.Store(c)
 	defer p.socket.Store(nil)
+	if err := p.sendAll(ctx, p.greeting); err != nil {
+		return p.fail(sandbox.OpSocketOpen, channels.Transient, err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var reader sync.WaitGroup
 	defer reader.Wait()

@@ -62,6 +62,7 @@ var (
 
 // connect has the guest say how to connect, and does it.
 func (p *poller) connect(ctx context.Context) (*connection, wire.Connect, error) {
+	p.greeting = nil
 	ask := &wire.Socket{Failures: p.failures}
 	out, r, err := p.receive(ctx, sandbox.OpSocketOpen, wire.In{Socket: ask}, nil)
 	if err != nil {

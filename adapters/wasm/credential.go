@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -73,7 +74,8 @@ func (c *channel) credentials(ctx context.Context, fit []grant, u *url.URL, h ht
 
 var errPointer = errors.New("the body has no place for the credential")
 
-// setAt puts a text into an object, at a JSON pointer whose objects are there.
+// setAt puts a text into an object, at a JSON pointer whose objects are there. A *
+// in the pointer stands for each element of a list, of which there may be none.
 func setAt(body []byte, pointer, value string) ([]byte, error) {
 	var root map[string]any
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -82,14 +84,27 @@ func setAt(body []byte, pointer, value string) ([]byte, error) {
 		return nil, errPointer
 	}
 	names := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	at := root
-	for _, name := range names[:len(names)-1] {
-		next, ok := at[name].(map[string]any)
-		if !ok {
-			return nil, errPointer
-		}
-		at = next
+	if !setWithin(root, names, value) && !slices.Contains(names, "*") {
+		return nil, errPointer
 	}
-	at[names[len(names)-1]] = value
 	return json.Marshal(root)
+}
+
+// setWithin reports whether there was a place.
+func setWithin(at any, names []string, value string) (done bool) {
+	if list, ok := at.([]any); ok && names[0] == "*" && len(names) > 1 {
+		for _, element := range list {
+			done = setWithin(element, names[1:], value) || done
+		}
+		return done
+	}
+	object, ok := at.(map[string]any)
+	switch {
+	case !ok:
+		return false
+	case len(names) == 1:
+		object[names[0]] = value
+		return true
+	}
+	return setWithin(object[names[0]], names[1:], value)
 }

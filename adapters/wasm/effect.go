@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
@@ -29,7 +28,8 @@ type wanted struct {
 }
 
 // batch sorts what a call wants to happen.
-func (c *channel) batch(ctx context.Context, list []sandbox.Effect) (wanted, error) {
+func (h *call) batch(ctx context.Context, list []sandbox.Effect) (wanted, error) {
+	c := h.c
 	var b wanted
 	for _, e := range list {
 		switch {
@@ -44,15 +44,11 @@ func (c *channel) batch(ctx context.Context, list []sandbox.Effect) (wanted, err
 			}
 			b.Events = append(b.Events, x)
 		case e.Op == sandbox.HostKVPut && c.g.pkg.Manifest.KV != nil:
-			var k wire.Key
-			if err := json.Unmarshal(e.In.Header, &k); err != nil {
-				return b, errEffect
+			all, err := h.writes(ctx, e)
+			if err != nil {
+				return b, err
 			}
-			w := channels.Write{Key: stateKey(c.g.pkg.Manifest.KV.Prefix, k.Key)}
-			if !k.Delete {
-				w.Value = append([]byte{}, e.In.Body...)
-			}
-			b.State = append(b.State, w)
+			b.State = append(b.State, all...)
 		case e.Op == sandbox.HostSocketSend && len(c.g.pkg.Manifest.Sockets) > 0:
 			b.messages = append(b.messages, e.In)
 		default:
@@ -154,11 +150,12 @@ func (s *store) load(ctx context.Context, st channels.State, prefix string) erro
 
 // keep stores what an operation without events put. The operation itself is
 // done already, so that a failure is for the log.
-func (c *channel) keep(ctx context.Context, list []sandbox.Effect) {
+func (h *call) keep(ctx context.Context, list []sandbox.Effect) {
 	if len(list) == 0 {
 		return
 	}
-	b, err := c.batch(ctx, list)
+	c := h.c
+	b, err := h.batch(ctx, list)
 	if err == nil && len(b.Events) > 0 {
 		err = errEffect
 	}

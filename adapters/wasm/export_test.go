@@ -16,3 +16,6 @@ func (d *Driver) Ready(ctx context.Context, cfg json.RawMessage) error {
 	_, err := d.load(ctx, g.pkg)
 	return err
 }
+
+// SetAt puts a credential into a body.
+func SetAt(body []byte, pointer, value string) ([]byte, error) { return setAt(body, pointer, value) }

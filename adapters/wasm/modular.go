@@ -51,6 +51,11 @@ func (m *modular) Reaches() []string {
 			all = append(all, manifestURL(h))
 		}
 	}
+	for _, w := range m.g.pkg.Manifest.Webhooks {
+		if w.Verify.KeysURL != "" && !isVariable(w.Verify.KeysURL) {
+			all = append(all, w.Verify.KeysURL)
+		}
+	}
 	for _, s := range m.g.pkg.Manifest.Sockets {
 		if !isVariable(s.URL) {
 			all = append(all, s.URL)
@@ -84,5 +89,9 @@ func (m *modular) Open(_ context.Context, h channels.Host, cfg json.RawMessage) 
 	}
 	c := &channel{d: m.d, g: m.g, h: h, s: s, health: link.Reporter{Host: h}, ration: newRation(m.g.pkg.Manifest.Emit), timers: newTimers(), strikes: &strikes{}}
 	c.client = clientOf(h)
+	var err error
+	if c.proofs, err = checkers(s.proofs, c.client); err != nil {
+		return nil, err
+	}
 	return c.capable(), nil
 }

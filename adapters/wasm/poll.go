@@ -19,8 +19,9 @@ import (
 type poller struct {
 	*channel
 	sink     channels.Sink
-	accept   sync.Mutex  // one batch at a time
-	quick    atomic.Bool // the next poll does not wait: it finds out whether polling works
+	accept   sync.Mutex        // one batch at a time
+	quick    atomic.Bool       // the next poll does not wait: it finds out whether polling works
+	greeting []sandbox.Payload // what the next connection carries first
 	failures int
 	pause    link.Backoff
 }
@@ -58,14 +59,16 @@ func (p *poller) receive(ctx context.Context, op sandbox.Op, in wire.In, body []
 		p.after(h)
 		return out, r, nil
 	}
-	b, err := p.batch(ctx, r.Effects)
+	b, err := h.batch(ctx, r.Effects)
 	if err != nil {
 		return out, r, p.fail(op, channels.Other, err)
 	}
 	if len(b.Events)+len(b.State) > 0 {
 		err = p.persist(ctx, b.Batch)
 	}
-	if err == nil {
+	if op == sandbox.OpSocketOpen {
+		p.greeting = b.messages // there is no connection yet
+	} else if err == nil {
 		err = p.sendAll(ctx, b.messages)
 	}
 	if err == nil {

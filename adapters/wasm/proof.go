@@ -3,56 +3,93 @@ package wasm
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 )
 
-// specOf is a manifest's proof in the words of the package proof.
-func specOf(v module.Verify) proof.Spec {
+// specOf is a manifest's proof in the words of the package proof. fill puts a
+// value in the place of what comes from the configuration.
+func specOf(v module.Verify, fill func(text string) string) proof.Spec {
 	return proof.Spec{
 		Kind: proof.Kind(v.Kind), Secret: v.Secret, Header: v.Name, Prefix: v.Prefix, Encoding: v.Encoding, Hash: v.Hash,
-		Stamp: v.Stamp, Signs: v.Signs, Within: v.Within, PublicKey: v.PublicKey,
+		Stamp: v.Stamp, Signs: v.Signs, Within: v.Within, Pointer: v.Pointer, Match: v.Match,
+		PublicKey: fill(v.PublicKey), KeysURL: fill(v.KeysURL), Issuer: fill(v.Issuer), Audience: fill(v.Audience),
 	}
+}
+
+// fromConfig are the values of a manifest's proof that the configuration may
+// have, by their names.
+func fromConfig(v module.Verify) map[string]string {
+	return map[string]string{"public_key": v.PublicKey, "keys_url": v.KeysURL, "issuer": v.Issuer, "audience": v.Audience}
 }
 
 // proofFaults lists what is wrong with a manifest's proof, whatever the
 // operator will write.
 func (t *terms) proofFaults(v module.Verify) []proof.Fault {
-	s := specOf(v)
-	if s.Kind == proof.JWT {
-		return []proof.Fault{{Path: "kind", Text: "jwt is not for modules: they cannot name an issuer's keys"}}
-	}
-	if isVariable(v.PublicKey) {
-		if !t.stored(variable(v.PublicKey)) {
-			return []proof.Fault{{Path: "public_key", Text: "names no key of config_schema"}}
+	standIns := map[string]string{}
+	for name, text := range fromConfig(v) {
+		if !isVariable(text) {
+			continue
 		}
-		s.PublicKey = noKey
+		if !t.stored(variable(text)) {
+			return []proof.Fault{{Path: name, Text: "names no key of config_schema"}}
+		}
+		standIns[text] = "any"
+		switch name {
+		case "public_key":
+			standIns[text] = noKey
+		case "keys_url":
+			standIns[text] = "https://keys.example/"
+		}
 	}
-	return s.Faults()
+	return specOf(v, func(text string) string {
+		if s, ok := standIns[text]; ok {
+			return s
+		}
+		return text
+	}).Faults()
 }
 
 // noKey has the form of a public key.
 const noKey = "0000000000000000000000000000000000000000000000000000000000000000"
 
-// checker makes the proof of a webhook with what the operator wrote.
-func (t *terms) checker(v module.Verify, refs map[string]string, keys map[string]any) (*proof.Checker, error) {
-	s := specOf(v)
+// proof is that of a webhook with what the operator wrote.
+func (t *terms) proof(v module.Verify, refs map[string]string, keys map[string]any) (proof.Spec, []proof.Fault) {
+	s := specOf(v, func(text string) string {
+		if isVariable(text) {
+			text, _ = keys[variable(text)].(string)
+		}
+		return text
+	})
 	if ref, ok := refs[v.Secret]; ok {
 		s.Secret = ref
 	}
-	if isVariable(v.PublicKey) {
-		s.PublicKey, _ = keys[variable(v.PublicKey)].(string)
+	return s, s.Faults()
+}
+
+// checkers judge the requests to the manifest's webhooks, in their order. client
+// fetches the keys of those who sign tokens.
+func checkers(specs []proof.Spec, client *http.Client) ([]*proof.Checker, error) {
+	var all []*proof.Checker
+	for _, s := range specs {
+		c, err := proof.New(s, client)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
 	}
-	return proof.New(s, nil)
+	return all, nil
 }
 
 var errNoVerifier = errors.New("this host checks no requests")
 
 // genuine reports whether a request is the platform's: by a secret that the
-// operator stored, which the host knows alone, or by the channel's own.
+// operator stored, which the host knows alone, by the channel's own, or by keys
+// that are public.
 func (c *channel) genuine(ctx context.Context, at int, r proof.Request) error {
-	check, v := c.s.proofs[at], c.g.pkg.Manifest.Webhooks[at].Verify
+	check, v := c.proofs[at], c.g.pkg.Manifest.Webhooks[at].Verify
 	if _, stored := c.s.refs[v.Secret]; stored || v.Secret == "" {
 		host, ok := c.h.(proof.Verifier)
 		if !ok {

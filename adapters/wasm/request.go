@@ -130,7 +130,7 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 	}
 	req.Header = header
 	if r.File != "" {
-		req.ContentLength = h.size(r.File)
+		req.ContentLength = h.size(ctx, r.File)
 	}
 	return req, nil
 }

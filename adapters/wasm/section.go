@@ -53,7 +53,7 @@ type section struct {
 	refs     map[string]string // the references of secrets, by key
 	grants   []grant
 	sockets  []socketGrant
-	proofs   []*proof.Checker // of the manifest's webhooks, in their order
+	proofs   []proof.Spec // of the manifest's webhooks, in their order
 }
 
 // section reads a channel's configuration and lists what is wrong with it.
@@ -120,18 +120,14 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 		s.grants = append(s.grants, g)
 	}
 	for _, w := range t.m.Webhooks {
-		c, err := t.checker(w.Verify, s.refs, keys)
-		if err != nil {
-			faults = append(faults, channels.Fault{Path: variable(w.Verify.PublicKey), Text: err.Error()})
+		spec, wrong := t.proof(w.Verify, s.refs, keys)
+		for _, f := range wrong {
+			faults = append(faults, channels.Fault{Path: variable(fromConfig(w.Verify)[f.Path]), Text: f.Text})
 		}
-		s.proofs = append(s.proofs, c)
+		s.proofs = append(s.proofs, spec)
 	}
 	for _, m := range t.m.Sockets {
-		base := m.URL
-		if isVariable(base) {
-			base, _ = keys[variable(base)].(string)
-		}
-		g, err := newSocketGrant(m, base)
+		g, err := newSocketGrant(m, socketBase(m.URL, keys))
 		if err != nil {
 			faults = append(faults, channels.Fault{Path: variable(m.URL), Text: err.Error()})
 		}
@@ -180,6 +176,23 @@ func (p property) check(v any) string {
 		}
 	}
 	return ""
+}
+
+// socketBase is where a socket of the manifest connects to. Where the operator
+// wrote the address of the platform's requests, it is the one beside it.
+func socketBase(url string, keys map[string]any) string {
+	if !isVariable(url) {
+		return url
+	}
+	_, path, _ := strings.Cut(url, "}")
+	base, _ := keys[variable(url)].(string)
+	if rest, ok := strings.CutPrefix(base, "http"); ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "s:")) {
+		base = "ws" + rest
+	}
+	if path == "" {
+		return base
+	}
+	return strings.TrimRight(base, "/") + path
 }
 
 var (

@@ -235,7 +235,7 @@ func (b *hub) start(t *testing.T, d *wasm.Driver, snap channeltest.Snapshot, mor
 	t.Helper()
 	h := channeltest.NewHost(t, channeltest.WithID("c"), channeltest.Restore(snap), channeltest.WithSecret("secret://bot", b.token))
 	section := map[string]any{
-		"module": "talk", "token": "secret://bot", "base_url": b.srv.URL, "socket_url": "ws" + strings.TrimPrefix(b.srv.URL, "http") + "/socket",
+		"module": "talk", "token": "secret://bot", "base_url": b.srv.URL,
 	}
 	for k, v := range more {
 		section[k] = v
@@ -274,7 +274,9 @@ func TestSocketGuest(t *testing.T) {
 	b := newHub(t)
 	x := b.start(t, newTalkDriver(t), channeltest.Snapshot{}, nil)
 	x.host.WaitHealth(channels.Connected)
-	b.wait(t, "identify", func() bool { return b.count("identify") == 1 && len(b.conns) == 1 })
+	b.wait(t, "identify", func() bool {
+		return b.count("identify") == 1 && len(b.conns) == 1 && strings.HasPrefix(b.seen[0], "first ")
+	})
 	b.say("one")
 	b.say("two")
 	if d := cmp.Diff([]string{"s1/1 one", "s1/2 two"}, said(x.sink.WaitEvents(2))); d != "" {
@@ -290,6 +292,7 @@ func TestSocketGuest(t *testing.T) {
 	b.mu.Lock()
 	b.push(b.conns[0], word{Op: "reconnect"})
 	b.mu.Unlock()
+	b.wait(t, "the first word of the next connection", func() bool { return b.count("first") == 2 })
 	b.wait(t, "resume", func() bool { return b.count("resume 2") == 1 && len(b.conns) == 2 })
 	b.say("three")
 	if d := cmp.Diff([]string{"s1/1 one", "s1/2 two", "s1/3 three"}, said(x.sink.WaitEvents(3))); d != "" {

@@ -165,7 +165,8 @@ func isVariable(host string) bool { return strings.HasPrefix(host, "${config.") 
 
 // variable is the configuration's key that a host comes from.
 func variable(host string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(host, "${config."), "}")
+	name, _, _ := strings.Cut(strings.TrimPrefix(host, "${config."), "}")
+	return name
 }
 
 // clientOf follows no redirect: the destination is one that the manifest names.

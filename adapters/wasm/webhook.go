@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -25,14 +26,22 @@ func (l receiving) Receive(sink channels.Sink) http.Handler {
 	p := &poller{channel: l.c, sink: sink}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if status, body := p.request(w, r); status/100 == 2 {
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8") // a guest makes no pages
+			w.Header().Set("Content-Type", contentType(body))
 			w.Header().Set("X-Content-Type-Options", "nosniff")
 			w.WriteHeader(status)
-			_, _ = w.Write(body) //nolint:gosec // as text
+			_, _ = w.Write(body) //nolint:gosec // as text or JSON
 		} else {
 			http.Error(w, http.StatusText(status), status)
 		}
 	})
+}
+
+// contentType is how a guest's answer is labelled: a guest makes no pages.
+func contentType(body []byte) string {
+	if len(body) > 0 && json.Valid(body) {
+		return "application/json"
+	}
+	return "text/plain; charset=utf-8"
 }
 
 func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, body []byte) {
@@ -50,6 +59,10 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 	}
 	hook := p.g.pkg.Manifest.Webhooks[at]
 	if err := p.genuine(r.Context(), at, proof.Request{Header: r.Header, Body: content, At: time.Now()}); err != nil {
+		if !errors.Is(err, proof.ErrRefused) {
+			p.h.Log().WarnContext(r.Context(), "nobody can tell whether a request is the platform's; it has to come again", "err", err)
+			return later(w, 0), nil
+		}
 		p.h.Log().DebugContext(r.Context(), "a request is not the platform's", "err", err)
 		return http.StatusUnauthorized, nil
 	}
@@ -61,8 +74,8 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 	case !p.webhook.Load():
 		return http.StatusNotFound, nil
 	}
-	in := wire.In{Request: &wire.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Headers: headers(r.Header, p.s.proofs[at].Headers())}}
-	return p.take(w, r, in, content)
+	in := wire.In{Request: &wire.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Headers: headers(r.Header, p.proofs[at].Headers())}}
+	return p.take(w, r, in, p.proofs[at].Conceal(content))
 }
 
 // take has the guest read a request, and what it says accepted.
@@ -75,7 +88,7 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 	}
 	var b wanted
 	if err == nil {
-		b, err = p.batch(r.Context(), result.Effects)
+		b, err = h.batch(r.Context(), result.Effects)
 	}
 	if err != nil {
 		p.h.Log().WarnContext(r.Context(), "the guest could not read a request; the platform sends it again", "err", err)

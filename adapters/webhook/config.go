@@ -34,7 +34,7 @@ const schema = `{
       "required": ["kind"],
       "additionalProperties": false,
       "properties": {
-        "kind": {"enum": ["standard-webhooks", "github", "stripe", "slack", "meta", "hmac", "ed25519", "bearer", "header", "jwt"]},
+        "kind": {"enum": ["standard-webhooks", "github", "stripe", "slack", "meta", "hmac", "ed25519", "bearer", "header", "body", "jwt"]},
         "secret": {"type": "string", "description": "A reference such as secret://github-hook."},
         "previous": {"type": "string", "description": "A second secret that is accepted while the first is being replaced."},
         "header": {"type": "string", "description": "hmac, ed25519, header: the header with the proof. jwt: the one with the token, instead of Authorization."},

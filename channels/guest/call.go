@@ -60,6 +60,13 @@ func (c *Call) Put(key string, value []byte) error {
 	return err
 }
 
+// Keep keeps a file of this call under a key, if the call succeeds. Later its
+// handle is "kept:" and the key; Put with a nil value gives it up.
+func (c *Call) Keep(key, handle string) error {
+	_, err := ask(hostKVPut, wire.Key{Key: key, File: handle}, nil, nil)
+	return err
+}
+
 // Log writes a line for the guest's author and the operator.
 func (c *Call) Log(level slog.Level, text string) {
 	_, _ = ask(hostLog, struct {

@@ -34,7 +34,7 @@ func (c *Checker) Check(ctx context.Context, secrets [][]byte, r Request) error 
 		return c.token(ctx, r)
 	case Ed25519:
 		return c.signature(r)
-	case Standard, Stripe, HMAC, Header, GitHub, Meta, Slack, Bearer:
+	case Standard, Stripe, HMAC, Header, Body, GitHub, Meta, Slack, Bearer:
 	}
 	if len(secrets) == 0 {
 		return refuse("there is no secret to check it with")
@@ -51,6 +51,8 @@ func (c *Checker) Check(ctx context.Context, secrets [][]byte, r Request) error 
 		return c.stripe(secrets, r)
 	case Header:
 		return c.shown(secrets, r)
+	case Body:
+		return c.told(secrets, r)
 	default:
 		return c.mac(secrets, r)
 	}
@@ -90,15 +92,19 @@ func (c *Checker) shown(secrets [][]byte, r Request) error {
 	if err != nil {
 		return err
 	}
+	if !equal(secrets, v) {
+		return refuse("the header %s holds another secret", c.spec.Header)
+	}
+	return nil
+}
+
+func equal(secrets [][]byte, v string) bool {
 	got, found := sha256.Sum256([]byte(v)), 0
 	for _, s := range secrets {
 		want := sha256.Sum256(s)
 		found |= subtle.ConstantTimeCompare(got[:], want[:])
 	}
-	if found != 1 {
-		return refuse("the header %s holds another secret", c.spec.Header)
-	}
-	return nil
+	return found == 1
 }
 
 // stamp is the time that a request says, as it is written, once it is known to
@@ -342,11 +348,12 @@ func (c *Checker) token(ctx context.Context, r Request) error {
 	if len(v) < len(prefix) || !strings.EqualFold(v[:len(prefix)], prefix) {
 		return refuse("the header %s holds no token", name)
 	}
-	switch err := c.tokens.Read(ctx, v[len(prefix):], nil); {
+	var claims map[string]any
+	switch err := c.tokens.Read(ctx, v[len(prefix):], &claims); {
 	case errors.Is(err, jwks.ErrNoKeys):
 		return fmt.Errorf("the token cannot be judged now: %w", err)
 	case err != nil:
 		return refuse("the token: %v", err)
 	}
-	return nil
+	return c.matched(claims, r.Body)
 }

@@ -37,12 +37,13 @@ const (
 	Ed25519  Kind = "ed25519"           // a signature under PublicKey, as the other fields say
 	Bearer   Kind = "bearer"            // Authorization: Bearer SECRET
 	Header   Kind = "header"            // a header whose value is the secret
+	Body     Kind = "body"              // a text in the JSON body that is the secret, at Pointer
 	JWT      Kind = "jwt"               // a token that is signed by a key of KeysURL
 )
 
 // Kinds are all of them.
 func Kinds() []Kind {
-	return []Kind{Standard, GitHub, Stripe, Slack, Meta, HMAC, Ed25519, Bearer, Header, JWT}
+	return []Kind{Standard, GitHub, Stripe, Slack, Meta, HMAC, Ed25519, Bearer, Header, Body, JWT}
 }
 
 // Spec is how requests are proved, as it stands in a configuration or in a
@@ -66,6 +67,11 @@ type Spec struct {
 	KeysURL   string `json:"keys_url,omitempty"`   // jwt: the issuer's key set
 	Issuer    string `json:"issuer,omitempty"`     // jwt
 	Audience  string `json:"audience,omitempty"`   // jwt
+	// Match ties a token to the body, jwt: serviceurl=/serviceUrl wants the claim
+	// serviceurl to be the text at that pointer. A token covers no body otherwise.
+	Match string `json:"match,omitempty"`
+
+	Pointer string `json:"pointer,omitempty"` // body: where the secret stands, such as /context/token
 }
 
 // Request is what is judged.
@@ -106,13 +112,15 @@ func (s Spec) Stamped() bool {
 		return true
 	case HMAC, Ed25519:
 		return s.Stamp != ""
-	case GitHub, Meta, Bearer, Header:
+	case GitHub, Meta, Bearer, Header, Body:
 	}
 	return false
 }
 
 // Signed reports whether the proof covers the body.
-func (s Spec) Signed() bool { return s.Kind != Bearer && s.Kind != Header && s.Kind != JWT }
+func (s Spec) Signed() bool {
+	return s.Kind != Bearer && s.Kind != Header && s.Kind != Body && s.Kind != JWT
+}
 
 // needs are the fields that each kind must and may have, besides kind.
 func needs(k Kind) (must, may []string) {
@@ -128,7 +136,9 @@ func needs(k Kind) (must, may []string) {
 	case Header:
 		return []string{"secret", "header"}, []string{"previous", "prefix"}
 	case JWT:
-		return []string{"keys_url", "issuer", "audience"}, []string{"header"}
+		return []string{"keys_url", "issuer", "audience"}, []string{"header", "match"}
+	case Body:
+		return []string{"secret", "pointer"}, []string{"previous"}
 	}
 	return nil, nil
 }
@@ -138,7 +148,7 @@ func (s Spec) fields() map[string]string {
 	return map[string]string{
 		"secret": s.Secret, "previous": s.Previous, "header": s.Header, "prefix": s.Prefix, "encoding": s.Encoding,
 		"hash": s.Hash, "stamp": s.Stamp, "signs": s.Signs, "within": s.Within, "public_key": s.PublicKey,
-		"keys_url": s.KeysURL, "issuer": s.Issuer, "audience": s.Audience,
+		"keys_url": s.KeysURL, "issuer": s.Issuer, "audience": s.Audience, "match": s.Match, "pointer": s.Pointer,
 	}
 }
 
@@ -209,6 +219,12 @@ func (s Spec) Faults() []Fault {
 	if u, err := url.Parse(s.KeysURL); s.KeysURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		fault("keys_url", "must be an https URL")
 	}
+	if s.Pointer != "" && !strings.HasPrefix(s.Pointer, "/") {
+		fault("pointer", "must begin with a slash, as in /context/token")
+	}
+	if claim, at, ok := strings.Cut(s.Match, "="); s.Match != "" && (!ok || claim == "" || !strings.HasPrefix(at, "/")) {
+		fault("match", "must be a claim and where its text stands in the body, such as serviceurl=/serviceUrl")
+	}
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
 	return faults
 }
@@ -270,7 +286,7 @@ func (s Spec) general() Spec {
 		s.Stamp, s.Signs = "X-Slack-Request-Timestamp", "v0:{timestamp}:{body}"
 	case Bearer:
 		s.Kind, s.Header, s.Prefix = Header, "Authorization", "Bearer "
-	case Standard, Stripe, HMAC, Ed25519, Header, JWT:
+	case Standard, Stripe, HMAC, Ed25519, Header, Body, JWT:
 	}
 	return s
 }
@@ -294,6 +310,8 @@ func (c *Checker) Headers() []string {
 		return []string{"Webhook-Signature"}
 	case Stripe:
 		return []string{"Stripe-Signature"}
+	case Body:
+		return nil
 	case JWT:
 		return []string{http.CanonicalHeaderKey(cmp.Or(c.spec.Header, "Authorization"))}
 	default:

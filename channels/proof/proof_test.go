@@ -244,12 +244,20 @@ func TestJWT(t *testing.T) {
 	}
 	good := jwt.Claims{Issuer: "https://issuer", Audience: jwt.Audience{"hook"}, Expiry: jwt.NewNumericDate(time.Now().Add(time.Minute))}
 	spec := proof.Spec{Kind: proof.JWT, KeysURL: issuer.URL, Issuer: "https://issuer", Audience: "hook"}
+	body := []byte(`{"from":{"url":"https://here"}}`)
 	check := func(c *proof.Checker, authorization string) error {
 		h := http.Header{}
 		if authorization != "" {
 			h.Set("Authorization", authorization)
 		}
-		return c.Check(t.Context(), nil, proof.Request{Header: h, At: time.Now()})
+		return c.Check(t.Context(), nil, proof.Request{Header: h, Body: body, At: time.Now()})
+	}
+	tied := func(where string) string {
+		s, err := jwt.Signed(signer).Claims(good).Claims(map[string]any{"url": where}).Serialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + s
 	}
 	c, err := proof.New(spec, issuer.Client())
 	if err != nil {
@@ -268,6 +276,18 @@ func TestJWT(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	spec.Match = "url=/from/url"
+	if c, err = proof.New(spec, issuer.Client()); err != nil {
+		t.Fatal(err)
+	}
+	if err := check(c, tied("https://here")); err != nil {
+		t.Errorf("a token that says the same as the body: %v", err)
+	}
+	for name, v := range map[string]string{"says something else": tied("https://there"), "says nothing": "Bearer " + token(good), "is empty": tied("")} {
+		if err := check(c, v); !errors.Is(err, proof.ErrRefused) {
+			t.Errorf("a token that %s: %v", name, err)
+		}
+	}
 	down = true
 	c, err = proof.New(spec, issuer.Client())
 	if err != nil {
@@ -275,6 +295,39 @@ func TestJWT(t *testing.T) {
 	}
 	if err := check(c, "Bearer "+token(good)); err == nil || errors.Is(err, proof.ErrRefused) {
 		t.Errorf("without keys nobody can tell: %v", err)
+	}
+}
+
+// TestBody: a secret that stands in the body, which is taken out once it is judged.
+func TestBody(t *testing.T) {
+	spec := proof.Spec{Kind: proof.Body, Secret: "s", Pointer: "/context/token"}
+	c, err := proof.New(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(body string, secrets ...string) error {
+		var all [][]byte
+		for _, s := range secrets {
+			all = append(all, []byte(s))
+		}
+		return c.Check(t.Context(), all, proof.Request{Body: []byte(body), At: time.Now()})
+	}
+	const good = `{"context":{"token":"hidden","n":12345678901234567890}}`
+	if err := check(good, "other", "hidden"); err != nil {
+		t.Error(err)
+	}
+	if got, want := string(c.Conceal([]byte(good))), `{"context":{"n":12345678901234567890}}`; got != want {
+		t.Errorf("what is left is %s, want %s", got, want)
+	}
+	for _, body := range []string{`{"context":{"token":"hidde"}}`, `{"context":{"token":["hidden"]}}`, `{"context":"hidden"}`, `{"token":"hidden"}`, `[]`, ``, good + good} {
+		if err := check(body, "hidden"); !errors.Is(err, proof.ErrRefused) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	for _, secrets := range [][]string{nil, {""}, {" "}} {
+		if err := check(`{"context":{"token":""}}`, secrets...); !errors.Is(err, proof.ErrRefused) {
+			t.Errorf("with the secrets %q: %v", secrets, err)
+		}
 	}
 }
 
@@ -296,6 +349,9 @@ func TestRead(t *testing.T) {
 		{`{"kind":"ed25519","public_key":"00","header":"X"}`, "public_key"},
 		{`{"kind":"jwt","keys_url":"ftp://x","issuer":"i","audience":"a"}`, "keys_url"},
 		{`{"kind":"jwt","keys_url":"https://x"}`, "audience issuer"},
+		{`{"kind":"jwt","keys_url":"https://x","issuer":"i","audience":"a","match":"url"}`, "match"},
+		{`{"kind":"body","secret":"s"}`, "pointer"},
+		{`{"kind":"body","secret":"s","pointer":"token"}`, "pointer"},
 		{`[]`, "?"},
 	} {
 		_, faults := proof.Read(json.RawMessage(c.in))

@@ -21,11 +21,7 @@ func (m *Manifest) Wishes() []string {
 		say("is offered to the model as a tool (%s): %s", m.Tool.Effect, m.Tool.Description)
 	}
 	for _, w := range m.Webhooks {
-		with := fmt.Sprintf("the secret %q", w.Verify.Secret)
-		if w.Verify.Secret == "" {
-			with = "a public key"
-		}
-		say("receives %s calls on %s, verified with %s", strings.Join(w.Methods, ", "), w.Path, with)
+		say("receives %s calls on %s, verified with %s", strings.Join(w.Methods, ", "), w.Path, w.Verify.words())
 	}
 	if m.Poll != nil {
 		say("is called every %s at most, to look for messages", m.Poll.MinInterval)
@@ -49,6 +45,16 @@ func (m *Manifest) Wishes() []string {
 		say("runs without machine code")
 	}
 	return lines
+}
+
+func (v Verify) words() string {
+	switch {
+	case v.KeysURL != "":
+		return fmt.Sprintf("tokens of %s for %s, whose keys are at %s", v.Issuer, v.Audience, v.KeysURL)
+	case v.Secret == "":
+		return "a public key"
+	}
+	return fmt.Sprintf("the secret %q", v.Secret)
 }
 
 func (h HTTP) url() string {

@@ -59,7 +59,12 @@ type Verify struct {
 	Stamp     string `json:"stamp"`
 	Signs     string `json:"signs"`
 	Within    string `json:"within"`
-	PublicKey string `json:"public_key"` // or ${config.name}
+	Pointer   string `json:"pointer"`    // where the secret stands in a JSON body
+	PublicKey string `json:"public_key"` // or ${config.name}, as the next three
+	KeysURL   string `json:"keys_url"`   // where an issuer of tokens publishes its keys
+	Issuer    string `json:"issuer"`
+	Audience  string `json:"audience"`
+	Match     string `json:"match"` // a claim, and where the body says the same
 }
 
 // Poll asks the host to call the guest again and again.
@@ -69,7 +74,7 @@ type Poll struct {
 
 // Socket is a connection that the host holds for the guest.
 type Socket struct {
-	URL        string      `json:"url"` // wss://..., or with ${config.name}
+	URL        string      `json:"url"` // wss://..., or ${config.name} and what follows
 	Credential *Credential `json:"credential"`
 }
 

@@ -21,6 +21,7 @@ var (
 	secretForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 	hostForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 	variable    = regexp.MustCompile(`^\$\{config\.[a-z_]+\}$`)
+	below       = regexp.MustCompile(`^\$\{config\.[a-z_]+\}(/[A-Za-z0-9_.~/-]*)?$`)
 )
 
 // faults collects what is wrong, each with its place.
@@ -147,8 +148,8 @@ func (w Webhook) validate(place string, f *faults) {
 		f.add(place+".path", "%q, want a plain path that begins with /", w.Path)
 	}
 	validateMethods(place, w.Methods, f)
-	if w.Verify.Kind == "" || !secretForm.MatchString(w.Verify.Secret) && w.Verify.PublicKey == "" {
-		f.add(place+".verify", "missing: want a kind and the name of a secret, or a public key, so that not everyone can call")
+	if v := w.Verify; v.Kind == "" || !secretForm.MatchString(v.Secret) && v.PublicKey == "" && v.KeysURL == "" {
+		f.add(place+".verify", "missing: want a kind and the name of a secret, a public key, or where keys are published, so that not everyone can call")
 	}
 }
 
@@ -163,10 +164,10 @@ func validateMethods(place string, methods []string, f *faults) {
 }
 
 func (s Socket) validate(place string, f *faults) {
-	if !variable.MatchString(s.URL) {
+	if !below.MatchString(s.URL) {
 		u, err := url.Parse(s.URL)
 		if err != nil || u.Scheme != "wss" && u.Scheme != "ws" || u.Host == "" || u.User != nil {
-			f.add(place+".url", "%q, want wss://host/path or ${config.name}", s.URL)
+			f.add(place+".url", "%q, want wss://host/path, or ${config.name} with or without a path", s.URL)
 		}
 	}
 	if s.Credential != nil {

@@ -189,6 +189,9 @@ type Command struct {
 type Key struct {
 	Key    string `json:"key"`
 	Delete bool   `json:"delete,omitempty"`
+	// File is the handle of a file to be kept under the key instead of a value.
+	// Whenever it is wanted its handle is "kept:" and the key.
+	File string `json:"file,omitempty"`
 }
 
 // Features are what a manifest says of its platform.

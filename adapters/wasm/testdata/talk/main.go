@@ -29,7 +29,6 @@ type frame struct {
 
 type config struct {
 	BaseURL   string `json:"base_url"`
-	SocketURL string `json:"socket_url"`
 	Ticket    bool   `json:"ticket"`
 	Elsewhere string `json:"elsewhere"`
 	Parts     bool   `json:"parts"`
@@ -53,6 +52,9 @@ func start(*guest.Call) (wire.Out, error) { return wire.Out{As: "@talk"}, nil }
 
 func open(c *guest.Call) (wire.Out, error) {
 	s := settings(c)
+	if err := say(c, wire.SocketSend{After: "commit"}, frame{Op: "first"}); err != nil {
+		return wire.Out{}, err
+	}
 	switch {
 	case c.Socket.Response != nil:
 		return wire.Out{}, guest.Errorf(channels.Unauthorized, "no ticket: status "+strconv.Itoa(c.Socket.Response.Status))
@@ -156,7 +158,21 @@ func closed(c *guest.Call) (wire.Out, error) {
 func shutdown(c *guest.Call) (wire.Out, error) { return wire.Out{}, c.Put("stopped", []byte("yes")) }
 
 func send(c *guest.Call) (wire.Out, error) {
+	if c.Part.Text == "what was kept" {
+		if err := upload(c, wire.File{Handle: "kept:later/1"}); err != nil {
+			return wire.Out{}, err
+		}
+		if err := c.Put("later/1", nil); err != nil {
+			return wire.Out{}, err
+		}
+	}
 	for _, f := range c.Part.Files {
+		if c.Part.Text == "keep it" {
+			if err := c.Keep("later/1", f.Handle); err != nil {
+				return wire.Out{}, err
+			}
+			continue
+		}
 		if err := upload(c, f); err != nil {
 			return wire.Out{}, err
 		}
