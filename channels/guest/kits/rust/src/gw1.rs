@@ -16,6 +16,20 @@ pub const HTTP_REQUEST: u32 = 2;
 pub const POLL: u32 = 3;
 pub const SEND: u32 = 4;
 pub const EDIT: u32 = 5;
+pub const REACT: u32 = 6;
+pub const TYPING: u32 = 7;
+pub const SHUTDOWN: u32 = 8;
+pub const DELETE: u32 = 9;
+pub const FETCH: u32 = 10;
+pub const RECONCILE: u32 = 11;
+pub const PROBE: u32 = 12;
+pub const COMMANDS: u32 = 13;
+pub const ANSWER: u32 = 14;
+pub const START_LINK: u32 = 15;
+pub const SOCKET_OPEN: u32 = 48;
+pub const SOCKET_MESSAGE: u32 = 49;
+pub const SOCKET_CLOSED: u32 = 50;
+pub const TIMER: u32 = 51;
 
 /// A header in JSON with a body.
 #[derive(Default)]
@@ -76,6 +90,12 @@ pub fn put(key: &str, value: &[u8]) {
 
 pub fn get(key: &str) -> Option<Vec<u8>> {
     ask(2, &json!({ "key": key }), &[]).ok().map(|p| p.body)
+}
+
+/// Sends a message over the connection that the host holds. `how` is `{"after": "commit"}`, or
+/// `{"credential": true}` for the host to put the secret in, or both.
+pub fn socket_send(how: Value, message: &Value) -> Result<(), Error> {
+    ask(11, &how, message.to_string().as_bytes()).map(|_| ()).map_err(|n| error("transient", format!("the socket takes nothing: {n}")))
 }
 
 /// Hands in an event. It counts when the operation succeeds, together with every put.
