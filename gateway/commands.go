@@ -30,6 +30,7 @@ var commandList = []command{
 	{CommandSpec: channels.CommandSpec{Name: "remember", Help: "Keep something for later", Args: "text"}},
 	{CommandSpec: channels.CommandSpec{Name: "forget", Help: "Forget what I kept", Args: "id or words"}},
 	{CommandSpec: channels.CommandSpec{Name: "sources", Help: "Show what of my memory the last answer used"}},
+	{CommandSpec: channels.CommandSpec{Name: "later", Help: "Take something up later", Args: "when what"}},
 	{CommandSpec: channels.CommandSpec{Name: "model", Help: "Show or choose the model", Args: "[name]"}},
 	{CommandSpec: channels.CommandSpec{Name: "usage", Help: "Show what was used today"}, urgent: true},
 	{CommandSpec: channels.CommandSpec{Name: "status", Help: "Show how I am doing"}, urgent: true},
@@ -105,6 +106,9 @@ func (s *sitting) obey(ctx context.Context, it item, c channels.Command) (string
 		return s.startOver(ctx, it)
 	case "remember", "forget", "sources":
 		text, err := s.memories(ctx, it, c)
+		return text, nil, err
+	case "later":
+		text, err := s.later(ctx, it, c.Args)
 		return text, nil, err
 	case "model":
 		return s.model(ctx, it, c.Args)

@@ -275,6 +275,10 @@ func (e *erasure) note(r kv.Entry) change {
 		strings.HasPrefix(r.Key, workspace) && json.Unmarshal(r.Value, &n) == nil && n.Member == e.Member.ID)
 }
 
+func (e *erasure) errand(r kv.Entry) change {
+	return gone(strings.HasPrefix(r.Key, errandsOf(e.Workspace, e.Member.ID)))
+}
+
 // ofTurn is for keys that begin, or end, with a turn.
 func (e *erasure) ofTurn(r kv.Entry) change {
 	first, _, _ := strings.Cut(r.Key, "/")

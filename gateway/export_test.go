@@ -23,3 +23,16 @@ func Decided() map[string]Decision {
 	}
 	return all
 }
+
+// ParseLater writes what stands after /later, "" when it is not understood.
+func ParseLater(args string) string {
+	d, text, ok := parseLater(args)
+	if !ok {
+		return ""
+	}
+	said := d.in.String() + " " + text
+	if d.again {
+		said = "every " + said
+	}
+	return said
+}

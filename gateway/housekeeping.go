@@ -29,6 +29,9 @@ func (g *Gateway) housekeep(ctx context.Context) error {
 		if err := g.answerForPeople(ctx); err != nil && ctx.Err() == nil {
 			g.log.Error("answer questions whose time is up", "err", err)
 		}
+		if err := g.runErrands(ctx); err != nil && ctx.Err() == nil {
+			g.log.Error("take up what is due; it will be tried again", "err", err)
+		}
 		if g.replicas { // the others spend, too
 			if err := g.spend.load(ctx); err != nil && ctx.Err() == nil {
 				g.log.Warn("read today's spending", "err", err)

@@ -31,6 +31,7 @@ func allKept() []kept {
 		{space: "session", content: true, owner: before("|"), why: "each session is taken as a whole, by the book of sessions"},
 		{space: "room", content: true, erase: (*erasure).overheard, what: "overheard in rooms"},
 		{space: "note", content: true, owner: before("/"), erase: (*erasure).note, what: "notes"},
+		{space: errandSpace, content: true, owner: before("/"), erase: (*erasure).errand, what: "what was to be taken up later"},
 		{space: "step", content: true, erase: (*erasure).ofTurn, what: "steps of turns"},
 		{space: "approval", content: true, why: "taken as a whole, by the book of approvals"},
 		{space: channelSpaces, content: true, erase: (*erasure).adapters, what: "the console's transcript, and what channels note of people"},

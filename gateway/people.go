@@ -113,7 +113,8 @@ func (g *Gateway) finishDeparture(ctx context.Context, left identity.Departure) 
 func (g *Gateway) depart(ctx context.Context, left identity.Departure) (done Erasure, err error) {
 	g.running.end(left.Workspace, left.Member.ID)
 	failpoint.Hit(failpoint.LeaveStep)
-	if err := errors.Join(g.discardParked(ctx, left), g.endApprovals(ctx, left)); err != nil {
+	ends := g.endErrands(ctx, left.Workspace, left.Member.ID, g.dir.Departing(left).Principal())
+	if err := errors.Join(ends, g.discardParked(ctx, left), g.endApprovals(ctx, left)); err != nil {
 		return done, err
 	}
 	for _, o := range g.leave {
@@ -222,6 +223,9 @@ func (g *Gateway) DeleteWorkspace(ctx context.Context, by scope.Scope, id string
 // finishWorkspace destroys the key first: from then on nothing sealed under it
 // can be read, wherever a copy of it may be.
 func (g *Gateway) finishWorkspace(ctx context.Context, id string) error {
+	if err := g.forgetErrands(ctx, id); err != nil {
+		return err
+	}
 	for _, s := range g.shred {
 		failpoint.Hit(failpoint.ShredStep)
 		if err := s.Shred(ctx, id); err != nil {

@@ -174,6 +174,9 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)
 	}
+	if strangersErrand(r.Key, j) {
+		return s.ignored(r, e, "whoever asked for this is not here any more")
+	}
 	if attempts(r) > maxAttempts && trialOf(r).Alone >= trials {
 		return s.setAside(r, e, j)
 	}

@@ -83,7 +83,7 @@ func rootCommand() *cobra.Command {
 	f.bind(root.PersistentFlags())
 	root.AddCommand(runCommand(f), loginCommand(f), chatCommand(f), statusCommand(f), doctorCommand(f), channelsCommand(f), adapterCommand(f), modelsCommand(f),
 		pairCommand(f), pauseCommand(f), resumeCommand(f), revokeAllCommand(f), membersCommand(f), identitiesCommand(f), roomsCommand(f), workspacesCommand(f),
-		approvalsCommand(f), policyCommand(f), secretsCommand(f), keyCommand(f), backupCommand(f), restoreCommand(f), deadCommand(f), auditCommand(f), memoryCommand(f), configCommand(f), webhookCommand(f), serviceCommand(f), versionCommand())
+		approvalsCommand(f), laterCommand(f), policyCommand(f), secretsCommand(f), keyCommand(f), backupCommand(f), restoreCommand(f), deadCommand(f), auditCommand(f), memoryCommand(f), configCommand(f), webhookCommand(f), serviceCommand(f), versionCommand())
 	return root
 }
 

@@ -28,12 +28,13 @@ const (
 	Tool     Kind = "tool"     // a call of a tool
 	Egress   Kind = "egress"   // a way out of the process
 	Approval Kind = "approval" // a question to a person
+	Errand   Kind = "errand"   // something that a member wants taken up later
 	Admin    Kind = "admin"    // a change by somebody in charge
 	Record   Kind = "log"      // about this record itself
 )
 
 // Kinds lists all kinds.
-func Kinds() []Kind { return []Kind{Secret, Model, Tool, Egress, Approval, Admin, Record} }
+func Kinds() []Kind { return []Kind{Secret, Model, Tool, Egress, Approval, Errand, Admin, Record} }
 
 // Entry is one act. Its texts are names and figures; they are cut after 512
 // bytes.

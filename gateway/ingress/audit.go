@@ -23,7 +23,7 @@ var auditSteps = []int{100, 1000}
 
 // kindWords say what the kinds of entries are about.
 var kindWords = map[audit.Kind]string{
-	audit.Secret: "Secrets", audit.Model: "Models", audit.Tool: "Tools", audit.Egress: "Ways out", audit.Approval: "Approvals",
+	audit.Secret: "Secrets", audit.Model: "Models", audit.Tool: "Tools", audit.Egress: "Ways out", audit.Approval: "Approvals", audit.Errand: "Errands",
 	audit.Admin: "Changes", audit.Record: "This log",
 }
 

@@ -239,7 +239,7 @@ func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
 
 // reads are the methods that change nothing, so that nothing is recorded.
 var reads = []string{
-	"Approvals", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers", "Platforms",
+	"Approvals", "Errands", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers", "Platforms",
 	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets", "Bots",
 	"Modules", "PlanModule", "Publishers", "Memory", "MemoryItem", "SearchMemory", "ReindexMemory",
 	"Decide", // recorded as an approval, where it is decided

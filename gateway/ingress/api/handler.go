@@ -69,6 +69,9 @@ func Handler(op *operator.Operator, who Who, links Links) http.Handler {
 	for pattern, f := range h.approvalRoutes() {
 		mux.HandleFunc(pattern, h.serve(f))
 	}
+	for pattern, f := range h.errandRoutes() {
+		mux.HandleFunc(pattern, h.serve(f))
+	}
 	for pattern, f := range h.auditRoutes() {
 		mux.HandleFunc(pattern, h.serve(f))
 	}
