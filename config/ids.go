@@ -15,10 +15,18 @@ func (r *reader) immutable(n ast.Node, path, id string) {
 		r.fault(n, path, "here belongs an id; an empty one allows nobody")
 	case id == "*":
 		r.fault(n, path, "here belong ids; to let everybody in, set 'dm: open' or 'groups: open'")
+	case isMatrix(id):
 	case strings.HasPrefix(id, "@"), strings.HasPrefix(id, "#"), strings.HasPrefix(id, "+"), strings.Contains(id, "t.me/"), strings.ContainsAny(id, " \t"):
 		r.fault(n, path, "%q is a name, and names can be taken over by others; write the id that never changes: "+
 			"/whoami shows a person's and a room's, and `gatehouse rooms list` shows the rooms that the bot has seen", id)
 	}
+}
+
+// isMatrix reports whether an id is a person's on Matrix, @name:server, which is
+// never given to anybody else. Handles of other platforms have no colon.
+func isMatrix(id string) bool {
+	name, server, ok := strings.Cut(id, ":")
+	return ok && len(name) > 1 && name[0] == '@' && server != "" && !strings.ContainsAny(id, " \t")
 }
 
 // people looks at who is let in, and where.

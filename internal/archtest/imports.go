@@ -73,6 +73,7 @@ var areas = []area{
 	{dir: "internal/mutation"},
 	{dir: "internal/cputest"},
 	{dir: "internal/archtest"},
+	{dir: "internal/emulate"}, // platforms that only guests of others speak to
 	{dir: "internal/e2e", may: []string{everything}},
 }
 

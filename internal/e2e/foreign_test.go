@@ -1,0 +1,105 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels/guest/kits/kitstest"
+)
+
+// foreign installs an example's package, which was built outside of the repository
+// with nothing of it but the binary, and tested and signed there. It is built once.
+func foreign(r *rig, binary, name string) {
+	r.t.Helper()
+	if os.Getenv(kitstest.Skip) == "skip" {
+		r.t.Skip(kitstest.Skip + "=skip")
+	}
+	made, _ := examples.LoadOrStore(name, sync.OnceValues(func() (string, error) { return madeElsewhere(binary, name) }))
+	dir, err := made.(func() (string, error))() //nolint:forcetypeassert // stored above
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	said := r.verb("adapter", "inspect", dir)
+	at := strings.Index(said, "ed25519:")
+	if at < 0 {
+		r.t.Fatalf("%s is not signed: %s", name, said)
+	}
+	r.verb("adapter", "trust", "add", strings.FieldsFunc(said[at:], func(c rune) bool { return strings.ContainsRune(" \n,;)", c) })[0])
+	if said := r.verb("adapter", "install", dir, "--yes"); !strings.Contains(said, "passed its tests on both engines") {
+		r.t.Errorf("the installation says %s", said)
+	}
+}
+
+// examples are the folders of examples that were built, by name.
+var examples sync.Map
+
+// madeElsewhere builds an example in a folder of its own.
+func madeElsewhere(binary, name string) (dir string, err error) {
+	dir = filepath.Join(built.dir, "elsewhere", name)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "examples", name))); err != nil {
+		return "", err
+	}
+	key := filepath.Join(dir, "build", "publisher.key")
+	for _, verb := range [][]string{
+		{"adapter", "test", "--seed", "1"}, {"adapter", "pack"}, {"adapter", "keygen", "--out", key}, {"adapter", "sign", ".", "--key", key},
+	} {
+		said, err := author(binary, dir, verb...)
+		if err != nil {
+			return "", err
+		}
+		if verb[1] == "test" && !strings.Contains(said, " passed\n") {
+			return "", fmt.Errorf("%s: its tests say\n%s", name, said)
+		}
+	}
+	return dir, nil
+}
+
+// author runs a verb in a project's folder, with the compilers of whoever runs the
+// tests.
+func author(binary, dir string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), err
+}
+
+// twoModels are the models of a gateway whose people can choose.
+func twoModels(r *rig) {
+	model := fmt.Sprintf(`{provider: compatible, model: %%s, base_url: %q, api_key: "sk-test-123456789"}`, r.model.OpenAI())
+	r.set.model = fmt.Sprintf(model+"\n  other: "+model, "scripted", "small")
+	r.configure()
+}
+
+// TestExamplesHoldTheKit: an example has the kit's sources as a new project has
+// them, and nothing else of the repository.
+func TestExamplesHoldTheKit(t *testing.T) {
+	t.Parallel()
+	for example, kit := range map[string]string{
+		"matrix/gw1.h": "channels/guest/kits/c/gw1.h",
+	} {
+		got, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(example)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(kit)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("examples/%s is not %s any more; copy it, and test the example again", example, kit)
+		}
+	}
+}
