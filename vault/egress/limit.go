@@ -67,11 +67,14 @@ const elsewhere = "other hosts"
 
 func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// turnLocked begins a new minute and a new day when it is time.
+// turnLocked begins a new minute and a new day when it is time. It is called for
+// each read and write, so that it looks at the day with a new minute only.
 func (m *meter) turnLocked(now time.Time) {
-	if minute := now.Unix() / 60; minute != m.minute {
-		m.minute, m.inMinute = minute, Usage{}
+	minute := now.Unix() / 60
+	if minute == m.minute && m.day != "" {
+		return
 	}
+	m.minute, m.inMinute = minute, Usage{}
 	if day := dayOf(now); day != m.day {
 		m.day, m.inDay, m.unsaved = day, Usage{}, Usage{}
 	}
