@@ -339,7 +339,7 @@ func lifeMutants() []mutant {
 			name: "does not say why", in: "life/an outage", says: "does not say why",
 			report: func(x channels.Health) (channels.Health, bool) { x.Err = nil; return x, true },
 		},
-		{name: "never heard", in: "life/progress is reported", says: "Heard was not called", unheard: true},
+		{name: "never heard", in: "life/progress is reported", says: "Heard to be called", unheard: true},
 		{
 			name: "leaks a goroutine", in: "life/a shutdown leaves no goroutine", says: "goroutines are left",
 			run: func(ctx context.Context, _ *channeltest.Host, next func(context.Context) error) error {

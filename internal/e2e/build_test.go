@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -79,11 +80,14 @@ func compile(to, pkg string, flags []string) (string, error) {
 	return to, nil
 }
 
+// race are the flags that watch for races; see RACE in the Makefile.
+var race = []string{"-race", "-gcflags=go.mau.fi/whatsmeow/socket=-race=false"}
+
 // gateway is the binary as tests run it: with the race detector where they have it.
 func gateway(t testing.TB) string {
 	t.Helper()
 	if raceEnabled {
-		return built.build(t, "gatehouse-race", "cmd/gatehouse", "-race")
+		return built.build(t, "gatehouse-race", "cmd/gatehouse", race...)
 	}
 	return release(t)
 }
@@ -98,7 +102,7 @@ func release(t testing.TB) string {
 func armed(t testing.TB) string {
 	t.Helper()
 	if raceEnabled {
-		return built.build(t, "gatehouse-failpoint-race", "cmd/gatehouse", "-race", "-tags=failpoint")
+		return built.build(t, "gatehouse-failpoint-race", "cmd/gatehouse", slices.Concat(race, []string{"-tags=failpoint"})...)
 	}
 	return built.build(t, "gatehouse-failpoint", "cmd/gatehouse", "-tags=failpoint")
 }
