@@ -30,7 +30,7 @@ var libraries = []library{
 	{[]string{"github.com/tetratelabs/wazero"}, []string{"internal/sandbox"}, "only the sandbox runs guests"},
 	{
 		[]string{
-			"database/sql", "github.com/jackc/pgx", "github.com/jackc/pgconn", "modernc.org/sqlite",
+			"database/sql", "github.com/jackc/pgx", "github.com/jackc/pgconn", "modernc.org/sqlite", "modernc.org/libc",
 			"github.com/pressly/goose", "github.com/pgvector/pgvector-go",
 		},
 		[]string{"internal/db", "migrations"},
