@@ -101,7 +101,11 @@ func (h *host) Report(n channels.Health) {
 	}
 	if n.Phase != h.health.Phase {
 		n.Since = h.g.now()
-		h.g.log.Info("channel", "channel", h.cfg.ID, "kind", n.Phase, "err", n.Err)
+		attrs := []any{"channel", h.cfg.ID, "kind", n.Phase}
+		if n.Err != nil {
+			attrs = append(attrs, "err", n.Err)
+		}
+		h.g.log.Info("channel", attrs...)
 	}
 	h.health = n
 	if n.Phase == channels.Connected {

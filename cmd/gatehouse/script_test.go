@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	grab NAME PATTERN          keep what the last output holds in $NAME
 //	eventually PATTERN CMD...  repeat a command until its output matches
 //	says WHO TEXT              somebody writes to the bot
+//	gathers ID WHO TEXT        somebody writes in the group -ID, with the bot in it
 //	starts WHO CODE            somebody opens the bot's link and taps Start
 //	hears WHO PATTERN          wait for what the bot writes to somebody
 //	block WHO, unblock WHO     the bot can no longer, or again, write to somebody
@@ -73,7 +74,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": scriptReady, "exits": scriptExits, "mode": scriptMode, "grab": scriptGrab,
-			"eventually": scriptEventually, "says": scriptSays, "starts": scriptStarts, "hears": scriptHears,
+			"eventually": scriptEventually, "says": scriptSays, "gathers": scriptGathers, "starts": scriptStarts, "hears": scriptHears,
 			"block": scriptBlock, "unblock": scriptUnblock, "occupy": scriptOccupy, "lock": scriptLock, "model": scriptModel,
 			"identity": scriptIdentity,
 			"slow":     scriptSlow, "tamper": scriptTamper, "called": scriptCalled,
@@ -242,6 +243,15 @@ func scriptSays(ts *testscript.TestScript, _ bool, a []string) {
 	w := worldOf(ts)
 	u := w.person(a[0])
 	w.telegram.Private(u).Say(u, a[1])
+}
+
+func scriptGathers(ts *testscript.TestScript, _ bool, a []string) {
+	want(ts, a, 3, "gathers ID WHO TEXT")
+	id, err := strconv.ParseInt(a[0], 10, 64)
+	ts.Check(err)
+	w := worldOf(ts)
+	u := w.person(a[1])
+	w.telegram.Group(id, "The group", u).Say(u, a[2])
 }
 
 func scriptStarts(ts *testscript.TestScript, _ bool, a []string) {

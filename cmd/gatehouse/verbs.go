@@ -172,13 +172,14 @@ func printLimits(out io.Writer, all []operator.Limit) error {
 
 // phase is how a channel is; while the gateway is stopped, so are they.
 func phase(s operator.Status, c gateway.ChannelStatus) string {
+	state := orDash(string(c.Phase))
 	if !s.Running {
-		return "stopped"
+		state = "stopped"
 	}
 	if !c.Paused.IsZero() {
-		return orDash(string(c.Phase)) + ", paused"
+		state += ", paused"
 	}
-	return orDash(string(c.Phase))
+	return state
 }
 
 func orDash(s string) string {

@@ -436,7 +436,8 @@ func (p *Operator) AddChannel(ctx context.Context, by scope.Scope, id channels.I
 	if err != nil {
 		return Added{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	as, err := p.ownerOf(ctx, by, section)
+	home, _ := section["workspace"].(string)
+	as, err := p.ownerOf(ctx, by, home)
 	if err != nil {
 		return Added{}, err
 	}
@@ -472,10 +473,9 @@ func secretName(id channels.ID, key string) string {
 	return strings.ToLower(string(id)) + "-" + strings.NewReplacer("_", "-", ".", "-").Replace(key)
 }
 
-// ownerOf is who a new channel is set up for: whoever asks, or the owner of the
-// other workspace that its section names.
-func (p *Operator) ownerOf(ctx context.Context, by scope.Scope, section map[string]any) (scope.Scope, error) {
-	id, _ := section["workspace"].(string)
+// ownerOf is who a channel of a workspace is set up for: whoever asks, or the
+// owner of the other workspace.
+func (p *Operator) ownerOf(ctx context.Context, by scope.Scope, id string) (scope.Scope, error) {
 	if id == "" || id == by.Workspace() {
 		return by, nil
 	}

@@ -443,3 +443,39 @@ func TestEverythingIsRevokedAtOnce(t *testing.T) {
 		t.Errorf("the workspace is not paused: %v", err)
 	}
 }
+
+// TestStartLinkOfAnotherWorkspace is made by the home's owner alone, and makes
+// its reader the owner of that workspace.
+func TestStartLinkOfAnotherWorkspace(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.CreateWorkspace(t.Context(), r.owner, "guild", "The guild"); err != nil {
+		t.Fatal(err)
+	}
+	r.settings.list = []gateway.ChannelConfig{
+		{ID: "hall", Driver: driver{r.settings}, Policy: identity.Policy{Workspace: "guild"}},
+		{ID: "home", Driver: driver{r.settings}},
+	}
+	link, err := r.StartLink(t.Context(), r.owner, "hall")
+	if err != nil || link == "" {
+		t.Fatalf("no link: %q, %v", link, err)
+	}
+	made := func(workspace string) int {
+		t.Helper()
+		codes, err := r.store.List(t.Context(), "identity", workspace+"/code/", "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(codes)
+	}
+	if here, there := made("main"), made("guild"); here != 0 || there != 1 {
+		t.Errorf("codes at home %d, in the guild %d", here, there)
+	}
+	admin := r.join(t, "main", "anna", scope.Admin)
+	if link, err := r.StartLink(t.Context(), admin, "hall"); !errors.Is(err, identity.ErrForbidden) {
+		t.Errorf("an admin of the home gets %q, %v", link, err)
+	}
+	theirs := scope.New(scope.Principal{Workspace: "guild", Member: identity.OwnerID, Role: scope.Owner})
+	if link, err := r.StartLink(t.Context(), theirs, "home"); err == nil {
+		t.Errorf("the guild's owner gets %q for a channel of the home", link)
+	}
+}

@@ -182,17 +182,23 @@ func (p *Operator) OwnCode(ctx context.Context, by scope.Scope) (_ string, err e
 	return p.directory(by).OwnCode(ctx, by)
 }
 
-// StartLink makes a new link that makes whoever taps Start the asking member.
+// StartLink makes a new link that makes whoever taps Start the asking member. For
+// a channel of another workspace, which only owners of the home look after, it is
+// the owner of that one.
 func (p *Operator) StartLink(ctx context.Context, by scope.Scope, id channels.ID) (_ string, err error) {
 	defer func() { p.did(ctx, by, "start link made", string(id), &err) }()
 	if err := p.may(ctx, by, scope.Administer); err != nil {
 		return "", err
 	}
-	c, err := p.channelOf(by, id)
+	c, err := p.startable(by, id)
 	if err != nil {
 		return "", err
 	}
-	code, err := p.directory(by).StartCode(ctx, by, by.Member())
+	as, err := p.ownerOf(ctx, by, p.workspaceOf(c))
+	if err != nil {
+		return "", err
+	}
+	code, err := p.directory(as).StartCode(ctx, as, as.Member())
 	if err != nil {
 		return "", err
 	}
@@ -235,6 +241,18 @@ func (p *Operator) channelOf(by scope.Scope, id channels.ID) (gateway.ChannelCon
 		}
 	}
 	return gateway.ChannelConfig{}, fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+}
+
+// startable is channelOf, and any channel for those who look after them all.
+func (p *Operator) startable(by scope.Scope, id channels.ID) (gateway.ChannelConfig, error) {
+	if p.allow(by) == nil {
+		for _, c := range p.o.Settings.Channels() {
+			if c.ID == id {
+				return c, nil
+			}
+		}
+	}
+	return p.channelOf(by, id)
 }
 
 func (p *Operator) workspaceOf(c gateway.ChannelConfig) string {
