@@ -29,6 +29,7 @@ import (
 // Vault and OpenBao. What it "encrypts" is kept in a list: only its manners
 // matter here.
 type server struct {
+	name    string // two servers do not know each other's ciphertexts
 	mu      sync.Mutex
 	latest  int
 	oldest  int // min_decryption_version
@@ -103,7 +104,7 @@ func (s *server) serve(r *http.Request) (int, any) {
 }
 
 func (s *server) keep(plain string) string {
-	id := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%d", len(s.kept)))
+	id := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s%d", s.name, len(s.kept)))
 	text := fmt.Sprintf("vault:v%d:%s", s.latest, id)
 	s.kept[text] = plain
 	return text
@@ -118,7 +119,7 @@ func (s *server) set(f func()) {
 func (s *server) source(t *testing.T, log io.Writer) (*kek.Transit, vault.KeySource) {
 	t.Helper()
 	tr := &kek.Transit{
-		Address: "https://vault.example.com:8200/", Name: "house", Client: &http.Client{Transport: s},
+		Address: "https://vault" + s.name + ".example.com:8200/", Name: "house", Client: &http.Client{Transport: s},
 		Token: func(context.Context) (string, error) { return "s.the-token-0001", nil },
 		Log:   slog.New(slog.NewTextHandler(log, nil)),
 	}
@@ -199,11 +200,14 @@ func TestConformance(t *testing.T) {
 func TestMoves(t *testing.T) {
 	s := newServer()
 	_, far := s.source(t, io.Discard)
+	another := newServer()
+	another.name = "another"
+	_, farther := another.source(t, io.Discard)
 	near, state := vaulttest.NewKey(t), &vaulttest.State{}
 	if _, err := vaulttest.Open(t, state, near).Set(t.Context(), "home", "bot", []byte(value), nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, way := range []struct{ from, to vault.KeySource }{{near, far}, {far, near}} {
+	for _, way := range []struct{ from, to vault.KeySource }{{near, far}, {far, farther}, {farther, far}, {far, near}} {
 		if _, err := vault.Open(t.Context(), vault.Options{State: state, Key: way.to}); err == nil {
 			t.Error("opened with a source that never locked it")
 		}

@@ -46,7 +46,8 @@ const (
 	retryEvery    = time.Minute      // a renewal that failed
 )
 
-// KeyID names the key and its newest version.
+// KeyID names the server, the key and its newest version: two servers may well
+// have a key of the same name.
 func (t *Transit) KeyID(ctx context.Context) (string, error) {
 	var a struct {
 		Latest int `json:"latest_version"`
@@ -54,7 +55,8 @@ func (t *Transit) KeyID(ctx context.Context) (string, error) {
 	if err := t.call(ctx, http.MethodGet, t.path("keys"), nil, &a); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("transit:%s/%s:%d", t.mount(), t.Name, a.Latest), nil
+	_, at, _ := strings.Cut(strings.TrimRight(t.Address, "/"), "://")
+	return fmt.Sprintf("transit:%s/%s/%s:%d", at, t.mount(), t.Name, a.Latest), nil
 }
 
 // sealed is what the engine encrypts and decrypts.
@@ -234,7 +236,7 @@ func (t *Transit) refused(status int, path string) error {
 	switch {
 	case status == http.StatusOK || status == http.StatusNoContent:
 		return nil
-	case status == http.StatusBadRequest && strings.HasPrefix(path, t.path("decrypt")):
+	case status == http.StatusBadRequest && (path == t.path("decrypt") || path == t.path("rewrap")): // what another key locked
 		return vault.ErrWrongKey
 	case status == http.StatusForbidden:
 		return fmt.Errorf("the key's server refuses %s: has the token expired, or does its policy not allow this path?", path)
