@@ -46,6 +46,10 @@ type Turn struct {
 	Gate         Gate     // rules on tools and calls; nil: every tool is on offer, and [NeedsPerson] decides
 	Files        Files    // nil: attachments are told of, and nothing more
 	Sources      []Source // what was given of memory so far; the agent keeps it, for tools to read
+	// Extract has a text that nobody vouches for read by a model that can do
+	// nothing, and returns the fields' values as JSON. The agent sets it, for tools
+	// to call; its result is not of the text's words.
+	Extract func(ctx context.Context, text string, fields []Field) (json.RawMessage, error)
 }
 
 // Gate rules on what a turn may do. It is deterministic, does no I/O, and is

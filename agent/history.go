@@ -163,10 +163,23 @@ func (r *run) summarise(ctx context.Context, m Model, older []Entry) (string, er
 		Model: m.Name, System: summarySystem, MaxOutput: summaryOutput,
 		Messages: []Entry{{Role: User, Text: transcript(older, budget(m)/2)}},
 	}
+	text, finish, err := r.aside(ctx, m, req)
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSpace(text)
+	if s == "" || finish == Refused || finish == "" {
+		return "", &Error{Kind: Garbled, Provider: m.Kind, Model: m.Name, Err: errNoSummary}
+	}
+	return s, nil
+}
+
+// aside asks a model once, beside the conversation: nobody sees a draft of it.
+func (r *run) aside(ctx context.Context, m Model, req ModelRequest) (string, Finish, error) {
 	estimate := tokensOf(&req)
 	spent, err := r.reserve(ctx, m, &req, estimate)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	cost := 0.0
 	defer func() { spent(cost) }()
@@ -180,7 +193,7 @@ func (r *run) summarise(ctx context.Context, m Model, older []Entry) (string, er
 			if text.Len() > 0 {
 				cost = r.account(m, usage, estimate, text.Len())
 			}
-			return "", err
+			return "", "", err
 		}
 		text.WriteString(d.Text)
 		if d.Usage != nil {
@@ -191,11 +204,7 @@ func (r *run) summarise(ctx context.Context, m Model, older []Entry) (string, er
 		}
 	}
 	cost = r.account(m, usage, estimate, text.Len())
-	s := strings.TrimSpace(text.String())
-	if s == "" || finish == Refused || finish == "" {
-		return "", &Error{Kind: Garbled, Provider: m.Kind, Model: m.Name, Err: errNoSummary}
-	}
-	return s, nil
+	return text.String(), finish, nil
 }
 
 // transcript writes entries as one text of at most limit tokens; if it must,

@@ -155,6 +155,7 @@ func (a *Agent) Run(ctx context.Context, t Turn, p Port) (Result, error) {
 	a = a.only(t.Tools)
 	t.Seen = Trusted
 	r := &run{Agent: a, turn: &t, port: p, models: a.candidates(t.Model)}
+	t.Extract = r.extract
 	r.offered = r.offers()
 	r.history = tidy(sinceSummary(t.History))
 	for i := range r.history {

@@ -64,6 +64,7 @@ type args struct {
 	Header map[string]string `json:"headers"`
 	Body   string            `json:"body"`
 	Secret string            `json:"secret"`
+	Find   []agent.Field     `json:"find"`
 }
 
 // Spec implements agent.Tool.
@@ -76,7 +77,10 @@ func (Tool) Spec() agent.Spec {
 			`"method":{"type":"string","enum":["GET","HEAD","POST","PUT","PATCH","DELETE"],"description":"GET without it"},` +
 			`"url":{"type":"string","description":"absolute, https"},` +
 			`"headers":{"type":"object","additionalProperties":{"type":"string"},"description":"only Accept, Accept-Language, Content-Type, If-Match and If-None-Match"},` +
-			`"body":{"type":"string"},"secret":{"type":"string","description":"name of a secret"}},` +
+			`"body":{"type":"string"},"secret":{"type":"string","description":"name of a secret"},` +
+			`"find":{"type":"array","description":"Only these values of the answer, without reading it: safer for pages of strangers, and fewer questions to the person.",` +
+			`"items":{"type":"object","properties":{"name":{"type":"string"},"kind":{"type":"string","enum":["number","boolean","date","choice"]},` +
+			`"choices":{"type":"array","items":{"type":"string"}},"about":{"type":"string","description":"what to look for"}},"required":["name","kind","about"]}}},` +
 			`"required":["url"],"additionalProperties":false}`),
 	}
 }
@@ -95,6 +99,11 @@ func parse(raw json.RawMessage) (args, *url.URL, error) {
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	}, a.Method) {
 		return a, nil, errors.New("this method is not allowed")
+	}
+	if a.Find != nil {
+		if err := agent.CheckFields(a.Find); err != nil {
+			return a, nil, err
+		}
 	}
 	u, err := url.Parse(a.URL)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || len(a.URL) > maxURL {
@@ -170,8 +179,36 @@ func (x Tool) Call(ctx context.Context, t *agent.Turn, raw json.RawMessage) (age
 	}
 	defer resp.Body.Close()
 	text, err := answer(resp, pass.Hide)
+	if a.Find != nil {
+		return find(ctx, t, resp.StatusCode, text, err, a.Find)
+	}
 	return agent.ToolResult{Text: text, Label: agent.Untrusted}, err
 }
+
+// find gives the values that were asked for in the place of the answer. What
+// whoever serves it can still choose is one of the values, so that it is worth as
+// much as another member's word, and not as the speaker's.
+func find(ctx context.Context, t *agent.Turn, status int, text string, err error, fields []agent.Field) (agent.ToolResult, error) {
+	res := agent.ToolResult{Label: agent.ByMember}
+	switch {
+	case err != nil:
+		return res, errBroke
+	case t.Extract == nil:
+		return res, errNoReader
+	}
+	values, err := t.Extract(ctx, text, fields)
+	if err != nil {
+		return res, err
+	}
+	res.Text = fmt.Sprintf("status %d\n%s", status, values)
+	return res, nil
+}
+
+// These say nothing of what was received.
+var (
+	errBroke    = errors.New("the answer broke off")
+	errNoReader = errors.New("nobody can read the answer here; ask without find")
+)
 
 func build(ctx context.Context, a args, u *url.URL) (*http.Request, error) {
 	if len(a.Body) > maxSent {

@@ -116,3 +116,51 @@ func TestRequest(t *testing.T) {
 		})
 	}
 }
+
+// TestInvariant06FindInsteadOfReading: of an answer that is looked through, the
+// turn gets the status and the values, and nothing in the server's own words.
+func TestInvariant06FindInsteadOfReading(t *testing.T) {
+	find := `"find":[{"name":"price","kind":"number","about":"what it costs"}]`
+	var read string
+	extract := func(_ context.Context, text string, fields []agent.Field) (json.RawMessage, error) {
+		read = text
+		if fields[0].Name != "price" || fields[0].Kind != agent.Number {
+			t.Errorf("looked for %+v", fields)
+		}
+		if strings.Contains(text, "nothing of use") {
+			return nil, errors.New("not found")
+		}
+		return json.RawMessage(`{"price":3}`), nil
+	}
+	for name, tc := range map[string]struct {
+		args, body, want string
+		reader           bool
+		label            agent.Label
+	}{
+		"values":        {`{"url":"https://a.example/",` + find + `}`, "it is s3cret: 3 PWNED", "status 200\n{\"price\":3}", true, agent.ByMember},
+		"with a secret": {`{"url":"https://a.example/","secret":"k",` + find + `}`, "it is s3cret: 3 PWNED", "status 200\n{\"price\":3}", true, agent.ByMember},
+		"unread":        {`{"url":"https://a.example/",` + find + `}`, "nothing of use PWNED", "error: not found", true, agent.ByMember},
+		"no reader":     {`{"url":"https://a.example/",` + find + `}`, "PWNED", "error: nobody can read the answer here; ask without find", false, agent.ByMember},
+		"free text":     {`{"url":"https://a.example/","find":[{"name":"all","kind":"string","about":"all"}]}`, "PWNED", "error: the kinds of fields", true, agent.Trusted},
+		"nothing asked": {`{"url":"https://a.example/","find":[]}`, "PWNED", "error: there are 1 to", true, agent.Trusted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := out{body: tc.body, kind: "PWNED/x"}
+			turn := turnOf("ada", scope.Ordinary, "")
+			if tc.reader {
+				turn.Extract = extract
+			}
+			res, err := request.Tool{Gate: &o}.Call(t.Context(), turn, json.RawMessage(tc.args))
+			got := res.Text
+			if err != nil {
+				got = "error: " + err.Error()
+			}
+			if !strings.HasPrefix(got, tc.want) || res.Label != tc.label || strings.Contains(got, "PWNED") {
+				t.Errorf("%q (%s), want %q (%s)", got, res.Label, tc.want, tc.label)
+			}
+			if name == "with a secret" && strings.Contains(read, "s3cret") {
+				t.Error("who reads is told the secret")
+			}
+		})
+	}
+}
