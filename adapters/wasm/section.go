@@ -108,17 +108,7 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 		delete(keys, name)
 	}
 	var faults []channels.Fault
-	for _, h := range t.m.HTTP {
-		base := manifestURL(h)
-		if isVariable(h.Host) {
-			base, _ = keys[variable(h.Host)].(string)
-		}
-		g, err := newGrant(h, base)
-		if err != nil {
-			faults = append(faults, channels.Fault{Path: variable(h.Host), Text: err.Error()})
-		}
-		s.grants = append(s.grants, g)
-	}
+	s.grants, faults = t.requests(keys)
 	for _, w := range t.m.Webhooks {
 		spec, wrong := t.proof(w.Verify, s.refs, keys)
 		for _, f := range wrong {
@@ -135,6 +125,22 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 	}
 	s.forGuest, _ = json.Marshal(keys) // it came from JSON
 	return s, faults
+}
+
+// requests are those that the manifest lists, with what the configuration says.
+func (t *terms) requests(keys map[string]any) (all []grant, faults []channels.Fault) {
+	for _, h := range t.m.HTTP {
+		base := manifestURL(h)
+		if isVariable(h.Host) {
+			base, _ = keys[variable(h.Host)].(string)
+		}
+		g, err := newGrant(h, base)
+		if err != nil {
+			faults = append(faults, channels.Fault{Path: variable(h.Host), Text: err.Error()})
+		}
+		all = append(all, g)
+	}
+	return all, faults
 }
 
 func (t *terms) unknown(name string) string {

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -76,6 +77,38 @@ func author(binary, dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// withEngine is the binary as people get it, with the engine for JavaScript, which
+// `make guests` would have put beside the sources.
+func withEngine(t testing.TB) string {
+	t.Helper()
+	overlay, err := engineOverlay()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built.build(t, "gatehouse-engine", "cmd/gatehouse", "-trimpath", "-ldflags=-s -w", "-overlay="+overlay)
+}
+
+var engineOverlay = sync.OnceValues(func() (string, error) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return "", err
+	}
+	engine, err := kitstest.Engine(root)
+	if err != nil {
+		return "", err
+	}
+	from := filepath.Join(built.dir, "quickjs.wasm")
+	if err := os.WriteFile(from, engine, 0o600); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, "adapters", "guests", "dist", "quickjs.wasm"): from}})
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(built.dir, "overlay.json")
+	return to, os.WriteFile(to, text, 0o600)
+})
+
 // twoModels are the models of a gateway whose people can choose.
 func twoModels(r *rig) {
 	model := fmt.Sprintf(`{provider: compatible, model: %%s, base_url: %q, api_key: "sk-test-123456789"}`, r.model.OpenAI())
@@ -89,6 +122,7 @@ func TestExamplesHoldTheKit(t *testing.T) {
 	t.Parallel()
 	for example, kit := range map[string]string{
 		"matrix/gw1.h": "channels/guest/kits/c/gw1.h",
+		"line/gw.d.ts": "internal/module/project/template/js/gw.d.ts",
 	} {
 		got, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(example)))
 		if err != nil {

@@ -1,0 +1,200 @@
+package e2e_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/emulate/linetest"
+)
+
+// lineRig is a gateway that LINE calls, whose channel is the example in
+// JavaScript.
+type lineRig struct {
+	*rig
+	line *linetest.Server
+}
+
+func newLineRig(t *testing.T, set settings, keys string) *lineRig {
+	t.Helper()
+	platform := linetest.NewServer(t)
+	set.listen = freePort(t)
+	set.extra += fmt.Sprintf("  line: {adapter: wasm, module: line, dm: open, groups: open, send_rate: unlimited, base_url: %q, data_url: %q, token: %q, channel_secret: %q%s}\n"+
+		"public_url: http://%s\n", platform.URL(), platform.URL(), linetest.Token, linetest.Secret, keys, set.listen)
+	r := &lineRig{newRig(t, set), platform}
+	foreign(r.rig, withEngine(t), "line")
+	return r
+}
+
+// up starts the gateway and waits until LINE can call it.
+func (r *lineRig) up() {
+	r.t.Helper()
+	r.rig.up()
+	if !eventually(patience, func() bool { return r.line.Endpoint() != "" && r.line.Verify() }) {
+		r.t.Fatalf("it cannot be called\n%s", r.verb("status"))
+	}
+}
+
+// said waits for a message of the bot that contains a text.
+func (r *lineRig) said(chat, text string) linetest.Shown {
+	r.t.Helper()
+	var found linetest.Shown
+	if !eventually(patience, func() bool {
+		r.line.Redeliver()
+		for _, m := range r.line.Shown(chat) {
+			if strings.Contains(m.Text, text) {
+				found = m
+				return true
+			}
+		}
+		return false
+	}) {
+		r.t.Fatalf("%q: shown are %+v; problems: %q\n%s", text, r.line.Shown(chat), r.line.Problems(), r.verb("status"))
+	}
+	return found
+}
+
+func (r *lineRig) fine() {
+	r.t.Helper()
+	r.term()
+	if bad := r.line.Problems(); len(bad) > 0 {
+		r.t.Errorf("the platform refused: %q", bad)
+	}
+}
+
+// TestLine: a module that somebody made outside of the repository is called by
+// the platform and by nobody else, answers with the event's token, and pushes when
+// that has ended. What cannot be edited does not grow.
+func TestLine(t *testing.T) {
+	t.Parallel()
+	r := newLineRig(t, settings{script: agenttest.Slow(agenttest.Echo, 400*time.Millisecond, 100*time.Millisecond, 4)}, ", stream: edit")
+	anna, group := r.line.Person("Anna"), r.line.Group("Lounge")
+	r.up()
+	r.line.Say(anna, anna, "hello")
+	if m := r.said(anna, "echo: hello"); !m.Replied {
+		t.Errorf("it is not by the reply token: %+v", m)
+	}
+	r.line.Say(group, anna, "not for you")
+	r.line.Mention(group, anna, "for you")
+	r.said(group, "for you")
+	if r.line.Loading(anna) == 0 || len(r.line.Shown(anna)) != 1 || len(r.line.Shown(group)) != 1 {
+		t.Errorf("at work %d times; shown %+v, %+v", r.line.Loading(anna), r.line.Shown(anna), r.line.Shown(group))
+	}
+	forged := []byte(`{"destination":"x","events":[{"type":"message","message":{"type":"text","id":"1","text":"forged"}}]}`)
+	for _, signature := range []string{"", "bm8="} {
+		if status, err := r.line.Post(forged, signature); err != nil || status != http.StatusUnauthorized {
+			t.Errorf("signed %q: %d, %v", signature, status, err)
+		}
+	}
+	asked := len(r.model.Requests())
+	r.line.Say(anna, anna, "take your time")
+	if !eventually(patience, func() bool { return len(r.model.Requests()) > asked }) {
+		t.Fatal("the model is not asked")
+	}
+	r.line.EndTokens()
+	if m := r.said(anna, "echo: take your time"); m.Replied {
+		t.Errorf("it is by a token that has ended: %+v", m)
+	}
+	r.fine()
+}
+
+// TestLineButtons: a button is pressed, and what it was made with comes back.
+func TestLineButtons(t *testing.T) {
+	t.Parallel()
+	r := newLineRig(t, settings{policy: "open"}, "")
+	anna := r.line.Person("Anna")
+	r.set.extra = strings.Replace(r.set.extra, "channel_secret", fmt.Sprintf("allow: [%q], channel_secret", anna), 1)
+	twoModels(r.rig)
+	r.up()
+	r.line.Say(anna, anna, "/model")
+	m := r.said(anna, "To choose another")
+	if len(m.Buttons) != 1 || m.Buttons[0].Label != "other" {
+		t.Fatalf("the buttons are %+v", m.Buttons)
+	}
+	r.line.Press(anna, m.Buttons[0].Data)
+	r.said(anna, "From now on I use")
+	r.fine()
+}
+
+// TestLineFile: 20 MB come in. The platform takes no file from a bot, and the bot
+// says so.
+func TestLineFile(t *testing.T) {
+	t.Parallel()
+	r := newLineRig(t, settings{script: sendBack, agent: []string{"tools: [files]"}}, "")
+	anna := r.line.Person("Anna")
+	r.set.extra = strings.Replace(r.set.extra, "channel_secret", fmt.Sprintf("allow: [%q], channel_secret", anna), 1)
+	r.configure()
+	r.up()
+	content := noise(20 << 20)
+	r.line.Attach(anna, "backup.bin", content)
+	if m := r.said(anna, "There you are."); !strings.Contains(m.Text, "backup.bin") {
+		t.Errorf("it says %q", m.Text)
+	}
+	r.term()
+	found := 0
+	err := filepath.WalkDir(filepath.Join(r.data(), "blobs"), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if bytes.Equal(b, content) {
+			found++
+		}
+		return err
+	})
+	if err != nil || found != 1 {
+		t.Errorf("%d files hold what was sent, %v", found, err)
+	}
+	if bad := r.line.Problems(); len(bad) > 0 {
+		t.Errorf("the platform refused: %q", bad)
+	}
+}
+
+// TestLineCrash: killed in the midst of an answer, it answers once; what was said
+// meanwhile is delivered again by the platform. A push whose end is not known is
+// made again under its retry key, and a reply is marked.
+func TestLineCrash(t *testing.T) {
+	t.Parallel()
+	r := newLineRig(t, settings{script: agenttest.Slow(agenttest.Echo, 300*time.Millisecond, 0, 1)}, "")
+	anna := r.line.Person("Anna")
+	r.up()
+	asked := len(r.model.Requests())
+	r.line.Say(anna, anna, "first.")
+	if !eventually(patience, func() bool { return len(r.model.Requests()) > asked }) {
+		t.Fatal("the model is not asked")
+	}
+	r.kill()
+	r.line.Say(anna, anna, "while you were away.")
+	r.up()
+	r.said(anna, "echo: first.")
+	r.said(anna, "echo: while you were away.")
+
+	r.line.Fail(linetest.Fault{Path: "/message/push", After: true})
+	asked = len(r.model.Requests())
+	r.line.Say(anna, anna, "pushed.")
+	if !eventually(patience, func() bool { return len(r.model.Requests()) > asked }) {
+		t.Fatal("the model is not asked")
+	}
+	r.line.EndTokens()
+	r.said(anna, "echo: pushed.")
+	r.line.Say(anna, anna, "last.")
+	r.said(anna, "echo: last.")
+	for _, text := range []string{"first.", "while you were away.", "pushed.", "last."} {
+		n := 0
+		for _, m := range r.line.Shown(anna) {
+			if strings.Contains(m.Text, "echo: "+text) {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%q is answered %d times", text, n)
+		}
+	}
+	r.fine()
+}
