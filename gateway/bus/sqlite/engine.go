@@ -3,8 +3,9 @@
 // Waiting leases ride along with the writes that make their work ready: before
 // a transaction commits, the orders that it made due are leased to whoever
 // waits, in the same transaction, and handed out once it is durable. So a
-// message costs three commits on its way (accept and lease, settle and lease of
-// the reply, settle of the reply), and nothing polls. Two times are
+// message costs two commits on its way (accept and lease, settle and lease of the
+// reply) and a part of a third (settle of the reply, which waits some milliseconds
+// for a write to go with), and nothing polls. Two times are
 // watched by a timer that exists only while a lease waits: the next order that
 // falls due, and once a second the question whether another process has written
 // to the file.
@@ -151,15 +152,24 @@ func (e *Engine) isClosed() bool {
 
 // commit runs f in a transaction, with the engine's clock read once.
 func (e *Engine) commit(ctx context.Context, f func(w *writer) error) error {
+	return e.commitWithin(ctx, 0, f)
+}
+
+// commitWithin is commit for what may wait for the company of another write.
+func (e *Engine) commitWithin(ctx context.Context, patience time.Duration, f func(w *writer) error) error {
 	if e.isClosed() {
 		return bus.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
-		return f(e.begin(tx))
-	})
+	in := func(tx *db.Tx) error { return f(e.begin(tx)) }
+	var err error
+	if patience > 0 {
+		err = e.db.WriteWithin(ctx, patience, in)
+	} else {
+		err = e.db.Write(ctx, in)
+	}
 	if errors.Is(err, db.ErrClosed) {
 		return bus.ErrClosed
 	}

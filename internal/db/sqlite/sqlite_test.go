@@ -308,3 +308,53 @@ func TestBusy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWriteWithin: what nobody waits for goes with the next write, and by itself
+// when there is none.
+func TestWriteWithin(t *testing.T) {
+	d := open(t)
+	before := d.Commits()
+	done := make(chan error, 1)
+	go func() { done <- d.WriteWithin(t.Context(), time.Hour, insert(1, nil)) }()
+	var err error
+	for n, open := 2, true; open; n++ { // until it has been in the line of one of these
+		if werr := d.Write(t.Context(), insert(n, nil)); werr != nil {
+			t.Fatal(werr)
+		}
+		before++
+		select {
+		case err = <-done:
+			open = false
+		default:
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if got := d.Commits(); got != before {
+		t.Errorf("%d commits, want %d: it has a commit of its own", got, before)
+	}
+	if err := d.WriteWithin(t.Context(), time.Millisecond, insert(0, nil)); err != nil {
+		t.Error(err)
+	}
+	if got := d.Commits(); got != before+1 {
+		t.Errorf("%d commits, want %d", got, before+1)
+	}
+}
+
+// TestWriteWithinEnds: whoever waits for company does not wait longer than its
+// context or the database.
+func TestWriteWithinEnds(t *testing.T) {
+	d := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.WriteWithin(ctx, time.Hour, insert(1, nil)); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that has ended: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WriteWithin(t.Context(), time.Hour, insert(2, nil)); !errors.Is(err, sqlite.ErrClosed) {
+		t.Errorf("a closed database: %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // maxBatch bounds how long the first in line works for the others.
@@ -45,14 +46,44 @@ func (j *job) finish(err error) {
 // twice, the first time for nothing, and must not call the database otherwise.
 // When ctx ends before f has begun, nothing happens; later, the outcome counts.
 func (d *DB) Write(ctx context.Context, f func(*Tx) error) error {
+	j, err := d.enqueue(f)
+	if err != nil {
+		return err
+	}
+	return d.see(ctx, j)
+}
+
+// WriteWithin is Write for what nobody waits for: it goes with the next write of
+// somebody else, and by itself when there has been none for as long as patience.
+func (d *DB) WriteWithin(ctx context.Context, patience time.Duration, f func(*Tx) error) error {
+	j, err := d.enqueue(f)
+	if err != nil {
+		return err
+	}
+	company := time.NewTimer(patience)
+	defer company.Stop()
+	select {
+	case <-j.done:
+		return j.err
+	case <-company.C:
+	case <-ctx.Done():
+	}
+	return d.see(ctx, j)
+}
+
+func (d *DB) enqueue(f func(*Tx) error) (*job, error) {
 	j := &job{f: f, done: make(chan struct{})}
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.closed {
-		d.mu.Unlock()
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	d.queue = append(d.queue, j)
-	d.mu.Unlock()
+	return j, nil
+}
+
+// see to it that j is committed, by this caller if nobody else does.
+func (d *DB) see(ctx context.Context, j *job) error {
 	select {
 	case <-j.done:
 		return j.err
