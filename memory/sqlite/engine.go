@@ -22,7 +22,8 @@ var _ store.Engine = (*Engine)(nil)
 // Engine keeps the memory in a SQLite file, of which it must be the only one
 // that writes memory. Its methods may be called concurrently.
 type Engine struct {
-	db *db.DB
+	db    *db.DB
+	known known // units
 
 	// mu is held by each change of vectors from before its commit until the bits
 	// have it, and while the bits are read.
@@ -33,6 +34,12 @@ type Engine struct {
 
 // New returns an engine on an open database that has the schema. It does no I/O.
 func New(d *db.DB) *Engine { return &Engine{db: d} }
+
+// change is the way of every write: afterwards nothing is known any more.
+func (e *Engine) change(ctx context.Context, f func(*db.Tx) error) error {
+	defer e.known.forget()
+	return e.db.Write(ctx, f)
+}
 
 // Compact writes the file anew, so that nothing is left in it of what was
 // deleted or replaced.

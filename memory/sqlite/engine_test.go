@@ -78,3 +78,41 @@ func TestForgottenWordsLeaveTheIndex(t *testing.T) {
 func BenchmarkRecall(b *testing.B) {
 	memorytest.Bench(b, sqlite.New(sqlitetest.File(b, filepath.Join(b.TempDir(), "x.db"))))
 }
+
+// TestUnitsAreReadAnew: what is kept of units in memory is what the last change
+// made of them, whether they were looked for before or not.
+func TestUnitsAreReadAnew(t *testing.T) {
+	e := sqlite.New(sqlitetest.File(t, filepath.Join(t.TempDir(), "x.db")))
+	unit := store.Unit{Workspace: "main", Reach: "member", Name: "anna"}
+	read := func(missing store.Missing) store.Found {
+		t.Helper()
+		found, err := e.Units(t.Context(), []store.Unit{unit}, missing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found[0]
+	}
+	if f := read(store.LeaveOut); f.ID != 0 {
+		t.Fatalf("there is %+v already", f)
+	}
+	made := read(store.Make)
+	row := store.Row{
+		ID: "x", Unit: made.ID, Kind: "fact", Label: "trusted", Body: []byte("{}"),
+		Chunks: []store.Chunk{{Body: []byte("\x00the cat"), Words: []string{"the", "cat"}}},
+	}
+	for _, step := range []struct {
+		do   func() error
+		want int64 // chunks
+	}{
+		{func() error { return nil }, 0},
+		{func() error { return e.Put(t.Context(), []store.Row{row}) }, 1},
+		{func() error { _, err := e.Remove(t.Context(), store.Filter{All: true, IDs: []string{"x"}}); return err }, 0},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if f := read(store.LeaveOut); f.ID != made.ID || int64(f.Chunks) != step.want {
+			t.Errorf("%+v, want unit %d with %d chunks", f, made.ID, step.want)
+		}
+	}
+}

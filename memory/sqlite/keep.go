@@ -27,7 +27,7 @@ func (e *Engine) Put(ctx context.Context, rows []store.Row) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var gone []gone
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
+	err := e.change(ctx, func(tx *db.Tx) error {
 		gone = gone[:0]
 		for i := range rows {
 			was, ok, err := cleared(tx, &rows[i])
@@ -159,7 +159,7 @@ func (e *Engine) removeSome(ctx context.Context, f store.Filter) (int, error) {
 	where, args := condition(f)
 	var was []gone
 	n := 0
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
+	err := e.change(ctx, func(tx *db.Tx) error {
 		was, n = was[:0], 0
 		var seqs []int64
 		err := tx.Query(func(r db.Row) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/memory"
@@ -12,29 +13,22 @@ import (
 
 const unitByName = `SELECT id, chunks, words, sealed FROM memory_unit WHERE workspace = ? AND reach = ? AND name = ?`
 
-// Units implements store.Engine.
+// Units implements store.Engine. Each turn asks for the units of its scope, and
+// most scopes have none: what was read is kept in memory until the next change.
 func (e *Engine) Units(ctx context.Context, units []store.Unit, missing store.Missing) ([]store.Found, error) {
-	out := make([]store.Found, len(units))
-	absent := false
-	q, err := e.db.Prepared(ctx, unitByName) //nolint:sqlclosecheck // the database closes it
-	if err != nil {
-		return nil, err
-	}
-	for i, u := range units {
-		out[i].Unit = u
-		err := q.QueryRowContext(ctx, u.Workspace, string(u.Reach), u.Name).Scan(&out[i].ID, &out[i].Chunks, &out[i].Words, &out[i].Sealed)
-		if errors.Is(err, sql.ErrNoRows) {
-			absent = true
-			continue
-		}
-		if err != nil {
+	out, as, known := e.known.all(units)
+	if !known {
+		var err error
+		if out, err = e.readUnits(ctx, units); err != nil {
 			return nil, err
 		}
+		e.known.keep(out, as)
 	}
+	absent := slices.ContainsFunc(out, func(f store.Found) bool { return f.ID == 0 })
 	if !absent || missing == store.LeaveOut {
 		return out, nil
 	}
-	return out, e.db.Write(ctx, func(tx *db.Tx) error {
+	return out, e.change(ctx, func(tx *db.Tx) error {
 		for i, u := range units {
 			if _, _, err := tx.Exec(`INSERT INTO memory_unit (workspace, reach, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 				u.Workspace, string(u.Reach), u.Name); err != nil {
@@ -48,6 +42,23 @@ func (e *Engine) Units(ctx context.Context, units []store.Unit, missing store.Mi
 		}
 		return nil
 	})
+}
+
+// readUnits looks the units up; those that are not there have no id.
+func (e *Engine) readUnits(ctx context.Context, units []store.Unit) ([]store.Found, error) {
+	q, err := e.db.Prepared(ctx, unitByName) //nolint:sqlclosecheck // the database closes it
+	if err != nil {
+		return nil, err
+	}
+	out := make([]store.Found, len(units))
+	for i, u := range units {
+		out[i].Unit = u
+		err := q.QueryRowContext(ctx, u.Workspace, string(u.Reach), u.Name).Scan(&out[i].ID, &out[i].Chunks, &out[i].Words, &out[i].Sealed)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // UnitsOf implements store.Engine.
@@ -74,7 +85,7 @@ func (e *Engine) Rename(ctx context.Context, workspace string, reach memory.Reac
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	merged := false
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
+	err := e.change(ctx, func(tx *db.Tx) error {
 		merged = false
 		old, found, err := tx.One(unitByName, workspace, string(reach), from)
 		if err != nil || !found || from == to {

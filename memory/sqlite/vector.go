@@ -21,7 +21,7 @@ const (
 
 // Model implements store.Engine.
 func (e *Engine) Model(ctx context.Context, name string, dimensions int) (m store.Model, err error) {
-	err = e.db.Write(ctx, func(tx *db.Tx) error {
+	err = e.change(ctx, func(tx *db.Tx) error {
 		if _, _, err := tx.Exec(`INSERT INTO memory_model (name, dimensions) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, dimensions); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (e *Engine) SetVectors(ctx context.Context, model store.Model, all []store.
 	for i, v := range all {
 		codes[i] = vector.Encode(v.Values)
 	}
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
+	err := e.change(ctx, func(tx *db.Tx) error {
 		for i, v := range all {
 			units[i] = 0
 			row, found, err := tx.One(`SELECT unit, sealed FROM memory_chunk WHERE id = ?`, v.Chunk)
