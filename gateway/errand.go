@@ -190,6 +190,19 @@ func (g *Gateway) endErrands(ctx context.Context, workspace, member string, by s
 	return nil
 }
 
+// EndErrands takes back all that anybody has waiting, in every workspace, and
+// returns how many there were. The caller has made sure that they may.
+func (g *Gateway) EndErrands(ctx context.Context, by scope.Scope) (n int, err error) {
+	all, err := g.errands(ctx, "")
+	for _, e := range all {
+		if err := g.endErrand(ctx, e, by.Principal()); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, err
+}
+
 // forgetErrands removes all of a workspace that is deleted. They go before its
 // key does: what cannot be opened cannot be listed.
 func (g *Gateway) forgetErrands(ctx context.Context, workspace string) error {

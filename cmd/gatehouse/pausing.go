@@ -100,8 +100,9 @@ func revokeAllCommand(f *flags) *cobra.Command {
 		Use: "revoke --all", Short: "Stop and revoke everything at once, when something is wrong", Args: args(cobra.NoArgs),
 		Long: "For the moment in which something is wrong and nobody knows yet what. It pauses\n" +
 			"every channel, stops the answers under way, logs every browser out of the\n" +
-			"console, makes login links worthless, and takes back every standing approval and\n" +
-			"every right to use a secret. Secrets, members and messages stay.\n\n" +
+			"console, makes login links worthless, and takes back every standing approval,\n" +
+			"every right to use a secret and all that members wanted taken up later. Secrets,\n" +
+			"members and messages stay.\n\n" +
 			"Afterwards: gatehouse login, look around, gatehouse resume.",
 		RunE: func(c *cobra.Command, a []string) error {
 			if !all {
@@ -120,7 +121,7 @@ func revokeAll(ctx context.Context, c *cobra.Command, d *desk, _ []string) error
 		return fmt.Errorf("not everything could be revoked; call it again: %w", err)
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "paused; what comes in waits for `gatehouse resume`\n"+
-		"stopped    %d answers under way\nlogged out %d browsers\ntaken back %d standing approvals, %d rights to use a secret\n",
-		r.Turns, r.Logins, r.Approvals, r.Grants)
+		"stopped    %d answers under way\nlogged out %d browsers\ntaken back %d standing approvals, %d rights to use a secret, %d errands\n",
+		r.Turns, r.Logins, r.Approvals, r.Grants, r.Errands)
 	return err
 }

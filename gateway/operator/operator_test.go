@@ -428,8 +428,26 @@ func TestEverythingIsRevokedAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for key, e := range map[string]gateway.Errand{
+		"main/m-1/l1":  {ID: "l1", Maker: "m-1", Event: channels.Event{Content: channels.Message{}}},
+		"guild/m-2/l2": {ID: "l2", Maker: "m-2", Event: channels.Event{Content: channels.Message{}}},
+	} {
+		v, err := json.Marshal(e)
+		if err == nil {
+			err = r.store.Write(t.Context(), kv.Write{Space: "errand", Key: key, Value: v})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := r.Errands(t.Context(), r.owner); err != nil || len(all) != 1 || all[0].ID != "l1" {
+		t.Errorf("the owner is shown %+v, %v", all, err)
+	}
+	if err := r.CancelErrand(t.Context(), r.owner, "l2"); !errors.Is(err, identity.ErrUnknown) {
+		t.Errorf("one of another workspace: %v", err)
+	}
 	got, err := r.RevokeAll(t.Context(), r.owner)
-	if d := cmp.Diff(operator.Revoked{Logins: 1, Grants: 1}, got); d != "" || err != nil {
+	if d := cmp.Diff(operator.Revoked{Logins: 1, Grants: 1, Errands: 2}, got); d != "" || err != nil {
 		t.Errorf("%v\n%s", err, d)
 	}
 	if _, err := r.logins.Member(t.Context(), session); !errors.Is(err, login.ErrNobody) {

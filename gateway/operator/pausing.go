@@ -47,6 +47,7 @@ type Revoked struct {
 	Turns     int `json:"turns"`     // turns under way
 	Approvals int `json:"approvals"` // permissions that stood for later
 	Grants    int `json:"grants"`    // rights of turns to use a secret
+	Errands   int `json:"errands"`   // what members wanted taken up later
 }
 
 // RevokeAll is for the moment in which something is wrong and nobody knows yet
@@ -64,6 +65,8 @@ func (p *Operator) RevokeAll(ctx context.Context, by scope.Scope) (_ Revoked, er
 	r.Logins, err = p.o.Logins.RevokeMember(ctx, "")
 	errs = append(errs, err)
 	r.Approvals, err = p.revokeApprovals(ctx, by)
+	errs = append(errs, err)
+	r.Errands, err = p.o.Gateway.EndErrands(ctx, by)
 	errs = append(errs, err)
 	r.Grants, err = p.revokeGrants(ctx, by)
 	return r, errors.Join(append(errs, err)...)
