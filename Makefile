@@ -60,6 +60,8 @@ needs:
 bench: build ## print the table of speed and size
 	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./adapters/slack/... ./adapters/discord ./gateway/bus/sqlite \
 		./vault ./vault/egress ./vault/leak/... ./gateway/identity ./adapters/webhook/... ./adapters/whatsapp/... ./memory/sqlite ./memory/postgres
+	$(GO) test -run='^$$' -bench=. -benchtime=1x -timeout=30m $(TESTFLAGS) ./adapters/wasm
+	$(GO) test -run='^$$' -bench=. -benchmem $(TESTFLAGS) ./internal/sandbox/...
 
 soak: needs ## run the crash and load tests at full length
 	GATEHOUSE_SOAK=1 $(PGSERVER) exec -- $(TOOL) gotestsum --format=standard-verbose -- \

@@ -124,16 +124,11 @@ func offerMeter(ctx context.Context, r wazero.Runtime) error {
 	return err
 }
 
-// attach connects the call with the meters of its instance.
-func (c *call) attach(m api.Module) error {
-	meter, ok := m.ExportedGlobal(wasm.FuelGlobal).(api.MutableGlobal)
-	if !ok {
-		return errors.New("the module has no meter")
-	}
-	c.meter, c.depth = meter, m.ExportedGlobal(wasm.DepthGlobal)
+// attach connects the call with its instance, and fills the meter.
+func (c *call) attach(inst *instance) {
+	c.meter, c.depth, c.memory = inst.meter, inst.depth, inst.memory
 	c.meter.Set(0)
 	c.refill()
-	return nil
 }
 
 // ask lets the host do something while the guest waits, without its slot.

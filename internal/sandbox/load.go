@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox/image"
@@ -49,8 +48,12 @@ const (
 	entryExport = "gw1_handle"
 )
 
-// loadWall is how long the initialisation of a module may take.
-const loadWall = 30 * time.Second
+// What the initialisation of a module may take, all calls before the snapshot
+// included.
+const (
+	loadWall   = 30 * time.Second
+	startsFuel = 20 // times the fuel of a call
+)
 
 // Load makes a module ready to be called. It runs the module's initialisation,
 // once, and does not return before; a large module takes seconds to compile
@@ -147,7 +150,7 @@ func compile(ctx context.Context, r wazero.Runtime, binary []byte) (code wazero.
 // what that left in memory and variables.
 func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) error {
 	lim := m.lim
-	lim.Fuel, lim.Wall = maxFuel, loadWall
+	lim.Fuel, lim.Wall = min(maxFuel, startsFuel*lim.Fuel), loadWall
 	if err := m.box.enter(ctx); err != nil {
 		return err
 	}
@@ -158,11 +161,12 @@ func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) erro
 		return err
 	}
 	defer empty.Close()
-	inst, err := m.instantiate(c, empty)
+	inst, err := m.instantiate(c, empty, r.State)
 	if err != nil {
 		return err
 	}
-	defer func() { m.dismiss(c, inst) }()
+	defer inst.dismiss(ctx)
+	c.attach(inst)
 	for _, d := range r.Data {
 		if !inst.Memory().Write(d.Offset, d.Bytes) {
 			return errors.New("a data segment lies outside of the memory")
@@ -190,11 +194,12 @@ func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) erro
 }
 
 // snapshot keeps what an instance remembers.
-func (m *Module) snapshot(inst api.Module, state []string, lim Limits) error {
+func (m *Module) snapshot(inst *instance, state []string, lim Limits) error {
 	content, _ := inst.Memory().Read(0, inst.Memory().Size())
 	m.pages = uint32(len(content) / wasm.PageSize) //nolint:gosec // at most 512
-	for _, name := range state {
-		m.state = append(m.state, variable{name, inst.ExportedGlobal(name).Get()})
+	m.state, m.values = state, nil
+	for _, g := range inst.state {
+		m.values = append(m.values, g.Get())
 	}
 	var err error
 	m.image, err = image.New(bytes.Clone(content), int(lim.MemoryPages)*wasm.PageSize)

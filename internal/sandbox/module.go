@@ -9,11 +9,8 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox/image"
-	"github.com/gatehouse-chat/gatehouse/internal/sandbox/wasm"
 )
 
 // Module is a guest that can be called. Its methods may be called concurrently.
@@ -25,18 +22,14 @@ type Module struct {
 	runtime wazero.Runtime
 	code    wazero.CompiledModule
 	image   image.Image
-	pages   uint32     // of the image
-	state   []variable // of the image
+	pages   uint32   // of the image
+	state   []string // exports of the guest's own variables
+	values  []uint64 // of these, in the image
 
 	mu     sync.Mutex
 	users  int
 	closed bool
-}
-
-// variable is one of the guest's own, with its value in the snapshot.
-type variable struct {
-	export string
-	value  uint64
+	idle   []*instance // as the image is, for the next calls
 }
 
 // ErrClosed is returned by calls of a module that was closed.
@@ -50,7 +43,7 @@ type Result struct {
 	Elapsed time.Duration
 }
 
-// Call runs one operation in a new instance. It waits for a slot, and
+// Call runs one operation in an instance that is as the snapshot. It waits for a slot, and
 // blocks until the guest is done or has failed: with a *Fault, with the
 // *GuestError that it reported, or with ctx's error. Only without an error do
 // effects count. host may be nil, which denies everything.
@@ -65,17 +58,21 @@ func (m *Module) Call(ctx context.Context, op Op, in Payload, host Host) (Result
 	began := time.Now()
 	c := m.newCall(ctx, m.lim, host)
 	defer c.free()
-	inst, err := m.instantiate(c, m.image)
+	inst, err := m.take(c)
 	if err != nil {
 		return Result{}, err
 	}
-	defer m.dismiss(c, inst)
+	clean := false
+	defer func() { m.giveBack(c, inst, clean) }()
+	c.attach(inst)
 	c.reset(op, in)
 	out, err := m.run(c, inst)
 	r := Result{Out: out, Fuel: c.used(), Elapsed: time.Since(began)}
 	if err == nil {
 		r.Effects = c.effects.list
 	}
+	var said *GuestError
+	clean = err == nil || errors.As(err, &said)
 	return r, err
 }
 
@@ -96,53 +93,8 @@ func (c *call) reset(op Op, in Payload) {
 	}
 }
 
-// instantiate makes an instance that begins as the image.
-func (m *Module) instantiate(c *call, im image.Image) (api.Module, error) {
-	mem, err := im.Memory()
-	if err != nil {
-		return nil, err
-	}
-	c.memory = mem
-	inst, err := m.runtime.InstantiateModule(experimental.WithMemoryAllocator(c, lender{mem}), m.code,
-		wazero.NewModuleConfig().WithName("").WithStartFunctions())
-	if err != nil {
-		mem.Free()
-		return nil, err
-	}
-	if have := inst.Memory().Size() / wasm.PageSize; have < m.pages {
-		if _, ok := inst.Memory().Grow(m.pages - have); !ok {
-			m.dismiss(c, inst)
-			return nil, errors.New("no memory for an instance")
-		}
-	}
-	for _, v := range m.state {
-		if g, ok := inst.ExportedGlobal(v.export).(api.MutableGlobal); ok {
-			g.Set(v.value)
-		}
-	}
-	if err := c.attach(inst); err != nil {
-		m.dismiss(c, inst)
-		return nil, err
-	}
-	return inst, nil
-}
-
-// dismiss throws an instance away.
-func (m *Module) dismiss(c *call, inst api.Module) {
-	_ = inst.Close(context.WithoutCancel(c.Context)) // it has nothing to flush
-	c.memory.Free()
-}
-
-// lender gives the runtime a memory that stays ours.
-type lender struct{ image.Memory }
-
-func (l lender) Allocate(_, _ uint64) experimental.LinearMemory { return l }
-
-// Free leaves the memory to dismiss.
-func (lender) Free() {}
-
 // run calls the guest and reads what it answers.
-func (m *Module) run(c *call, inst api.Module) (Payload, error) {
+func (m *Module) run(c *call, inst *instance) (Payload, error) {
 	stack := [2]uint64{uint64(c.op), uint64(len(c.in))}
 	entry := entryExport
 	if m.abi == Extism {
@@ -217,6 +169,10 @@ func (m *Module) Close(ctx context.Context) {
 }
 
 func (m *Module) release(ctx context.Context) {
+	for _, inst := range m.idle {
+		inst.dismiss(ctx)
+	}
+	m.idle = nil
 	m.image.Close()
 	_ = m.code.Close(context.WithoutCancel(ctx)) // it only forgets
 }

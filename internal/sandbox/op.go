@@ -79,6 +79,19 @@ const (
 	HostAttachmentRead HostOp = 14
 )
 
+var hostOpNames = map[HostOp]string{
+	HostHTTP: "http", HostKVGet: "kv_get", HostKVPut: "kv_put", HostEmit: "emit", HostLog: "log", HostNow: "now", HostRandom: "random",
+	HostSecretExists: "secret_exists", HostAttachmentPut: "attachment_put", HostToolInvoke: "tool_invoke", HostSocketSend: "socket_send",
+	HostSocketClose: "socket_close", HostTimerSet: "timer_set", HostAttachmentRead: "attachment_read",
+}
+
+func (o HostOp) String() string {
+	if s, ok := hostOpNames[o]; ok {
+		return s
+	}
+	return "unknown"
+}
+
 // Refusal is why a host does not do what a guest asked for. The guest gets the
 // number and goes on.
 type Refusal int32

@@ -1,26 +1,23 @@
 // Package image gives each instance of a guest a linear memory that begins as
 // the same snapshot.
 //
-// A small snapshot is copied into a recycled buffer, which costs less than the
-// page faults of a mapping. A large one is mapped copy-on-write where the system
+// A small snapshot is copied, which costs less than the page faults of a
+// mapping. A large one is mapped copy-on-write where the system
 // can do that (Linux), so that an instance pays for the pages it writes; it is
 // copied elsewhere.
 package image
 
-import "sync"
+import "bytes"
 
 // mapFrom is the size from which mapping costs less than copying, in bytes.
 const mapFrom = 512 << 10
-
-// kept is how many unused memories an image keeps for the next instances.
-const kept = 16
 
 // Image is a frozen memory. Its methods may be called concurrently.
 type Image interface {
 	// Memory returns a memory with the image's content.
 	Memory() (Memory, error)
-	// Close gives back what unused memories and the image hold. Memories that
-	// are in use stay valid.
+	// Close gives back what the image holds. Memories of it stay valid, but
+	// cannot be reset any more: no Reset may run meanwhile.
 	Close()
 }
 
@@ -31,6 +28,10 @@ type Memory interface {
 	Reallocate(size uint64) []byte
 	// Size is the number of bytes that the instance holds.
 	Size() int
+	// Reset puts the image's content back. It returns false, and leaves the
+	// memory to be freed, where that cannot be done: once it has grown, the
+	// runtime cannot make it smaller.
+	Reset() bool
 	// Free takes the memory back. It is called once, and nothing may use the
 	// memory afterwards.
 	Free()
@@ -42,48 +43,21 @@ func New(content []byte, limit int) (Image, error) {
 	if len(content) >= mapFrom {
 		return newMapped(content, limit)
 	}
-	return newCopied(content, limit), nil
+	return &copied{content, limit}, nil
 }
 
 type copied struct {
 	content []byte
 	limit   int
-
-	mu   sync.Mutex
-	free [][]byte // nil once closed
 }
 
-func newCopied(content []byte, limit int) *copied {
-	return &copied{content: content, limit: limit, free: [][]byte{}}
-}
-
+// Memory implements Image.
 func (c *copied) Memory() (Memory, error) {
-	c.mu.Lock()
-	var b []byte
-	if n := len(c.free); n > 0 {
-		b, c.free = c.free[n-1], c.free[:n-1]
-	}
-	c.mu.Unlock()
-	if b == nil {
-		b = make([]byte, len(c.content))
-	}
-	copy(b, c.content)
-	return &duplicate{image: c, b: b}, nil
+	return &duplicate{image: c, b: bytes.Clone(c.content)}, nil
 }
 
-func (c *copied) Close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.free = nil
-}
-
-func (c *copied) recycle(b []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.free != nil && len(c.free) < kept && len(b) == len(c.content) {
-		c.free = append(c.free, b)
-	}
-}
+// Close implements Image.
+func (*copied) Close() {}
 
 type duplicate struct {
 	image *copied
@@ -92,6 +66,7 @@ type duplicate struct {
 
 var _ Memory = (*duplicate)(nil)
 
+// Reallocate implements Memory.
 func (m *duplicate) Reallocate(size uint64) []byte {
 	if size > uint64(m.image.limit) { //nolint:gosec // a limit is not negative
 		return nil
@@ -105,9 +80,17 @@ func (m *duplicate) Reallocate(size uint64) []byte {
 	return m.b[:n:n]
 }
 
+// Size implements Memory.
 func (m *duplicate) Size() int { return len(m.b) }
 
-func (m *duplicate) Free() {
-	m.image.recycle(m.b)
-	m.b = nil
+// Reset implements Memory.
+func (m *duplicate) Reset() bool {
+	if len(m.b) != len(m.image.content) {
+		return false
+	}
+	copy(m.b, m.image.content)
+	return true
 }
+
+// Free implements Memory.
+func (m *duplicate) Free() { m.b = nil }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox/image"
 )
 
@@ -142,5 +144,79 @@ func TestConcurrentUse(t *testing.T) {
 			}
 			wg.Wait()
 		})
+	}
+}
+
+// TestResetForgets: whatever a guest writes and wherever, often or once, a memory
+// that was reset is the image again.
+func TestResetForgets(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				im, err := image.New(bytes.Clone(content), limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer im.Close()
+				m, err := im.Memory()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Free()
+				b := m.Reallocate(uint64(len(content)))
+				habit := rapid.SliceOfN(rapid.IntRange(0, len(content)-1), 0, 40).Draw(t, "habit")
+				for range rapid.IntRange(1, 20).Draw(t, "calls") {
+					once := rapid.SliceOfN(rapid.IntRange(0, len(content)-1), 0, 5).Draw(t, "once")
+					for _, at := range append(once, habit...) {
+						b[at] ^= 0x55
+					}
+					if !m.Reset() {
+						t.Fatal("it cannot be reset")
+					}
+					if !bytes.Equal(b, content) {
+						t.Fatal("something was left behind")
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestResetAfterGrowth: a memory that has grown is not used again.
+func TestResetAfterGrowth(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			m := memory(t, newImage(t, content))
+			defer m.Free()
+			m.Reallocate(uint64(len(content)) + page)
+			if m.Reset() {
+				t.Error("it was reset")
+			}
+		})
+	}
+}
+
+// BenchmarkReset is what a call costs that writes 40 pages here and there in a
+// memory of 4 MiB, and its end: the pages' faults included.
+func BenchmarkReset(b *testing.B) {
+	const size = 64 * page
+	im, err := image.New(make([]byte, size), limit)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer im.Close()
+	m, err := im.Memory()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Free()
+	mem := m.Reallocate(size)
+	for b.Loop() {
+		for i := range 40 {
+			mem[i*size/40]++
+		}
+		if !m.Reset() {
+			b.Fatal("it cannot be reset")
+		}
 	}
 }

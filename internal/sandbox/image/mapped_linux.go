@@ -11,23 +11,29 @@ import (
 // mapped keeps the content in a sealed file without a name.
 type mapped struct {
 	size, limit int
+	content     []byte // the file, to be read
 
 	mu     sync.Mutex
 	fd     int
 	closed bool
-	free   []*mapping
+	habits habits
 }
 
 func newMapped(content []byte, limit int) (Image, error) {
 	fd, err := unix.MemfdCreate("gatehouse-guest", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return newCopied(content, limit), nil //nolint:nilerr // a kernel or a filter without memfd: copying works, too
+		return &copied{content, limit}, nil //nolint:nilerr // a kernel or a filter without memfd: copying works, too
 	}
 	if err := fill(fd, content); err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("keep a guest's memory: %w", err)
 	}
-	return &mapped{size: len(content), limit: limit, fd: fd}, nil
+	shown, err := unix.Mmap(fd, 0, len(content), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("keep a guest's memory: %w", err)
+	}
+	return &mapped{size: len(content), limit: limit, content: shown, fd: fd, habits: newHabits(len(content))}, nil
 }
 
 // fill writes what is not zero, so that the rest takes no room, and seals.
@@ -35,7 +41,6 @@ func fill(fd int, content []byte) error {
 	if err := unix.Ftruncate(fd, int64(len(content))); err != nil {
 		return err
 	}
-	const page = 4096
 	for off := 0; off < len(content); off += page {
 		part := content[off:min(off+page, len(content))]
 		if isZero(part) {
@@ -58,16 +63,12 @@ func isZero(b []byte) bool {
 	return true
 }
 
+// Memory implements Image.
 func (i *mapped) Memory() (Memory, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
 		return nil, fmt.Errorf("map a guest's memory: %w", unix.EBADF)
-	}
-	if n := len(i.free); n > 0 {
-		m := i.free[n-1]
-		i.free = i.free[:n-1]
-		return m, nil
 	}
 	m, err := i.mapIt()
 	if err != nil {
@@ -84,12 +85,13 @@ func (i *mapped) mapIt() (*mapping, error) {
 	}
 	m := &mapping{image: i, base: base, committed: i.size}
 	if _, err := unix.MmapPtr(i.fd, 0, base, uintptr(i.size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
-		m.unmap()
+		m.Free()
 		return nil, err
 	}
 	return m, nil
 }
 
+// Close implements Image.
 func (i *mapped) Close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -97,21 +99,8 @@ func (i *mapped) Close() {
 		return
 	}
 	i.closed = true
-	for _, m := range i.free {
-		m.unmap()
-	}
-	i.free = nil
+	_ = unix.Munmap(i.content)
 	_ = unix.Close(i.fd) // mappings outlive the descriptor
-}
-
-func (i *mapped) recycle(m *mapping) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.closed || len(i.free) >= kept || m.committed != i.size || m.reset() != nil {
-		m.unmap()
-		return
-	}
-	i.free = append(i.free, m)
 }
 
 type mapping struct {
@@ -125,6 +114,7 @@ var _ Memory = (*mapping)(nil)
 // first is the beginning of the mapping, which is at least n bytes long.
 func (m *mapping) first(n int) []byte { return unsafe.Slice((*byte)(m.base), n) } //nolint:gosec // memory of the kernel's, not Go's
 
+// Reallocate implements Memory.
 func (m *mapping) Reallocate(size uint64) []byte {
 	if size > uint64(m.image.limit) { //nolint:gosec // a limit is not negative
 		return nil
@@ -139,14 +129,40 @@ func (m *mapping) Reallocate(size uint64) []byte {
 	return m.first(n)[:n:n]
 }
 
+// Size implements Memory.
 func (m *mapping) Size() int { return m.committed }
 
-func (m *mapping) Free() { m.image.recycle(m) }
+// Reset implements Memory. What guests of this image usually write is copied;
+// all other pages that this one wrote are dropped, so that the content shows again.
+func (m *mapping) Reset() bool {
+	if m.committed != m.image.size {
+		return false
+	}
+	b := m.first(m.committed)
+	plan := m.image.plan(b)
+	for _, r := range plan {
+		if r.often {
+			copy(b[r.from:r.to], m.image.content[r.from:r.to])
+		} else if unix.Madvise(b[r.from:r.to], unix.MADV_DONTNEED) != nil {
+			return false
+		}
+	}
+	return plan != nil
+}
 
-// reset drops the pages that were written: the content shows again.
-func (m *mapping) reset() error { return unix.Madvise(m.first(m.committed), unix.MADV_DONTNEED) }
+// plan is how the memory b is put back; nil once the image is closed.
+func (i *mapped) plan(b []byte) []stretch {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return nil
+	}
+	i.habits.look(b, i.content)
+	return i.habits.plan
+}
 
-func (m *mapping) unmap() {
+// Free implements Memory.
+func (m *mapping) Free() {
 	_ = unix.MunmapPtr(m.base, uintptr(m.image.limit))
 	m.base = nil
 }
