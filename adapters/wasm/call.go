@@ -44,6 +44,14 @@ var _ sandbox.Host = (*call)(nil)
 
 // Do implements sandbox.Host.
 func (h *call) Do(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (sandbox.Payload, error) {
+	out, err := h.perform(ctx, op, in)
+	if errors.Is(err, sandbox.Denied) && op != sandbox.HostHTTP { // of a request, denied has spoken
+		h.overstepped(ctx, wish(op, in))
+	}
+	return out, err
+}
+
+func (h *call) perform(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (sandbox.Payload, error) {
 	switch op { //nolint:exhaustive // what a channel has no use for is not granted
 	case sandbox.HostHTTP:
 		var r wire.Request
@@ -117,11 +125,7 @@ func (h *call) Log(ctx context.Context, level slog.Level, text string) {
 // denied notes a request that the manifest does not list.
 func (h *call) denied(ctx context.Context, method string, u *url.URL) {
 	h.cause = unlisted(method, u)
-	h.c.h.Log().WarnContext(ctx, "a request of the guest was refused: its manifest does not list it",
-		"module", h.c.g.pkg.Manifest.ID, "method", method, "host", u.Host)
-	if r, ok := h.c.h.(channels.Recorder); ok {
-		r.Refused(ctx, u.Host, "the manifest of module "+h.c.g.pkg.Manifest.ID+" does not list it")
-	}
+	h.overstepped(ctx, u.Host)
 }
 
 // save keeps a response's body under a handle, until the end of the call.

@@ -34,7 +34,9 @@ type channel struct {
 	strikes *strikes
 	ration  *ration
 	store   store
-	room    chan struct{}
+
+	oversteps oversteps
+	room      chan struct{}
 
 	session atomic.Pointer[json.RawMessage] // what start returned
 	name    atomic.Pointer[string]          // the account, for people
@@ -97,6 +99,7 @@ func (c *channel) receiving(ctx context.Context, sink channels.Sink) error {
 	}
 	defer release()
 	if _, err := c.d.load(ctx, c.g.pkg); err != nil {
+		c.d.started(c.g.pkg.Sum, err)
 		return c.fail(sandbox.OpStart, channels.Other, err)
 	}
 	p := &poller{channel: c, sink: sink}

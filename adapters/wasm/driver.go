@@ -48,6 +48,7 @@ type Driver struct {
 	shipped map[string]*guest // by name
 	known   map[string]*guest // installed ones, by the sum of their packages
 	faults  map[Fault]int64
+	starts  map[string]Starts   // by the sum of the package
 	begun   int                 // loadings
 	loaded  map[string]*loading // by the sum of the package
 }
@@ -91,11 +92,15 @@ type loading struct {
 	users int    // channels that run; the driver's lock guards it
 	mu    sync.Mutex
 	m     *sandbox.Module
+	// A module that fails at its start fails again: it is not tried anew before
+	// its pause is over.
+	strikes strikes
+	err     error
 }
 
 // NewDriver makes a driver. Close gives back what its channels used.
 func NewDriver(o Options) *Driver {
-	return &Driver{o: o, shipped: map[string]*guest{}, known: map[string]*guest{}, loaded: map[string]*loading{}, faults: map[Fault]int64{}}
+	return &Driver{o: o, shipped: map[string]*guest{}, known: map[string]*guest{}, loaded: map[string]*loading{}, faults: map[Fault]int64{}, starts: map[string]Starts{}}
 }
 
 const driverName = "wasm"
@@ -229,10 +234,19 @@ func (d *Driver) load(ctx context.Context, p *module.Package) (*sandbox.Module, 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.m == nil {
-		l.m, err = box.Load(ctx, p.Module, (&guest{pkg: p}).config())
+	if l.m != nil {
+		return l.m, nil
 	}
-	return l.m, err
+	if l.strikes.pause() > 0 {
+		return nil, l.err
+	}
+	l.m, l.err = box.Load(ctx, p.Module, (&guest{pkg: p}).config())
+	var f *sandbox.Fault
+	if errors.As(l.err, &f) {
+		d.count(f)
+		l.strikes.rest()
+	}
+	return l.m, l.err
 }
 
 func (d *Driver) entry(ctx context.Context, p *module.Package) (*loading, *sandbox.Sandbox, error) {

@@ -30,6 +30,7 @@ type poller struct {
 func (p *poller) start(ctx context.Context) error {
 	for ctx.Err() == nil {
 		out, _, err := p.receive(ctx, sandbox.OpStart, wire.In{}, nil)
+		p.d.started(p.g.pkg.Sum, err)
 		if err == nil {
 			session := cmp.Or(string(out.Session), "null")
 			raw := json.RawMessage(session)
@@ -142,6 +143,9 @@ func (p *poller) wait(ctx context.Context, ask *wire.Poll, req wire.Request, bod
 			p.client.CloseIdleConnections() // dead for one request is dead for all
 		}
 		return wire.Out{}, sandbox.Result{}, p.fail(sandbox.OpPoll, pollKind(err), cmp.Or(h.cause, err))
+	}
+	if resp.Status/100 == 2 {
+		p.h.Heard() // before what came is handed in: whoever waits for that may ask
 	}
 	ask.Response = &resp
 	return p.receive(ctx, sandbox.OpPoll, wire.In{Poll: ask}, content)

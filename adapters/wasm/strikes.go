@@ -35,7 +35,21 @@ func (s *strikes) add() time.Duration {
 	if s.n < strikesOut {
 		return 0
 	}
-	d := min(firstPause<<min(s.n-strikesOut, 10), longestPause)
+	return s.wait(s.n - strikesOut)
+}
+
+// rest counts a fault after which the guest is left alone at once, and returns
+// for how long.
+func (s *strikes) rest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	return s.wait(s.n - 1)
+}
+
+// wait begins a pause, which doubles with each one before it.
+func (s *strikes) wait(before int) time.Duration {
+	d := min(firstPause<<min(before, 10), longestPause)
 	s.until = time.Now().Add(d)
 	return d
 }

@@ -66,7 +66,13 @@ func printModules(out io.Writer, all []operator.Module) error {
 
 // moduleNote is what somebody in charge should not forget of a module.
 func moduleNote(m operator.Module) string {
+	broke := ""
+	if len(m.Before) > 0 && m.Before[0].Broke != "" {
+		broke = fmt.Sprintf("version %s broke at its start and was taken back: %s", m.Before[0].Version, m.Before[0].Broke)
+	}
 	switch {
+	case broke != "" && m.Quarantined == "":
+		return broke
 	case m.Quarantined != "":
 		return "in quarantine: " + m.Quarantined
 	case m.Dev:

@@ -144,6 +144,7 @@ func (a *app) serve(ctx context.Context) error {
 	group.Go(func() error { return a.serveHTTP(ctx, l.admin, admin) })
 	group.Go(func() error { return a.serveHTTP(ctx, l.socket, admin.Socket(a.asOwner)) })
 	group.Go(func() error { return a.reloads(ctx) })
+	group.Go(func() error { return a.attendModules(ctx) })
 	defer time.AfterFunc(settled, dropStart).Stop()
 	if a.keepKey != nil {
 		group.Go(func() error { return a.keepKey(ctx) })

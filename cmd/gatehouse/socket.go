@@ -55,6 +55,13 @@ func (a *app) newOperator(running bool, console string) *operator.Operator {
 		Memory: a.settings.border.memory, Egress: a.settings.border.gate.Uses,
 		Modules: operator.Modules{
 			Shelf: a.shelf, Prove: a.guests.Prove, Faults: a.guests.Faults, Fetch: a.settings.border.fetchModule, Shipped: guests.Names(),
+			Failures: func() map[string]int64 {
+				all := map[string]int64{}
+				for f, n := range a.guests.Failures() {
+					all[f.Module] += n
+				}
+				return all
+			},
 		},
 	})
 }

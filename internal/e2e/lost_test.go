@@ -56,13 +56,28 @@ func TestReplyThatIsKilledTwice(t *testing.T) {
 // verb runs a command line beside the running gateway and returns its output.
 func (r *rig) verb(args ...string) string {
 	r.t.Helper()
+	out, err := r.tried(args...)
+	if err != nil {
+		r.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// refused runs a command that must fail, and returns what it said.
+func (r *rig) refused(args ...string) string {
+	r.t.Helper()
+	out, err := r.tried(args...)
+	if err == nil {
+		r.t.Errorf("%s was not refused:\n%s", strings.Join(args, " "), out)
+	}
+	return out
+}
+
+func (r *rig) tried(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.set.binary, append(args, "--config", r.configPath())...) //nolint:gosec // a binary of ours
 	cmd.Env = r.env
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		r.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	return string(out), err
 }

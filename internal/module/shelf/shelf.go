@@ -51,6 +51,8 @@ type Edition struct {
 	Publisher string    `json:"publisher,omitempty"` // "": it is not signed
 	Grants    []string  `json:"grants"`              // what its manifest asked for and was granted, in words
 	Installed time.Time `json:"installed"`
+	Worked    bool      `json:"worked,omitempty"` // a channel of it has started
+	Broke     string    `json:"broke,omitempty"`  // why it was taken back at its start
 }
 
 // Module is what is installed under one id.
@@ -175,8 +177,7 @@ func (s *Shelf) Rollback(ctx context.Context, id, to string) (Module, error) {
 	if why, err := s.quarantined(ctx, back); err != nil || why != "" {
 		return Module{}, errors.Join(err, fmt.Errorf("%w: version %s: %s", ErrRefused, back.Version, why))
 	}
-	m.Before = slices.Insert(slices.Delete(m.Before, at, at+1), 0, m.Current)
-	m.Current = back
+	m.back(at)
 	if err := s.commit(ctx, m, version, nil); err != nil {
 		return Module{}, err
 	}

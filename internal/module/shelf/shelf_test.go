@@ -241,3 +241,44 @@ func TestFailedCommit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTakeBack: a version that broke at its start gives way to the last one that
+// has worked, and to no other.
+func TestTakeBack(t *testing.T) {
+	ctx := t.Context()
+	s, _ := newShelf()
+	key, publisher := newKey(t)
+	if err := s.Trust(ctx, publisher, ""); err != nil {
+		t.Fatal(err)
+	}
+	install := func(version string) shelf.Module {
+		t.Helper()
+		return put(t, s, packed(t, "mychat", version, key), false)
+	}
+	takeBack := func(m shelf.Module, want string) shelf.Module {
+		t.Helper()
+		got, err := s.TakeBack(ctx, m.ID, m.Current.Sum, "trap")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Current.Version != want {
+			t.Errorf("after %s broke, %s is in use, want %s", m.Current.Version, got.Current.Version, want)
+		}
+		return got
+	}
+	first := takeBack(install("1.0.0"), "1.0.0") // there is no other
+	if err := s.Worked(ctx, first.ID, "another"); err != nil {
+		t.Fatal(err)
+	}
+	second := takeBack(install("1.1.0"), "1.1.0") // the first was never seen to work
+	third := install("1.2.0")
+	if err := s.Worked(ctx, second.ID, second.Current.Sum); err != nil { // noted when it was replaced already
+		t.Fatal(err)
+	}
+	fourth := install("1.3.0")
+	back := takeBack(fourth, "1.1.0") // past the third, which did not work
+	if b := back.Before[0]; b.Version != "1.3.0" || b.Broke != "trap" {
+		t.Errorf("on the shelf first: %+v", b)
+	}
+	takeBack(third, "1.1.0") // which is not in use any more
+}
