@@ -227,7 +227,7 @@ func TestSessionSurvivesARestartAndEndsWithLogout(t *testing.T) {
 // TestStrangersGetNothing asks for every path without a login.
 func TestStrangersGetNothing(t *testing.T) {
 	h := newHouse(t, echo)
-	for _, path := range []string{"/", "/chat", "/chat/api/messages", "/chat/api/stream", "/status", "/channels", "/models", "/people", "/people/badge", "/dead", "/dead/1", "/secrets", "/api/status", "/nowhere"} {
+	for _, path := range []string{"/", "/chat", "/chat/api/messages", "/chat/api/stream", "/status", "/channels", "/models", "/modules", "/people", "/people/badge", "/dead", "/dead/1", "/secrets", "/api/status", "/nowhere"} {
 		resp := h.get(h.browser(), path)
 		switch resp.StatusCode {
 		case http.StatusSeeOther:
@@ -239,7 +239,7 @@ func TestStrangersGetNothing(t *testing.T) {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
 	}
-	for _, path := range []string{"/channels", "/models", "/secrets", "/people/X/approve", "/dead/1/drop", "/chat/api/messages", "/api/reload"} {
+	for _, path := range []string{"/channels", "/models", "/modules", "/secrets", "/people/X/approve", "/dead/1/drop", "/chat/api/messages", "/api/reload"} {
 		if resp := h.post(h.browser(), path, nil); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("POST %s: %s", path, resp.Status)
 		}
@@ -381,7 +381,7 @@ func TestMembersWhoDoNotAdminister(t *testing.T) {
 	if html := page.Body; page.StatusCode != http.StatusOK || !strings.Contains(html, "Mia") || strings.Contains(html, "/secrets") {
 		t.Errorf("the chat of a member: %s", page.Status)
 	}
-	for _, path := range []string{"/status", "/channels", "/models", "/people", "/dead", "/secrets", "/api/status", "/people/badge", "/audit", "/workspaces", "/logins", "/approvals"} {
+	for _, path := range []string{"/status", "/channels", "/models", "/modules", "/people", "/dead", "/secrets", "/api/status", "/people/badge", "/audit", "/workspaces", "/logins", "/approvals"} {
 		if resp := h.do(h.browser(), http.MethodGet, path, "", as); resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %s", path, resp.Status)
 		}

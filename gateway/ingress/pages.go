@@ -95,6 +95,11 @@ func (a *Admin) administerPages() map[string]page {
 		"POST /resume":                           a.resume,
 		"GET /models":                            a.modelsPage,
 		"POST /models":                           a.setModel,
+		"GET /modules":                           a.modulesPage,
+		"POST /modules":                          a.installModule,
+		"POST /modules/plan":                     a.planModule,
+		"POST /modules/{id}/rollback":            a.rollbackModule,
+		"POST /modules/{id}/remove":              a.removeModule,
 		"POST /people/{id}/role":                 a.setRole,
 		"POST /people/{id}/remove":               a.removeMember,
 		"POST /people/{id}/erase":                a.eraseMember,
@@ -200,6 +205,7 @@ func (a *Admin) sections(ctx context.Context, by scope.Scope) []web.Entry {
 	add(admin && home, web.Entry{Group: people, Href: "/workspaces", Label: "Workspaces", Icon: web.House})
 	add(admin && home, web.Entry{Group: people, Href: "/logins", Label: "Logins", Icon: web.Screen})
 	add(admin && home, web.Entry{Group: settings, Href: "/channels", Label: "Channels", Icon: web.Plug})
+	add(admin && home, web.Entry{Group: settings, Href: "/modules", Label: "Modules", Icon: web.Clip})
 	add(admin && home, web.Entry{Group: settings, Href: "/models", Label: "Models", Icon: web.Spark})
 	add(admin, web.Entry{Group: settings, Href: "/secrets", Label: "Secrets", Icon: web.Key})
 	return all
@@ -241,7 +247,8 @@ func refused(err error) (Node, int, bool) {
 	switch {
 	case errors.Is(err, identity.ErrForbidden):
 		return bad(http.StatusForbidden, "Only the owner or an administrator may do this.")
-	case errors.Is(err, identity.ErrUnknown), errors.Is(err, vault.ErrNotFound), errors.Is(err, login.ErrUnknown):
+	case errors.Is(err, identity.ErrUnknown), errors.Is(err, vault.ErrNotFound), errors.Is(err, login.ErrUnknown),
+		errors.Is(err, operator.ErrUnknownModule):
 		return bad(http.StatusNotFound, "It is no longer there. Somebody may have been faster, or it has expired.")
 	case errors.Is(err, operator.ErrInvalid), errors.Is(err, operator.ErrConflict):
 		return bad(http.StatusUnprocessableEntity, sentence(strip(err)))

@@ -53,6 +53,8 @@ type house struct {
 	logins  []ingress.Authenticator // beside its sessions
 	proxies []netip.Prefix
 
+	modules operator.Modules // of tests of modules
+
 	gw       *gateway.Gateway
 	admin    *ingress.Admin
 	settings *fakeSettings
@@ -95,6 +97,9 @@ func newHouse(t testing.TB, run runner) *house {
 	if strings.Contains(t.Name(), "Memory") {
 		h.memory = sqlitetest.Open(t)
 	}
+	if strings.Contains(t.Name(), "Module") {
+		h.modules = testModules(h.bus)
+	}
 	h.start()
 	t.Cleanup(func() {
 		h.stop()
@@ -124,7 +129,7 @@ func (h *house) start() {
 		h.t.Fatal(err)
 	}
 	op := operator.New(operator.Options{
-		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Logins: login.NewBook(h.bus, h.now), Audit: audit.Open(audit.Options{Store: h.bus}), Console: "http://" + h.addr, Now: time.Now, Memory: h.memory,
+		Gateway: h.gw, Running: true, Bus: h.bus, Directory: h.dir, Vault: h.vault, Settings: h.settings, Logins: login.NewBook(h.bus, h.now), Audit: audit.Open(audit.Options{Store: h.bus}), Console: "http://" + h.addr, Now: time.Now, Memory: h.memory, Modules: h.modules,
 	})
 	if h.admin, err = ingress.NewAdmin(ingress.Options{
 		Gateway: h.gw, Operator: op, Directory: h.dir, Book: login.NewBook(h.bus, h.now), Base: "http://" + h.addr, Encrypted: true,

@@ -21,6 +21,9 @@ type Modules struct {
 	Faults func(pkg []byte, section json.RawMessage) ([]channels.Fault, error)
 	// Fetch gets a package from an https URL.
 	Fetch func(ctx context.Context, by scope.Scope, url string) ([]byte, error)
+	// Failures counts the failed calls of each module since the process began; nil:
+	// they are not counted.
+	Failures func() map[string]int64
 	// Shipped are the modules that are part of the program.
 	Shipped []string
 }
@@ -29,6 +32,7 @@ type Modules struct {
 type Module struct {
 	shelf.Module
 	Channels []channels.ID `json:"channels,omitempty"` // that use it
+	Faults   int64         `json:"faults,omitempty"`   // failed calls since the process began
 }
 
 // Modules lists the installed modules.
@@ -54,6 +58,9 @@ func (p *Operator) modules(ctx context.Context) ([]Module, error) {
 // module adds the channels that use a module.
 func (p *Operator) module(m shelf.Module) Module {
 	out := Module{Module: m}
+	if p.o.Modules.Failures != nil {
+		out.Faults = p.o.Modules.Failures()[m.ID]
+	}
 	for _, c := range p.o.Settings.Channels() {
 		if d, ok := c.Driver.(interface{ Module() string }); ok && d.Module() == m.ID {
 			out.Channels = append(out.Channels, c.ID)
