@@ -167,7 +167,12 @@ func systemd(home string, b background, root bool) unit {
 	}
 	hardening := "" // what follows needs rights that a user's own units do not have
 	if root {
-		hardening = `ProtectKernelTunables=true
+		// Of root's rights it keeps a port below 1024 and folders of other users.
+		hardening = `CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE
+PrivateDevices=true
+ProtectHostname=true
+ProtectProc=invisible
+ProtectKernelTunables=true
 ProtectKernelModules=true
 ProtectKernelLogs=true
 ProtectControlGroups=true
@@ -205,7 +210,11 @@ ProtectSystem=true
 RestrictSUIDSGID=true
 LockPersonality=true
 RestrictRealtime=true
+RestrictNamespaces=true
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
 ` + hardening + `
 [Install]
 WantedBy=` + target + "\n"

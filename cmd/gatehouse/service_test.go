@@ -59,7 +59,8 @@ func TestSystemd(t *testing.T) {
 	if want := "/etc/systemd/system/gatehouse.service"; root.file != want {
 		t.Errorf("file %s, want %s", root.file, want)
 	}
-	if !strings.Contains(string(root.text), "ProtectKernelModules=true\n") || strings.Contains(text, "ProtectKernelModules") {
+	const rights = "CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE\n"
+	if !strings.Contains(string(root.text), rights) || strings.Contains(text, rights) || !strings.Contains(text, "SystemCallFilter=@system-service\n") {
 		t.Errorf("the system's unit is not hardened, or the user's asks for what it cannot have:\n%s", root.text)
 	}
 	if !strings.Contains(string(root.text), "WantedBy=multi-user.target\n") {

@@ -433,8 +433,10 @@ func TestBrowserPeopleAndDeadLetters(t *testing.T) {
 	b.do("reload", chromedp.Reload())
 	b.until("the badge", `document.querySelector(".side .badge").innerText.startsWith("1")`)
 	b.looks("people-asking")
+	eval[bool](b, `(document.body.addEventListener("fewer", () => { window.told = true; }), true)`)
 	b.click("#asking button.primary")
 	b.sees("was let in")
+	b.until("the badge to go at once", `window.told && document.querySelector(".side .badge").innerText === ""`)
 	b.looks("people")
 	b.open("http://" + h.addr + "/dead")
 	for end := time.Now().Add(patience); !eval[bool](b, `document.body.innerText.includes("A reply on telegram")`); {

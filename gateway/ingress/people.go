@@ -137,5 +137,6 @@ func (a *Admin) decide(w http.ResponseWriter, r *http.Request, by scope.Scope,
 		a.showPeople(w, r, by, n, status)
 		return
 	}
+	w.Header().Set("HX-Trigger", web.Fewer) // the number in the navigation is outside of what is shown anew
 	a.showPeople(w, r, by, web.Notice(web.Good, P(Textf(said, name(p)))), http.StatusOK)
 }

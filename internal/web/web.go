@@ -138,13 +138,16 @@ func entry(l Entry, active string) Node {
 	return A(Href(l.Href), If(l.Href == active, Aria("current", "page")), l.Icon.Node(), Span(Text(l.Label)), Badge(l))
 }
 
+// Fewer is the event, for the header HX-Trigger, after which badges ask anew at once.
+const Fewer = "fewer"
+
 // Badge is the number at an entry, which asks for itself anew from time to time.
 func Badge(l Entry) Node {
 	if l.Poll == "" && l.Badge <= 0 {
 		return nil
 	}
 	return Span(Class("badge"), If(l.Poll != "", Group{
-		Attr("hx-get", l.Poll), Attr("hx-trigger", "every 20s"), Attr("hx-swap", "outerHTML"),
+		Attr("hx-get", l.Poll), Attr("hx-trigger", "every 20s, "+Fewer+" from:body"), Attr("hx-swap", "outerHTML"),
 	}), If(l.Badge > 0, Group{Textf("%d", l.Badge), Span(Class("unseen"), Text(" waiting"))}))
 }
 
