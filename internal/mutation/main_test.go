@@ -121,3 +121,24 @@ func TestLeast(t *testing.T) {
 		t.Error("a report of a few lines was written")
 	}
 }
+
+// TestTheReport: what lies in docs is what this program writes, and each package
+// reaches its share.
+func TestTheReport(t *testing.T) {
+	text, err := os.ReadFile("../../docs/mutation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := parse(string(text))
+	if d := cmp.Diff(page(parts), string(text)); d != "" {
+		t.Error(d)
+	}
+	if len(parts) < 6 {
+		t.Errorf("%d packages", len(parts))
+	}
+	for _, p := range parts {
+		if p.sum.share() < 85 {
+			t.Errorf("%s: %.1f %%", p.name, p.sum.share())
+		}
+	}
+}
