@@ -9,7 +9,8 @@ MUTANTS ?= ./vault ./vault/backup ./vault/kek ./vault/leak ./vault/egress ./gate
 # Tools run at the versions that internal/toolchain/go.mod pins.
 TOOL     := $(GO) tool -modfile=internal/toolchain/go.mod
 PGSERVER := $(GO) run ./internal/db/pgtest/cmd/pgserver
-GUESTS   := adapters/guests/dist/telegram.gwm
+GUESTS   := adapters/guests/dist/shipped.zip
+SHIPPED  := telegram slack
 ENGINE   := adapters/guests/dist/quickjs.wasm
 NEEDS    := internal/toolchain/needs
 
@@ -43,8 +44,8 @@ $(ENGINE): $(wildcard channels/guest/kits/js/engine/*)
 		{ rm -f $@; echo 'the engine for JavaScript could not be built; all else works without it'; }; \
 	else echo 'no clang, lld, cargo and WASI library: built without the engine for JavaScript'; fi
 
-adapters/guests/dist/%.gwm: FORCE
-	$(GO) run ./internal/module/pack -o $@ ./adapters/guests/$*
+$(GUESTS): FORCE
+	$(GO) run ./internal/module/pack -o $@ ./adapters/guests/program $(SHIPPED:%=./adapters/guests/%)
 
 ## Tests bring their own Postgres; see internal/db/pgtest.
 

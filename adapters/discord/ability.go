@@ -4,15 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
-
-	"github.com/bwmarrin/discordgo"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -23,41 +19,18 @@ import (
 // people who pay send larger ones.
 const maxFetch = 50 << 20
 
-// The permissions that the invitation asks for.
-const permissions = discordgo.PermissionViewChannel | discordgo.PermissionSendMessages | discordgo.PermissionSendMessagesInThreads |
-	discordgo.PermissionAttachFiles | discordgo.PermissionReadMessageHistory | discordgo.PermissionAddReactions
-
-// invitation is the address at which an administrator of a server lets the bot
-// in, with the permissions it needs.
-func invitation(app string) string {
-	return "https://discord.com/oauth2/authorize?client_id=" + app +
-		"&scope=bot+applications.commands&permissions=" + strconv.FormatInt(permissions, 10)
-}
-
-// Flags of an application: whether it may read what is said in servers.
-const (
-	mayReadContent        = 1 << 18
-	mayReadContentLimited = 1 << 19 // in fewer than 100 servers
-)
-
 // Probe implements channels.Prober.
 func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
 	who, err := c.ask(ctx)
 	if err != nil {
 		return channels.Identity{}, err
 	}
-	out := channels.Identity{Account: channels.AccountID(who.ID), Name: who.Name, Handle: who.Name, Link: invitation(who.App)}
-	var guilds []discordgo.UserGuild
+	out := channels.Identity{Account: channels.AccountID(who.ID), Name: who.Name, Handle: who.Name, Link: codec.Invitation(who.App)}
+	var guilds []struct{}
 	if err := c.api.get(ctx, "/users/@me/guilds?limit=1", &guilds); err != nil {
 		return channels.Identity{}, err
 	}
-	if len(guilds) == 0 {
-		out.Notes = append(out.Notes, "The bot is in no server yet, and people can write to it only when they share one with it. To invite it, open "+out.Link)
-	}
-	if c.cfg.MessageContent && who.flags&(mayReadContent|mayReadContentLimited) == 0 {
-		out.Notes = append(out.Notes, "The Message Content intent is off, so the channel cannot connect. Switch it on at "+
-			"https://discord.com/developers/applications/"+who.App+"/bot, or set message_content: false to read direct messages, mentions and commands only.")
-	}
+	out.Notes = who.app.Notes(len(guilds), c.cfg.MessageContent)
 	return out, nil
 }
 
@@ -68,17 +41,18 @@ func (c *Channel) Register(ctx context.Context, commands []channels.CommandSpec)
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(described(commands))
+	var list []codec.Offer
+	for _, s := range commands {
+		list = append(list, codec.Offer{Name: s.Name, Help: s.Help, Args: s.Args})
+	}
+	call, err := codec.Commands(self.App, list)
 	if err != nil {
 		return c.api.fail("register", channels.Rejected, err)
 	}
-	sum := sha256.Sum256(b)
+	sum := sha256.Sum256(call.Body)
 	key, hash := "commands/"+self.ID, hex.EncodeToString(sum[:])
 	if old, err := c.host.State().Get(ctx, key); err == nil && string(old) == hash {
 		return nil
-	}
-	call := codec.Call{
-		Method: http.MethodPut, Path: "/applications/" + self.App + "/commands", Route: "PUT commands " + self.App, Body: b, Repeatable: true,
 	}
 	if _, err := c.api.invoke(ctx, call); err != nil {
 		return err
@@ -87,40 +61,6 @@ func (c *Channel) Register(ctx context.Context, commands []channels.CommandSpec)
 		return c.api.fail("register", channels.Other, fmt.Errorf("set, but not remembered: %w", err))
 	}
 	return nil
-}
-
-// described writes commands as the platform takes them: for servers and direct
-// chats, each with at most one option, which takes what one would type.
-func described(commands []channels.CommandSpec) []*discordgo.ApplicationCommand {
-	contexts := []discordgo.InteractionContextType{discordgo.InteractionContextGuild, discordgo.InteractionContextBotDM}
-	installs := []discordgo.ApplicationIntegrationType{discordgo.ApplicationIntegrationGuildInstall}
-	list := make([]*discordgo.ApplicationCommand, 0, len(commands))
-	for _, s := range commands {
-		d := &discordgo.ApplicationCommand{
-			Type: discordgo.ChatApplicationCommand, Name: strings.ToLower(s.Name), Description: cut(s.Help, s.Name),
-			Contexts: &contexts, IntegrationTypes: &installs, Options: []*discordgo.ApplicationCommandOption{},
-		}
-		if s.Args != "" {
-			d.Options = append(d.Options, &discordgo.ApplicationCommandOption{
-				Type: discordgo.ApplicationCommandOptionString, Name: "text", Description: cut(s.Args, s.Name),
-			})
-		}
-		list = append(list, d)
-	}
-	return list
-}
-
-// cut is a text of 1 to 100 characters.
-func cut(s, otherwise string) string {
-	const longest = 100
-	s = strings.TrimSpace(s)
-	if s == "" {
-		s = otherwise
-	}
-	if r := []rune(s); len(r) > longest {
-		return string(r[:longest-1]) + "…"
-	}
-	return s
 }
 
 // Reload implements channels.Reloader. Only the reaction changes in place.
@@ -182,13 +122,7 @@ func (a *api) download(ctx context.Context, at string) (io.ReadCloser, error) {
 		return &limited{ReadCloser: resp.Body, left: maxFetch}, nil
 	}
 	_ = resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusForbidden:
-		return nil, a.fail(op, channels.Gone, errors.New("the file no longer exists"))
-	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
-		return nil, a.fail(op, channels.Transient, fmt.Errorf("the file server answered with status %d", resp.StatusCode))
-	}
-	return nil, a.fail(op, channels.Rejected, fmt.Errorf("the file server answered with status %d", resp.StatusCode))
+	return nil, a.refused(op, codec.ClassifyDownload(resp.StatusCode))
 }
 
 // limited fails a download that is longer than it should be.

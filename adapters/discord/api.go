@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -98,10 +97,8 @@ func (a *api) do(ctx context.Context, c codec.Call) (codec.Answer, error) {
 	}
 	n := codec.Classify(resp.StatusCode, body, c.Repeatable)
 	if n.Kind == channels.RateLimited {
-		if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 && s <= 24*60*60 {
-			n.RetryAfter = max(n.RetryAfter, time.Duration(s-1)*time.Second) // whole seconds, rounded up
-		}
-		if n.Global || resp.Header.Get("X-Ratelimit-Global") == "true" {
+		n = n.Limited(resp.Header.Get("Retry-After"), resp.Header.Get("X-Ratelimit-Global"))
+		if n.Global {
 			a.rates.halt(n.RetryAfter, time.Now())
 		}
 	} else {

@@ -19,8 +19,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bwmarrin/discordgo"
-
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
@@ -98,8 +96,7 @@ type Channel struct {
 // account is who the bot is.
 type account struct {
 	codec.Self
-	key   string // that signs interactions, in hex
-	flags int
+	app codec.Application
 }
 
 var (
@@ -164,7 +161,7 @@ func (c *Channel) Run(ctx context.Context, sink channels.Sink) error {
 		err = cause
 	}
 	if channels.KindOf(err) == channels.Unauthorized {
-		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixToken})
+		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: codec.FixToken})
 	}
 	return err
 }
@@ -201,8 +198,11 @@ func (c *Channel) self(ctx context.Context) (account, error) {
 // ask asks the platform who the bot is, and remembers it. Each Run does, since
 // the token behind the reference may be another bot's by then.
 func (c *Channel) ask(ctx context.Context) (account, error) {
-	var u discordgo.User
-	var app discordgo.Application
+	var u struct {
+		ID   string `json:"id"`
+		Name string `json:"username"`
+	}
+	var app codec.Application
 	if err := c.api.get(ctx, "/users/@me", &u); err != nil {
 		return account{}, err
 	}
@@ -213,8 +213,8 @@ func (c *Channel) ask(ctx context.Context) (account, error) {
 		return account{}, c.api.fail("GET users/@me", channels.Transient, errors.New("the answer names no bot"))
 	}
 	who := account{
-		Self: codec.Self{Channel: c.host.ID(), ID: u.ID, App: app.ID, Name: u.Username},
-		key:  app.VerifyKey, flags: app.Flags,
+		Self: codec.Self{Channel: c.host.ID(), ID: u.ID, App: app.ID, Name: u.Name},
+		app:  app,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

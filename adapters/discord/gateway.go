@@ -6,35 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"sync"
 	"time"
-
-	"github.com/bwmarrin/discordgo"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 )
-
-// The intents: what the gateway is to tell.
-const (
-	intents = discordgo.IntentsGuilds | discordgo.IntentsGuildMessages | discordgo.IntentsGuildMessageReactions |
-		discordgo.IntentsDirectMessages | discordgo.IntentsDirectMessageReactions
-	intentContent = discordgo.IntentsMessageContent
-)
-
-// position is where reception stands. It is kept in the same commit as the
-// events before it.
-type position struct {
-	Session string `json:"session,omitempty"` // "": there is none to resume
-	Resume  string `json:"resume,omitempty"`  // the address to resume at
-	Seq     int64  `json:"seq,omitempty"`     // the last dispatch that was accepted
-	Newest  string `json:"newest,omitempty"`  // the id of the newest message that was accepted
-	// Gap is set while what was said without a session is read from histories:
-	// the id behind which it begins. A process that dies meanwhile begins again.
-	Gap string `json:"gap,omitempty"`
-}
 
 // intake is one run of reception.
 type intake struct {
@@ -43,7 +21,7 @@ type intake struct {
 	self  account
 	world *codec.World
 
-	at      position
+	at      codec.Position
 	lag     int             // dispatches without events since the position was kept
 	waiting map[string]bool // guilds that the gateway has yet to tell of, while there is a gap
 	silent  int             // resumptions in a row without an answer
@@ -51,9 +29,6 @@ type intake struct {
 	pause   link.Backoff
 	callers sync.WaitGroup // acknowledgements of interactions
 }
-
-// slack is how far messages may overtake each other between channels.
-const slack = time.Minute
 
 // receiving is Run without its end.
 func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
@@ -92,7 +67,7 @@ func (in *intake) load(ctx context.Context) error {
 		return fmt.Errorf("read the position: %w", err)
 	}
 	if b != nil && json.Unmarshal(b, &in.at) != nil {
-		in.at = position{}
+		in.at = codec.Position{}
 		in.host.Log().WarnContext(ctx, "the stored position is damaged; beginning a new session")
 	}
 	return in.recall(ctx)
@@ -134,14 +109,14 @@ func (in *intake) turn(ctx context.Context) error {
 		least = time.Duration(1 + rand.Int64N(int64(in.settle))) //nolint:gosec // spreads load
 		h.Fix = fixWait
 	case errors.As(err, &closed):
-		x := closings[closed.Code]
-		if x.text != "" {
-			h.Err = in.api.fail("gateway", channels.Transient, fmt.Errorf("%s (code %d)", x.text, closed.Code))
+		x := codec.Closed(closed.Code)
+		if x.Text != "" {
+			h.Err = in.api.fail("gateway", channels.Transient, fmt.Errorf("%s (code %d)", x.Text, closed.Code))
 		}
-		if x.kind != "" {
+		if x.Kind != "" {
 			return in.broken(closed.Code, x)
 		}
-		if x.fresh {
+		if x.Fresh {
 			in.at.Session = ""
 		}
 	case channels.KindOf(err) == channels.Unauthorized:
@@ -162,9 +137,9 @@ func ended(ctx context.Context, err error) error {
 
 // broken ends Run after a close code that nothing but a person can do something
 // about.
-func (in *intake) broken(code int, x closing) error {
-	err := in.api.fail("gateway", x.kind, fmt.Errorf("%s (code %d)", x.text, code))
-	in.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: x.fix, As: in.self.Name})
+func (in *intake) broken(code int, x codec.Closing) error {
+	err := in.api.fail("gateway", x.Kind, fmt.Errorf("%s (code %d)", x.Text, code))
+	in.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: x.Fix, As: in.self.Name})
 	return err
 }
 
@@ -177,30 +152,21 @@ func (in *intake) address(ctx context.Context) (string, error) {
 	}
 	to := in.at.Resume
 	if in.at.Session == "" || to == "" || in.failed > 1 {
-		var g discordgo.GatewayBotResponse
+		var g codec.Gate
 		if err := in.api.get(ctx, "/gateway/bot", &g); err != nil {
 			return "", err
 		}
-		limit := g.SessionStartLimit
-		if in.at.Session == "" && limit.Total > 0 && limit.Remaining <= 0 {
-			wait := min(max(time.Duration(limit.ResetAfter)*time.Millisecond, time.Second), 24*time.Hour)
-			return "", &channels.Error{
-				Op: "gateway", Channel: in.host.ID(), Kind: channels.RateLimited, RetryAfter: wait,
-				Err: errors.New("the sessions that may begin in a day are used up"),
-			}
+		if wait := g.Wait(); in.at.Session == "" && wait > 0 {
+			return "", &channels.Error{Op: "gateway", Channel: in.host.ID(), Kind: channels.RateLimited, RetryAfter: wait, Err: codec.ErrUsedUp}
 		}
 		to = g.URL
 	}
-	u, err := url.Parse(to)
-	if err != nil || u.Host == "" {
+	to, err := codec.Dial(to)
+	if err != nil {
 		in.at.Resume = ""
-		return "", in.api.fail("gateway", channels.Transient, errors.New("the gateway's address is not a URL"))
+		return "", in.api.fail("gateway", channels.Transient, err)
 	}
-	u.RawQuery = "v=10&encoding=json"
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	return u.String(), nil
+	return to, nil
 }
 
 // connection connects, and takes in what comes until the connection ends.
@@ -232,7 +198,7 @@ func (in *intake) connection(ctx context.Context) error {
 	if err := w.hello(ctx, in.answer); err != nil {
 		return endOf(ctx, err)
 	}
-	hello := codec.Identify(token, in.intents())
+	hello := codec.Identify(token, codec.Intents(in.cfg.MessageContent))
 	resumed := in.at.Session != ""
 	if resumed {
 		hello = codec.Resume(token, in.at.Session, in.at.Seq)
@@ -247,13 +213,6 @@ func (in *intake) connection(ctx context.Context) error {
 		in.silent++
 	}
 	return err
-}
-
-func (in *intake) intents() int {
-	if in.cfg.MessageContent {
-		return int(intents | intentContent)
-	}
-	return int(intents)
 }
 
 // endOf is why a connection's context ended, if that is behind err.
@@ -306,7 +265,7 @@ func (in *intake) dispatch(ctx context.Context, w *wire, f codec.Frame) error {
 		in.connected()
 		return nil
 	}
-	b := batch{position: in.at}
+	b := batch{Position: in.at}
 	for {
 		more, err := in.add(ctx, &b, f)
 		if err != nil {
@@ -335,7 +294,7 @@ func (in *intake) connected() {
 
 // batch is what is accepted in one commit.
 type batch struct {
-	position
+	codec.Position
 	events []channels.Event
 	state  []channels.Write
 	defers []*codec.Defer
@@ -346,7 +305,7 @@ const batchSize = 64
 // add decodes a frame into a batch. more says that another one may join it.
 func (in *intake) add(ctx context.Context, b *batch, f codec.Frame) (more bool, err error) {
 	r := in.decode(ctx, func() codec.Result {
-		return in.world.Decode(in.self.Self, f.Type, f.Data, fmt.Sprintf("%.16s/%d", claimKey(b.Session), f.Seq))
+		return in.world.Decode(in.self.Self, f.Type, f.Data, fmt.Sprintf("%.16s/%d", codec.Short(b.Session), f.Seq))
 	})
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -413,7 +372,7 @@ func (in *intake) take(ctx context.Context, w *wire, b batch) error {
 // keep has a batch accepted, however often that takes: what was received is held
 // here, and nothing behind it is confirmed.
 func (in *intake) keep(ctx context.Context, b batch) error {
-	value, err := json.Marshal(b.position)
+	value, err := json.Marshal(b.Position)
 	if err != nil {
 		return fmt.Errorf("write the position: %w", err)
 	}
@@ -425,7 +384,7 @@ func (in *intake) keep(ctx context.Context, b batch) error {
 			for _, err := range rejected {
 				in.host.Log().ErrorContext(ctx, "an event cannot be kept and is passed over", "err", err)
 			}
-			in.at = b.position
+			in.at = b.Position
 			if failed {
 				in.connected()
 			}
@@ -458,7 +417,7 @@ type waves struct{ send, drop func() }
 func (in *intake) waves(ctx context.Context, all []*codec.Defer) waves {
 	ends := make([]func(), len(all))
 	for i, d := range all {
-		ends[i] = in.deferred.begin(claimKey(d.Token.Reveal()))
+		ends[i] = in.deferred.begin(codec.Short(d.Token.Reveal()))
 	}
 	return waves{
 		send: func() {

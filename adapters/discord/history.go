@@ -18,14 +18,8 @@ func (in *intake) ready(ctx context.Context, w *wire, f codec.Frame) error {
 	if err != nil {
 		return err
 	}
-	p := position{Session: r.Session, Resume: r.Resume, Seq: f.Seq, Newest: in.at.Newest, Gap: in.at.Gap}
-	if p.Gap == "" && p.Newest != "" {
-		p.Gap = codec.Before(codec.Moment(p.Newest).Add(-slack))
-	}
-	if p.Newest == "" {
-		p.Newest = codec.Before(time.Now())
-	}
-	if err := in.keep(ctx, batch{position: p}); err != nil {
+	p := in.at.Begun(r, f.Seq, time.Now())
+	if err := in.keep(ctx, batch{Position: p}); err != nil {
 		return err
 	}
 	w.seq.Store(p.Seq)
@@ -71,7 +65,7 @@ func (in *intake) closeGap(ctx context.Context) error {
 	}
 	p := in.at
 	p.Gap = ""
-	return in.keep(ctx, batch{position: p})
+	return in.keep(ctx, batch{Position: p})
 }
 
 // maxPages bounds what is read of one channel: 100 messages each.
@@ -86,7 +80,7 @@ func (in *intake) catchUp(ctx context.Context, channel, guild string) error {
 		if err != nil {
 			return ended(ctx, err)
 		}
-		b := batch{position: in.at}
+		b := batch{Position: in.at}
 		for _, raw := range list {
 			b.add(in, in.decode(ctx, func() codec.Result { return in.world.Message(in.self.Self, guild, raw) }))
 		}

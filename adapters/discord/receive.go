@@ -52,7 +52,7 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 	if err != nil {
 		return http.StatusServiceUnavailable, nil, told
 	}
-	if err := signed(r, self.key, body); err != nil {
+	if err := signed(r, self.app.Key, body); err != nil {
 		c.host.Log().DebugContext(r.Context(), "an interaction is not signed by the platform", "err", err)
 		return http.StatusUnauthorized, nil, told
 	}
@@ -92,7 +92,7 @@ func (c *Channel) interaction(ctx context.Context, self account, body []byte, si
 	}
 	b := batch{}
 	b.add(in, r)
-	told = c.deferred.begin(claimKey(r.Defer.Token.Reveal()))
+	told = c.deferred.begin(codec.Short(r.Defer.Token.Reveal()))
 	rejected, err := channels.Offer(ctx, sink, channels.Batch{Events: b.events, State: b.state})
 	switch {
 	case err != nil:

@@ -2,8 +2,6 @@ package discord
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"time"
@@ -28,7 +26,7 @@ func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 	if err != nil {
 		return channels.Receipt{}, err
 	}
-	return receipt(p, b), nil
+	return codec.Sent(p, b, time.Now()), nil
 }
 
 // Idempotent implements channels.Idempotent. The platform remembers nonces for
@@ -37,33 +35,6 @@ func (c *Channel) Idempotent() time.Duration { return 2 * time.Minute }
 
 func (c *Channel) options() codec.Options { return codec.Options{Pings: c.cfg.Pings} }
 
-func receipt(p channels.Part, body []byte) channels.Receipt {
-	r := channels.Receipt{ID: p.Replaces, At: time.Now()}
-	id, stamp := codec.MessageIn(body)
-	if id != "" {
-		r.ID = channels.MessageID(id)
-	}
-	if t, err := time.Parse(time.RFC3339, stamp); err == nil && p.Replaces == "" {
-		r.At = t
-	}
-	return r
-}
-
-// claim says which part takes the place of an interaction's "… is thinking". It
-// is kept before that part is sent, so that no other part takes the place of
-// this one, and that it can be repeated.
-type claim struct {
-	Key string    `json:"key"`
-	At  time.Time `json:"at"`
-}
-
-const claimPrefix = "reply/"
-
-func claimKey(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:16])
-}
-
 // reply answers a command where its person waits for it. done is false when the
 // part goes the ordinary way: another one has taken the place, or it is gone.
 func (c *Channel) reply(ctx context.Context, p channels.Part) (r channels.Receipt, done bool, err error) {
@@ -71,7 +42,7 @@ func (c *Channel) reply(ctx context.Context, p channels.Part) (r channels.Receip
 	if err != nil {
 		return r, true, err
 	}
-	key := claimKey(p.Via.Token.Reveal())
+	key := codec.Short(p.Via.Token.Reveal())
 	ours, err := c.claim(ctx, key, p.Key)
 	if err != nil {
 		return r, true, c.api.fail("send", channels.Transient, err)
@@ -95,7 +66,7 @@ func (c *Channel) reply(ctx context.Context, p channels.Part) (r channels.Receip
 	case err != nil:
 		return r, true, err
 	case n.OK:
-		return receipt(p, n.Result), true, nil
+		return codec.Sent(p, n.Result, time.Now()), true, nil
 	case n.Kind == channels.Gone:
 		return r, false, nil
 	}
@@ -105,33 +76,31 @@ func (c *Channel) reply(ctx context.Context, p channels.Part) (r channels.Receip
 // claim takes the place for a part, or says that another part has it.
 func (c *Channel) claim(ctx context.Context, key, part string) (ours bool, err error) {
 	state := c.host.State()
-	b, err := state.Get(ctx, claimPrefix+key)
+	b, err := state.Get(ctx, codec.KeepClaims+key)
 	if err != nil {
 		return false, err
 	}
-	var old claim
+	var old codec.Claim
 	if b != nil && json.Unmarshal(b, &old) == nil {
 		return old.Key == part, nil
 	}
-	b, err = json.Marshal(claim{Key: part, At: time.Now().UTC()})
+	b, err = json.Marshal(codec.Claim{Key: part, At: time.Now().UTC()})
 	if err != nil {
 		return false, err
 	}
-	return true, state.Put(ctx, channels.Write{Key: claimPrefix + key, Value: b})
+	return true, state.Put(ctx, channels.Write{Key: codec.KeepClaims + key, Value: b})
 }
 
 // tidy forgets the claims whose interactions have ended.
 func (c *Channel) tidy(ctx context.Context) error {
-	const lasts = time.Hour
 	for after := ""; ; {
-		kept, err := c.host.State().List(ctx, claimPrefix, after, 0)
+		kept, err := c.host.State().List(ctx, codec.KeepClaims, after, 0)
 		if err != nil || len(kept) == 0 {
 			return err
 		}
 		var gone []channels.Write
 		for _, w := range kept {
-			var x claim
-			if json.Unmarshal(w.Value, &x) != nil || time.Since(x.At) > lasts {
+			if codec.Ended(w.Value, time.Now()) {
 				gone = append(gone, channels.Write{Key: w.Key})
 			}
 			after = w.Key

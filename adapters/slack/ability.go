@@ -2,15 +2,12 @@ package slack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	sdk "github.com/slack-go/slack"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -85,22 +82,12 @@ func (c *Channel) reacted(ctx context.Context, t *team, at channels.Address, id 
 	case next != "": // most messages have none, and one too many harms nobody
 		return nil, nil
 	}
-	var out struct {
-		Message struct {
-			Reactions []sdk.ItemReaction `json:"reactions"`
-		} `json:"message"`
-	}
+	var out json.RawMessage
 	in := url.Values{"channel": {string(at.Conversation)}, "timestamp": {string(id)}, "full": {"true"}}
 	if _, err := c.api.ask(ctx, t.ref, "reactions.get", in, &out); err != nil {
 		return nil, c.refused(err)
 	}
-	var list []string
-	for _, r := range out.Message.Reactions {
-		if slices.Contains(r.Users, t.User) {
-			list = append(list, r.Name)
-		}
-	}
-	return list, nil
+	return codec.Mine(out, t.User), nil
 }
 
 // quiet remembers the teams in which the bot cannot show that it is at work, so
@@ -173,9 +160,9 @@ func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
 	}
 	id := channels.Identity{
 		Account: t.Account(), Name: t.name, Handle: t.handle,
-		Link: "https://slack.com/app_redirect?" + url.Values{"channel": {t.User}, "team": {t.Team}}.Encode(),
+		Link: codec.Bot{Team: t.Team, User: t.User}.Link(),
 	}
-	id.Notes = notes(t.scopes)
+	id.Notes = codec.Missing(t.scopes)
 	if c.cfg.Mode == modeSocket {
 		if _, err := c.api.ask(ctx, c.cfg.AppToken, opOpen, url.Values{}, nil); err != nil {
 			if channels.KindOf(err) == channels.Unauthorized {
@@ -195,43 +182,6 @@ func reason(err error) string {
 		return r.Error()
 	}
 	return "the platform cannot be reached"
-}
-
-// needed are the scopes that the bot uses, and what does not work without each.
-var needed = []struct{ scope, without string }{
-	{"chat:write", "the bot cannot answer at all"},
-	{"im:history", "it does not get direct messages"},
-	{"app_mentions:read", "it does not learn that it was mentioned"},
-	{"channels:history", "it does not see what is said in public channels"},
-	{"groups:history", "it does not see what is said in private channels"},
-	{"mpim:history", "it does not see what is said in group messages"},
-	{"reactions:read", "it does not get reactions"},
-	{"reactions:write", "it cannot react to messages"},
-	{"files:read", "it cannot open what people send"},
-	{"files:write", "it cannot send files"},
-	{"users:read", "it sees people's ids and not their names"},
-	{"channels:read", "it sees the ids of channels and not their names"},
-	{"commands", "its slash command does not work"},
-	{"assistant:write", "it does not show that it is at work"},
-}
-
-// notes says which scopes are missing.
-func notes(granted []string) []string {
-	if len(granted) == 0 {
-		return nil // the platform does not say
-	}
-	var missing, why []string
-	for _, n := range needed {
-		if !slices.Contains(granted, n.scope) {
-			missing = append(missing, n.scope)
-			why = append(why, n.without)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("The app lacks %s, so %s. Add the scopes on its page OAuth & Permissions and install it to the team again.",
-		strings.Join(missing, ", "), strings.Join(why, "; "))}
 }
 
 // Reload implements channels.Reloader. Only the reaction changes in place.

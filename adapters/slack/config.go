@@ -105,14 +105,11 @@ const schema = `{
 }
 `
 
-// domains are Slack's own, and those of its service for public authorities.
-var domains = []string{"slack.com", "slack-gov.com"}
-
 // Reaches lists where Slack has an app go, besides the Web API: to download
 // files and upload them, to answer by a response_url, and for sockets.
 func (Driver) Reaches() []string {
 	var list []string
-	for _, d := range domains {
+	for _, d := range codec.Domains() {
 		list = append(list, "https://"+d, "https://files."+d, "https://*."+d, "wss://*."+d)
 	}
 	return list

@@ -79,11 +79,7 @@ func (c *Channel) redirect() string { return c.host.Public() + pathInstalled }
 
 // wanted are the scopes that the app asks for.
 func wanted() string {
-	var list []string
-	for _, n := range needed {
-		list = append(list, n.scope)
-	}
-	return strings.Join(append(list, "groups:read", "im:read", "im:write", "mpim:read"), ",")
+	return strings.Join(append(codec.Wanted(), "groups:read", "im:read", "im:write", "mpim:read"), ",")
 }
 
 // state binds a browser's nonce to an end, under a key of the channel's own.

@@ -44,7 +44,7 @@ func (c *Channel) events(ctx context.Context, p codec.Payload) (events []channel
 	}
 	for i := range r.Events {
 		c.complete(ctx, &r.Events[i])
-		ofTeam(t.Team, r.Events[i].Content)
+		codec.OfTeam(t.Team, r.Events[i].Content)
 	}
 	c.name(ctx, t, r.Events)
 	return r.Events, true
@@ -66,12 +66,7 @@ func (c *Channel) uninstalled(ctx context.Context, t *team) {
 // complete adds what the codec cannot know: the time, the end of a reply path,
 // and whether the bot takes part in a thread.
 func (c *Channel) complete(ctx context.Context, e *channels.Event) {
-	if e.At.IsZero() {
-		e.At = time.Now().UTC()
-	}
-	if e.Via != nil {
-		e.Via.Expires = time.Now().UTC().Add(codec.ViaFor())
-	}
+	codec.Complete(e, time.Now())
 	if e.Addressed || e.Where.Thread == "" {
 		return
 	}
@@ -80,19 +75,6 @@ func (c *Channel) complete(ctx context.Context, e *channels.Event) {
 		c.host.Log().WarnContext(ctx, "it is not known whether the bot takes part in a thread", "err", err)
 	}
 	e.Addressed = in
-}
-
-// ofTeam notes with each file whose token fetches it.
-func ofTeam(team string, content channels.Content) {
-	var files []channels.File
-	if m, ok := content.(channels.Message); ok {
-		files = m.Files
-	} else if e, ok := content.(channels.Edit); ok {
-		files = e.Files
-	}
-	for i := range files {
-		files[i].Ref = team + "/" + files[i].Ref
-	}
 }
 
 // offer has events accepted. Those of nobody are none.

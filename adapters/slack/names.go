@@ -2,12 +2,12 @@ package slack
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 	"sync"
 	"time"
 
-	sdk "github.com/slack-go/slack"
-
+	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 )
 
@@ -72,19 +72,11 @@ func (c *Channel) called(ctx context.Context, t *team, method, arg, id string) s
 	if known || off {
 		return name
 	}
-	var out struct {
-		User    sdk.User    `json:"user"`
-		Channel sdk.Channel `json:"channel"`
-	}
+	var out json.RawMessage
 	_, err := c.api.ask(ctx, t.ref, method, url.Values{arg: {id}}, &out)
 	switch kind := channels.KindOf(err); {
 	case err == nil:
-		name = out.Channel.Name
-		for _, s := range []string{out.User.RealName, out.User.Profile.RealName, out.User.Profile.DisplayName, out.User.Name} {
-			if name == "" {
-				name = s
-			}
-		}
+		name = codec.Name(out)
 	case kind == channels.Rejected || kind == channels.Gone: // it will not be told later either
 	default:
 		c.names.rest()

@@ -3,11 +3,9 @@ package slack
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +39,7 @@ func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 	if !n.OK {
 		return channels.Receipt{}, c.refused(c.api.refused(call.Method, n))
 	}
-	return receipt(p, n.Result), nil
+	return codec.Sent(p, n.Result, time.Now()), nil
 }
 
 // joins notes that the bot speaks in a thread, before it does: whoever reads
@@ -52,27 +50,7 @@ func (c *Channel) joins(ctx context.Context, at channels.Address) {
 	}
 }
 
-// receipt reads what was sent.
-func receipt(p channels.Part, answer json.RawMessage) channels.Receipt {
-	var sent struct {
-		TS        string `json:"ts"`
-		MessageTS string `json:"message_ts"` // of an ephemeral message
-	}
-	_ = json.Unmarshal(answer, &sent)
-	if sent.TS == "" {
-		sent.TS = sent.MessageTS
-	}
-	r := channels.Receipt{ID: channels.MessageID(sent.TS), At: codec.Moment(sent.TS)}
-	if p.Replaces != "" || r.ID == "" {
-		r.ID, r.At = p.Replaces, time.Now()
-	}
-	if r.At.IsZero() {
-		r.At = time.Now()
-	}
-	return r
-}
-
-// respond answers by a response_url. Slack tells no id of such a message.
+// respond answers by a response_url.
 func (c *Channel) respond(ctx context.Context, p channels.Part, path codec.Reply) (channels.Receipt, error) {
 	const op = "response_url"
 	if !c.ours(path.URL) {
@@ -92,29 +70,11 @@ func (c *Channel) respond(ctx context.Context, p channels.Part, path codec.Reply
 	if n := codec.ClassifyReply(r.status, r.header.Get("Retry-After"), r.body); !n.OK {
 		return channels.Receipt{}, c.api.refused(op, n)
 	}
-	id := p.Replaces
-	if id == "" {
-		id = channels.MessageID("response/" + p.Key)
-	}
-	return channels.Receipt{ID: id, At: time.Now()}, nil
+	return codec.Replied(p, time.Now()), nil
 }
 
-// ours reports whether an address is one of the platform's: the host of the Web
-// API, or another of Slack's own.
-func (c *Channel) ours(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.User != nil {
-		return false
-	}
-	base, err := url.Parse(c.cfg.BaseURL)
-	if err != nil {
-		return false
-	}
-	if u.Host == base.Host && u.Scheme == base.Scheme {
-		return true
-	}
-	return u.Scheme == "https" && slices.ContainsFunc(domains, func(d string) bool { return strings.HasSuffix(u.Host, "."+d) })
-}
+// ours reports whether an address is one of the platform's.
+func (c *Channel) ours(address string) bool { return codec.Ours(address, c.cfg.BaseURL) }
 
 // Edit implements channels.Editor.
 func (c *Channel) Edit(ctx context.Context, at channels.Address, id channels.MessageID, p channels.Part) error {
@@ -130,7 +90,7 @@ func (c *Channel) Delete(ctx context.Context, at channels.Address, id channels.M
 	if err != nil {
 		return err
 	}
-	if file, ok := strings.CutPrefix(string(id), fileMessage); ok {
+	if file, ok := strings.CutPrefix(string(id), codec.FileMessage); ok {
 		_, err := c.api.ask(ctx, t.ref, "files.delete", url.Values{"file": {file}}, nil)
 		return c.refused(err)
 	}

@@ -2,13 +2,13 @@ package slack
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
@@ -26,18 +26,9 @@ const (
 	steady = 30 * time.Second
 )
 
-// envelope is a message of Socket Mode.
-type envelope struct {
-	Type    string          `json:"type"`
-	ID      string          `json:"envelope_id"`
-	Payload json.RawMessage `json:"payload"`
-	Reason  string          `json:"reason"` // disconnect
-	Attempt int             `json:"retry_attempt"`
-}
-
 // received is an envelope and where it has to be acknowledged.
 type received struct {
-	envelope
+	codec.Envelope
 	from channels.Socket
 }
 
@@ -120,7 +111,7 @@ func (h *hub) wait(ctx context.Context, next <-chan string) error {
 	select {
 	case why := <-next:
 		switch why {
-		case reasonDisabled:
+		case codec.ReasonDisabled:
 			h.off.Store(true)
 			return h.api.fail(opOpen, channels.Other, errDisabled)
 		case reasonEnded:
@@ -132,12 +123,8 @@ func (h *hub) wait(ctx context.Context, next <-chan string) error {
 	}
 }
 
-// Why a socket is replaced. "warning" and "refresh_requested" come while it
-// still works.
-const (
-	reasonDisabled = "link_disabled"
-	reasonEnded    = "ended"
-)
+// reasonEnded is why a socket is replaced that ended without a word.
+const reasonEnded = "ended"
 
 var (
 	errDisabled = errors.New("the app has Socket Mode switched off")
@@ -151,9 +138,9 @@ func (h *hub) lost(err error) {
 	}
 	fix := unreachable(err)
 	switch {
-	case h.off.Load() || codeOf(err) == reasonDisabled:
+	case h.off.Load() || codeOf(err) == codec.ReasonDisabled:
 		fix = fixDisabled
-	case codeOf(err) == "too_many_websockets":
+	case codeOf(err) == codec.ReasonTooMany:
 		fix = fixSockets
 	case channels.KindOf(err) == channels.RateLimited:
 		fix = "Nothing: the platform asked for a pause."
@@ -216,21 +203,21 @@ func (h *hub) read(ctx context.Context, s channels.Socket, next chan<- string) {
 			return
 		}
 		h.host.Heard()
-		var e envelope
-		if json.Unmarshal(b, &e) != nil {
+		e, err := codec.ReadEnvelope(b)
+		if err != nil {
 			h.host.Log().WarnContext(ctx, "a message of the socket is no envelope")
 			continue
 		}
 		switch e.Type {
-		case "hello":
+		case codec.TypeHello:
 			if !greeted {
 				greeted = true
 				h.up.Add(1)
 				h.off.Store(false)
 				h.health.Report(channels.Health{Phase: channels.Connected, As: h.team.as()})
 			}
-		case "disconnect":
-			h.host.Log().DebugContext(ctx, "the platform ends a socket", "reason", known(e.Reason))
+		case codec.TypeDisconnect:
+			h.host.Log().DebugContext(ctx, "the platform ends a socket", "reason", e.Known())
 			tell(e.Reason)
 		default:
 			if e.ID == "" {
@@ -243,15 +230,6 @@ func (h *hub) read(ctx context.Context, s channels.Socket, next chan<- string) {
 			}
 		}
 	}
-}
-
-// known keeps what is no reason of Slack's out of the log.
-func known(reason string) string {
-	switch reason {
-	case "warning", "refresh_requested", reasonDisabled, "too_many_websockets":
-		return reason
-	}
-	return "another"
 }
 
 // intake has what came in accepted, in the order in which it came, and
@@ -306,11 +284,7 @@ func (h *hub) take(ctx context.Context, batch []received) bool {
 		h.health.Report(channels.Health{Phase: channels.Connected, As: h.team.as()})
 	}
 	for _, r := range batch {
-		ack, err := json.Marshal(map[string]string{"envelope_id": r.ID})
-		if err == nil {
-			err = r.from.Write(ctx, ack)
-		}
-		if err != nil { // Slack sends it again, and its key is known
+		if err := r.from.Write(ctx, r.Acknowledge()); err != nil { // Slack sends it again, and its key is known
 			h.host.Log().DebugContext(ctx, "an acknowledgement was not sent", "err", err)
 		}
 	}

@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	sdk "github.com/slack-go/slack"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -33,7 +29,7 @@ func (t *team) as() string {
 	if t.Team == "" {
 		return t.name
 	}
-	return "@" + t.handle + " in " + t.name
+	return codec.Bot{Handle: t.handle, Name: t.name}.As()
 }
 
 // teams are the installations that are known.
@@ -114,27 +110,22 @@ func (c *Channel) learn(ctx context.Context) (*team, error) {
 
 // test asks whose token it is.
 func (c *Channel) test(ctx context.Context, ref string) (*team, error) {
-	var who sdk.AuthTestResponse
-	head, err := c.api.ask(ctx, ref, "auth.test", url.Values{}, &struct{ *sdk.AuthTestResponse }{&who})
+	var who codec.Bot
+	head, err := c.api.ask(ctx, ref, "auth.test", url.Values{}, &who)
 	if err != nil {
 		return nil, err
 	}
-	if who.TeamID == "" || who.UserID == "" {
+	if who.Team == "" || who.User == "" {
 		return nil, c.api.fail("auth.test", channels.Transient, errors.New("the answer names no bot"))
 	}
-	if who.BotID == "" {
-		return nil, c.api.fail("auth.test", channels.Unauthorized, errors.New("it is a person's token, not a bot's (xoxb-...)"))
+	if who.ID == "" {
+		return nil, c.api.fail("auth.test", channels.Unauthorized, codec.ErrPerson)
 	}
 	t := &team{
-		Self: codec.Self{Channel: c.host.ID(), Team: who.TeamID, User: who.UserID, Bot: who.BotID, Command: c.cfg.Command},
-		name: who.Team, handle: who.User, ref: ref, scopes: scopes(head),
+		Self: codec.Self{Channel: c.host.ID(), Team: who.Team, User: who.User, Bot: who.ID, Command: c.cfg.Command},
+		name: who.Name, handle: who.Handle, ref: ref, scopes: codec.Scopes(head.Get("X-Oauth-Scopes")),
 	}
 	return t, nil
-}
-
-// scopes are what a token was granted, as the answers say.
-func scopes(h http.Header) []string {
-	return strings.FieldsFunc(h.Get("X-Oauth-Scopes"), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // at is the team that an address is in.

@@ -3,10 +3,10 @@ package slack
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 )
 
@@ -19,35 +19,24 @@ type threads struct {
 	seen map[string]bool // a few answers, so that not each message asks the store
 }
 
-const (
-	threadPrefix = "thread/"
-	threadsSeen  = 4096
-	// threadsFor is how long after the bot last spoke in a thread it is meant
-	// there without being named.
-	threadsFor = 90 * 24 * time.Hour
-)
-
-func threadKey(at channels.Address) string {
-	return threadPrefix + string(at.Account) + "/" + string(at.Conversation) + "/" + string(at.Thread)
-}
+const threadsSeen = 4096
 
 // join notes that the bot has spoken in a thread. It is durable when it returns.
 func (t *threads) join(ctx context.Context, at channels.Address, now time.Time) error {
-	if at.Thread == "" {
+	w, ok := codec.Joins(at, now)
+	if !ok {
 		return nil
 	}
-	key := threadKey(at)
 	t.mu.Lock()
-	in := t.seen[key]
+	in := t.seen[w.Key]
 	t.mu.Unlock()
 	if in {
 		return nil
 	}
-	value := strconv.FormatInt(now.Unix(), 10)
-	if err := t.state.Put(ctx, channels.Write{Key: key, Value: []byte(value)}); err != nil {
+	if err := t.state.Put(ctx, w); err != nil {
 		return fmt.Errorf("note that the bot takes part in a thread: %w", err)
 	}
-	t.remember(key, true)
+	t.remember(w.Key, true)
 	return nil
 }
 
@@ -62,7 +51,8 @@ func (t *threads) remember(key string, in bool) {
 
 // joined reports whether the bot has spoken there.
 func (t *threads) joined(ctx context.Context, at channels.Address) (bool, error) {
-	key := threadKey(at)
+	w, _ := codec.Joins(at, time.Time{})
+	key := w.Key
 	t.mu.Lock()
 	in, ok := t.seen[key]
 	t.mu.Unlock()
@@ -84,15 +74,14 @@ func (t *threads) joined(ctx context.Context, at channels.Address) (bool, error)
 func (t *threads) prune(ctx context.Context, now time.Time) error {
 	after := ""
 	for {
-		kept, err := t.state.List(ctx, threadPrefix, after, 0)
+		kept, err := t.state.List(ctx, codec.KeepThreads, after, 0)
 		if err != nil {
 			return fmt.Errorf("read the threads: %w", err)
 		}
 		var old []channels.Write
 		for _, w := range kept {
 			after = w.Key
-			at, err := strconv.ParseInt(string(w.Value), 10, 64)
-			if err != nil || now.Sub(time.Unix(at, 0)) > threadsFor {
+			if codec.Forgotten(w.Value, now) {
 				old = append(old, channels.Write{Key: w.Key})
 			}
 		}

@@ -2,26 +2,19 @@ package slack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	sdk "github.com/slack-go/slack"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
-
-// fileMessage begins the id of a message whose own id Slack has not told: then
-// the first file's id stands for it.
-const fileMessage = "file/"
 
 var errTooBig = errors.New("a file is larger than the platform takes")
 
@@ -70,17 +63,18 @@ func (c *Channel) upload(ctx context.Context, t *team, f channels.File) (string,
 	if err != nil {
 		return "", err
 	}
-	var out sdk.GetUploadURLExternalResponse
-	in := url.Values{"filename": {fileName(f)}, "length": {strconv.FormatInt(size, 10)}}
+	var out json.RawMessage
+	in := url.Values{"filename": {codec.FileName(f)}, "length": {strconv.FormatInt(size, 10)}}
 	if _, err := c.api.ask(ctx, t.ref, op, in, &out); err != nil {
 		return "", err
 	}
-	if out.FileID == "" || !c.ours(out.UploadURL) {
+	id, to := codec.Place(out)
+	if id == "" || !c.ours(to) {
 		return "", c.api.fail(op, channels.Transient, errors.New("the platform does not say where the file goes"))
 	}
 	var s *source
 	r, err := c.api.send(ctx, request{
-		op: "upload", url: out.UploadURL, kind: "application/octet-stream", length: size, repeatable: true, timeout: uploadTimeout,
+		op: "upload", url: to, kind: "application/octet-stream", length: size, repeatable: true, timeout: uploadTimeout,
 		body: func() (io.Reader, error) {
 			r, err := openFile(ctx, f)
 			if err != nil {
@@ -99,7 +93,7 @@ func (c *Channel) upload(ctx context.Context, t *team, f channels.File) (string,
 	case r.status/100 != 2:
 		return "", c.api.refused("upload", codec.Classify(r.status, r.header.Get("Retry-After"), r.body, true))
 	}
-	return out.FileID, nil
+	return id, nil
 }
 
 // size is a file's size, which Slack wants to know first. One that is not known
@@ -161,22 +155,6 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func fileName(f channels.File) string {
-	name := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '/' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, f.Name)
-	if name == "" {
-		name = string(f.Kind)
-	}
-	if name == "" {
-		name = "file"
-	}
-	return name
-}
-
 // Pauses between questions for the id of a message with files, which Slack
 // makes a moment after it has answered.
 var shareWaits = []time.Duration{0, 200 * time.Millisecond, 500 * time.Millisecond, time.Second}
@@ -187,34 +165,29 @@ func (c *Channel) shown(ctx context.Context, t *team, at channels.Address, file 
 		if sleep(ctx, wait) != nil {
 			break
 		}
-		var out struct {
-			File sdk.File `json:"file"`
-		}
+		var out json.RawMessage
 		if _, err := c.api.ask(ctx, t.ref, "files.info", url.Values{"file": {file}}, &out); err != nil {
 			break
 		}
-		room := string(at.Conversation)
-		for _, s := range slices.Concat(out.File.Shares.Public[room], out.File.Shares.Private[room]) {
-			if s.Ts != "" {
-				return channels.MessageID(s.Ts)
-			}
+		if id := codec.Shown(out, at.Conversation); id != "" {
+			return id
 		}
 	}
-	return channels.MessageID(fileMessage + file)
+	return channels.MessageID(codec.FileMessage + file)
 }
 
 // Fetch implements channels.Fetcher. The file is streamed.
 func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, error) {
 	const op = "download"
-	account, ref, _ := strings.Cut(f.Ref, "/")
-	id, address := codec.FileRef(ref)
+	account, ref, err := codec.CutTeam(f.Ref)
 	switch {
-	case id == "":
-		return nil, c.api.fail(op, channels.Rejected, errors.New("the file has no reference"))
+	case err != nil:
+		return nil, c.api.fail(op, channels.Rejected, err)
 	case f.Size > codec.MaxFetch:
-		return nil, c.api.fail(op, channels.Rejected, errTooBigToFetch)
+		return nil, c.api.fail(op, channels.Rejected, codec.ErrTooBigToFetch)
 	}
-	t, err := c.at(ctx, channels.AccountID(account))
+	id, address := codec.FileRef(ref)
+	t, err := c.at(ctx, account)
 	if err != nil {
 		return nil, err
 	}
@@ -231,19 +204,12 @@ func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 
 // locate asks where a file is.
 func (c *Channel) locate(ctx context.Context, t *team, id string) (string, error) {
-	var out struct {
-		File sdk.File `json:"file"`
-	}
+	var out json.RawMessage
 	if _, err := c.api.ask(ctx, t.ref, "files.info", url.Values{"file": {id}}, &out); err != nil {
 		return "", c.refused(err)
 	}
-	if out.File.URLPrivateDownload != "" {
-		return out.File.URLPrivateDownload, nil
-	}
-	return out.File.URLPrivate, nil
+	return codec.Located(out), nil
 }
-
-var errTooBigToFetch = fmt.Errorf("the file is larger than %d MB", codec.MaxFetch>>20)
 
 func (c *Channel) download(ctx context.Context, t *team, address string) (io.ReadCloser, error) {
 	const op = "download"
@@ -264,13 +230,7 @@ func (c *Channel) download(ctx context.Context, t *team, address string) (io.Rea
 		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil
 	}
 	_ = resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusNotFound:
-		return nil, c.api.fail(op, channels.Gone, errors.New("the file no longer exists"))
-	case resp.StatusCode/100 == 3: // to the page where people log in
-		return nil, c.api.fail(op, channels.Rejected, errors.New("the app may not read the file: it needs the scope files:read"))
-	}
-	return nil, c.api.refused(op, codec.Classify(resp.StatusCode, resp.Header.Get("Retry-After"), nil, true))
+	return nil, c.api.refused(op, codec.ClassifyDownload(resp.StatusCode, resp.Header.Get("Retry-After")))
 }
 
 // limited fails a download that is longer than it may be.
@@ -283,7 +243,7 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.ReadCloser.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return n, errTooBigToFetch
+		return n, codec.ErrTooBigToFetch
 	}
 	return n, err
 }

@@ -66,6 +66,10 @@ func (h *call) perform(ctx context.Context, op sandbox.HostOp, in sandbox.Payloa
 		return sandbox.Payload{Header: header, Body: body}, err
 	case sandbox.HostKVGet:
 		return h.get(ctx, in)
+	case sandbox.HostKVPut:
+		return sandbox.Payload{}, h.putNow(ctx, in)
+	case sandbox.HostKVList:
+		return h.list(ctx, in)
 	case sandbox.HostSecretExists:
 		return sandbox.Payload{}, h.exists(ctx, in)
 	case sandbox.HostSocketSend:
@@ -96,6 +100,54 @@ func (h *call) get(ctx context.Context, in sandbox.Payload) (sandbox.Payload, er
 		err = sandbox.NotFound
 	}
 	return sandbox.Payload{Body: v}, err
+}
+
+// putNow answers a kv_put that does not wait for the end of the call.
+func (h *call) putNow(ctx context.Context, in sandbox.Payload) error {
+	b, err := h.batch(ctx, []sandbox.Effect{{Op: sandbox.HostKVPut, In: in}})
+	switch {
+	case errors.Is(err, errStore):
+		return h.failed(err, sandbox.Quota)
+	case err != nil:
+		return h.failed(err, sandbox.Denied)
+	}
+	if err := h.c.h.State().Put(ctx, b.State...); err != nil {
+		return h.failed(err, sandbox.Unavailable)
+	}
+	return nil
+}
+
+// list answers kv_list, with as much as an answer takes.
+func (h *call) list(ctx context.Context, in sandbox.Payload) (sandbox.Payload, error) {
+	const room = 1 << 20
+	kv := h.c.g.pkg.Manifest.KV
+	var l wire.KeyList
+	switch {
+	case kv == nil:
+		return sandbox.Payload{}, sandbox.Denied
+	case json.Unmarshal(in.Header, &l) != nil || l.Limit < 0:
+		return sandbox.Payload{}, sandbox.Invalid
+	}
+	own := stateKey(kv.Prefix, "")
+	after := ""
+	if l.After != "" {
+		after = own + l.After
+	}
+	kept, err := h.c.h.State().List(ctx, own+l.Prefix, after, min(l.Limit, 1000))
+	if err != nil {
+		return sandbox.Payload{}, h.failed(err, sandbox.Unavailable)
+	}
+	out := wire.Kept{Keys: []string{}, Bytes: []int{}}
+	var values []byte
+	for _, w := range kept {
+		if len(out.Keys) > 0 && len(values)+len(w.Value) > room {
+			break
+		}
+		out.Keys, out.Bytes = append(out.Keys, strings.TrimPrefix(w.Key, own)), append(out.Bytes, len(w.Value))
+		values = append(values, w.Value...)
+	}
+	header, err := json.Marshal(out)
+	return sandbox.Payload{Header: header, Body: values}, err
 }
 
 // exists tells whether a secret can be used, and nothing else of it.

@@ -44,6 +44,7 @@ type channel struct {
 	refusal atomic.Pointer[context.CancelCauseFunc]
 	socket  atomic.Pointer[connection] // nil: there is none
 	timers  *timers
+	beside  sync.WaitGroup // requests that follow a commit
 }
 
 var (
@@ -107,6 +108,7 @@ func (c *channel) receiving(ctx context.Context, sink channels.Sink) error {
 	if err := p.start(ctx); err != nil {
 		return err
 	}
+	defer p.beside.Wait()
 	defer p.timers.clear()
 	defer p.shutdown(ctx)
 	var beside sync.WaitGroup
@@ -114,7 +116,7 @@ func (c *channel) receiving(ctx context.Context, sink channels.Sink) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	beside.Go(func() { p.timers.run(ctx, p.ring) })
-	if len(c.s.sockets) > 0 {
+	if len(c.s.sockets) > 0 && !p.alone {
 		return p.connected(ctx)
 	}
 	if c.g.terms.every == 0 {

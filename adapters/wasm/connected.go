@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -20,12 +21,22 @@ func (p *poller) connected(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		var end *ended
+		if errors.As(err, &end) {
+			return end.err
+		}
 		if err := p.failed(ctx, err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// ended is the end of a connection after which another one is of no use.
+type ended struct{ err error }
+
+// Error implements error.
+func (e *ended) Error() string { return e.err.Error() }
 
 // connection is the life of one: messages are handed to the guest one batch
 // after the other, each durable before the next, while others come in and timers
@@ -45,7 +56,7 @@ func (p *poller) connection(ctx context.Context) error {
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer cancel()
-	in := &inbox{some: make(chan struct{}, 1)}
+	in := &inbox{some: make(chan struct{}, 1), most: cmp.Or(c.grant.Batch, aheadMessages)}
 	reader.Go(func() { in.fill(ctx, c) })
 	if how.Ready {
 		p.works()
@@ -56,10 +67,13 @@ func (p *poller) connection(ctx context.Context) error {
 			return p.hungUp(ctx, err)
 		}
 		p.h.Heard()
-		if err := p.messages(ctx, messages); err != nil {
+		works, err := p.messages(ctx, messages)
+		if err != nil {
 			return err // the platform gives it again when the session is resumed
 		}
-		p.works()
+		if works {
+			p.works()
+		}
 	}
 }
 
@@ -71,19 +85,25 @@ func (p *poller) works() {
 	p.health.Report(channels.Health{Phase: channels.Connected, As: p.as()})
 }
 
-// messages has the guest read what came.
-func (p *poller) messages(ctx context.Context, all [][]byte) error {
-	in := &wire.Socket{}
+// messages has the guest read what came, and tells whether that shows that the
+// connection works.
+func (p *poller) messages(ctx context.Context, all [][]byte) (works bool, err error) {
+	in, body := &wire.Socket{}, slices.Concat(all...)
 	for _, m := range all {
 		in.Messages = append(in.Messages, len(m))
 	}
-	_, _, err := p.receive(ctx, sandbox.OpSocketMessage, wire.In{Socket: in}, slices.Concat(all...))
-	return err
+	for {
+		out, _, err := p.receive(ctx, sandbox.OpSocketMessage, wire.In{Socket: in}, body)
+		if err != nil || !out.Again {
+			return !out.Unready, err
+		}
+		in, body = &wire.Socket{Again: true}, nil
+	}
 }
 
 // hungUp tells the guest that the connection has ended, and waits as long as it
-// says. An error of the guest is why: one that is "unauthorized" stops the
-// channel.
+// says. An error of the guest is why: one that is "unauthorized" or "rejected"
+// stops the channel.
 func (p *poller) hungUp(ctx context.Context, cause error) error {
 	in := &wire.Socket{Failures: p.failures}
 	var closed *channels.SocketClosed
@@ -95,6 +115,9 @@ func (p *poller) hungUp(ctx context.Context, cause error) error {
 		return ctx.Err()
 	}
 	out, _, err := p.receive(ctx, sandbox.OpSocketClosed, wire.In{Socket: in}, nil)
+	if channels.KindOf(err) == channels.Rejected {
+		return &ended{err}
+	}
 	if err != nil {
 		return err
 	}

@@ -30,22 +30,13 @@ func newSocketGrant(s module.Socket, base string) (socketGrant, error) {
 	if err != nil {
 		return socketGrant{}, err
 	}
-	s.URL = base
+	s.URL = u.String()
 	return socketGrant{Socket: s, scheme: u.Scheme, authority: authority(u), prefix: u.Path}, nil
 }
 
-// covers reports whether a connection may be made. A host that begins with "*."
-// stands for one label more.
+// covers reports whether a connection may be made.
 func (g socketGrant) covers(u *url.URL) bool {
-	if !plain(u) || u.Scheme != g.scheme || !strings.HasPrefix(u.Path, g.prefix) {
-		return false
-	}
-	to := authority(u)
-	if rest, wild := strings.CutPrefix(g.authority, "*."); wild {
-		label, below, ok := strings.Cut(to, ".")
-		return ok && label != "" && below == rest
-	}
-	return to == g.authority
+	return plain(u) && u.Scheme == g.scheme && strings.HasPrefix(u.Path, g.prefix) && within(g.authority, authority(u))
 }
 
 // connection is the one that the host holds.
@@ -268,6 +259,7 @@ type inbox struct {
 	mu    sync.Mutex
 	all   [][]byte
 	bytes int
+	most  int           // are taken at once
 	err   error         // of the read that ended it
 	full  chan struct{} // closed when there is room again; nil: there is room
 	some  chan struct{}
@@ -306,14 +298,18 @@ func (b *inbox) fill(ctx context.Context, s channels.Socket) {
 	}
 }
 
-// take waits for messages and returns all that are there. Its error comes when
-// all were taken.
+// take waits for messages and returns those that are there, up to most. Its error
+// comes when all were taken.
 func (b *inbox) take(ctx context.Context) ([][]byte, error) {
 	for {
 		b.mu.Lock()
-		all, err := b.all, b.err
-		b.all, b.bytes = nil, 0
-		if b.full != nil {
+		n := min(b.most, len(b.all))
+		all, err := b.all[:n:n], b.err
+		b.all = b.all[n:]
+		for _, m := range all {
+			b.bytes -= len(m)
+		}
+		if b.full != nil && len(b.all) == 0 {
 			close(b.full)
 			b.full = nil
 		}

@@ -21,10 +21,11 @@ func stateKey(prefix, key string) string { return statePrefix + prefix + key }
 var errEffect = errors.New("it asked for something that its manifest does not list, or that nobody understands")
 
 // wanted is what a call wants to happen: one commit, and what is sent over the
-// socket after it.
+// socket, or requested, after it.
 type wanted struct {
 	channels.Batch
 	messages []sandbox.Payload
+	requests []sandbox.Payload
 }
 
 // batch sorts what a call wants to happen.
@@ -51,6 +52,8 @@ func (h *call) batch(ctx context.Context, list []sandbox.Effect) (wanted, error)
 			b.State = append(b.State, all...)
 		case e.Op == sandbox.HostSocketSend && len(c.g.pkg.Manifest.Sockets) > 0:
 			b.messages = append(b.messages, e.In)
+		case e.Op == sandbox.HostHTTP:
+			b.requests = append(b.requests, e.In)
 		default:
 			return b, errEffect
 		}
@@ -163,6 +166,7 @@ func (h *call) keep(ctx context.Context, list []sandbox.Effect) {
 		err = c.h.State().Put(ctx, b.State...)
 	}
 	if err == nil {
+		c.requestAll(ctx, b.requests)
 		err = c.sendAll(ctx, b.messages)
 	}
 	if err != nil {

@@ -25,8 +25,18 @@ func newGrant(h module.HTTP, base string) (grant, error) {
 // covers reports whether the guest may make a request. The path still has the
 // names of secrets where they go.
 func (g grant) covers(method string, u *url.URL) bool {
-	return g.authority != "" && u.Scheme == g.scheme && authority(u) == g.authority &&
+	return u.Scheme == g.scheme && within(g.authority, authority(u)) &&
 		slices.Contains(g.Methods, method) && strings.HasPrefix(u.Path, g.prefix)
+}
+
+// within reports whether an authority is the one that was granted. One that
+// begins with "*." stands for one label more.
+func within(granted, to string) bool {
+	if rest, wild := strings.CutPrefix(granted, "*."); wild {
+		label, below, ok := strings.Cut(to, ".")
+		return ok && label != "" && below == rest
+	}
+	return granted != "" && to == granted
 }
 
 // plain reports whether a URL means what it says: a path that wanders, or hides

@@ -20,6 +20,7 @@ type poller struct {
 	*channel
 	sink     channels.Sink
 	accept   sync.Mutex        // one batch at a time
+	alone    bool              // without a connection
 	quick    atomic.Bool       // the next poll does not wait: it finds out whether polling works
 	greeting []sandbox.Payload // what the next connection carries first
 	failures int
@@ -37,6 +38,7 @@ func (p *poller) start(ctx context.Context) error {
 			p.session.Store(&raw)
 			p.name.Store(&out.As)
 			p.webhook.Store(out.Webhook)
+			p.alone = out.NoSocket
 			p.pause.Reset()
 			return nil
 		}
@@ -66,6 +68,9 @@ func (p *poller) receive(ctx context.Context, op sandbox.Op, in wire.In, body []
 	}
 	if len(b.Events)+len(b.State) > 0 {
 		err = p.persist(ctx, b.Batch)
+	}
+	if err == nil {
+		p.requestAll(ctx, b.requests)
 	}
 	if op == sandbox.OpSocketOpen {
 		p.greeting = b.messages // there is no connection yet

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
 
@@ -22,6 +23,7 @@ const (
 	maxBody        = 4 << 20 // bytes, both ways
 	callTimeout    = 30 * time.Second
 	longestRequest = 5 * time.Minute
+	longestWait    = 5 * time.Second // before one
 )
 
 // exchange makes a request of the guest and reads the answer. Its error is a
@@ -38,6 +40,9 @@ func (h *call) exchange(ctx context.Context, r wire.Request, body []byte) (wire.
 	if len(fit) == 0 {
 		h.denied(ctx, method, u)
 		return wire.Response{}, nil, sandbox.Denied
+	}
+	if wait := min(milliseconds(r.WaitMS), longestWait); wait > 0 && link.Sleep(ctx, wait) != nil {
+		return wire.Response{}, nil, sandbox.Unavailable
 	}
 	ctx, cancel := h.bounded(ctx, r)
 	form, err := h.form(ctx, r)

@@ -19,6 +19,35 @@ import (
 type schema struct {
 	Required   []string            `json:"required"`
 	Properties map[string]property `json:"properties"`
+	AllOf      []condition         `json:"allOf"`
+}
+
+// condition is what else is required where keys have certain values.
+type condition struct {
+	If struct {
+		Properties map[string]struct {
+			Const any `json:"const"`
+		} `json:"properties"`
+	} `json:"if"`
+	Then struct {
+		Required []string `json:"required"`
+	} `json:"then"`
+}
+
+// needs are the keys that a section with these must have.
+func (s *schema) needs(keys map[string]any) []string {
+	all := slices.Clone(s.Required)
+	for _, c := range s.AllOf {
+		holds := true
+		for name, want := range c.If.Properties {
+			holds = holds && keys[name] == want.Const
+		}
+		if holds {
+			all = append(all, c.Then.Required...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 type property struct {
@@ -53,7 +82,7 @@ type section struct {
 	refs     map[string]string // the references of secrets, by key
 	grants   []grant
 	sockets  []socketGrant
-	proofs   []proof.Spec // of the manifest's webhooks, in their order
+	proofs   []proof.Spec // of the manifest's webhooks, in their order; one without a kind lacks what the operator left out, and is closed
 }
 
 // section reads a channel's configuration and lists what is wrong with it.
@@ -89,7 +118,7 @@ func (t *terms) section(cfg json.RawMessage) (section, []channels.Fault) {
 			keys[name] = p.Default
 		}
 	}
-	for _, name := range t.schema.Required {
+	for _, name := range t.schema.needs(keys) {
 		if _, ok := keys[name]; !ok {
 			fault(name, "is missing")
 		}
@@ -110,6 +139,10 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 	var faults []channels.Fault
 	s.grants, faults = t.requests(keys)
 	for _, w := range t.m.Webhooks {
+		if t.closed(w.Verify, s.refs, keys) {
+			s.proofs = append(s.proofs, proof.Spec{})
+			continue
+		}
 		spec, wrong := t.proof(w.Verify, s.refs, keys)
 		for _, f := range wrong {
 			faults = append(faults, channels.Fault{Path: variable(fromConfig(w.Verify)[f.Path]), Text: f.Text})
@@ -132,7 +165,7 @@ func (t *terms) requests(keys map[string]any) (all []grant, faults []channels.Fa
 	for _, h := range t.m.HTTP {
 		base := manifestURL(h)
 		if isVariable(h.Host) {
-			base, _ = keys[variable(h.Host)].(string)
+			base = resolved(h.Host, keys)
 		}
 		g, err := newGrant(h, base)
 		if err != nil {
@@ -191,7 +224,7 @@ func socketBase(url string, keys map[string]any) string {
 		return url
 	}
 	_, path, _ := strings.Cut(url, "}")
-	base, _ := keys[variable(url)].(string)
+	base := resolved(url, keys)
 	if rest, ok := strings.CutPrefix(base, "http"); ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "s:")) {
 		base = "ws" + rest
 	}
@@ -208,10 +241,13 @@ var (
 
 // anyURL reads the URL of requests or of a socket.
 func anyURL(s string) (*url.URL, error) {
+	if u, err := baseURL(s); err == nil {
+		return u, nil
+	}
 	if u, err := socketURL(s); err == nil {
 		return u, nil
 	}
-	return baseURL(s)
+	return nil, errBase
 }
 
 // socketURL reads what connections are made to.

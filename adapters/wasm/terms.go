@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -65,9 +66,6 @@ func newTerms(m *module.Manifest) (*terms, error) {
 	}
 	if err := t.schema.read(m.ConfigSchema); err != nil {
 		fault("config_schema: %w", err)
-	}
-	if len(m.Sockets) > 0 && m.Poll != nil {
-		fault("poll: a channel that has a socket does not poll")
 	}
 	for i, s := range m.Sockets {
 		if c := s.Credential; c != nil && c.In != "frame" && c.In != "header" && c.In != "query" {
@@ -166,7 +164,18 @@ func isVariable(host string) bool { return strings.HasPrefix(host, "${config.") 
 // variable is the configuration's key that a host comes from.
 func variable(host string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(host, "${config."), "}")
+	name, _, _ = strings.Cut(name, ".")
 	return name
+}
+
+// resolved is what the operator wrote for a variable host: the URL, or only its
+// origin where the manifest asks for that.
+func resolved(host string, keys map[string]any) string {
+	text, _ := keys[variable(host)].(string)
+	if u, err := url.Parse(text); err == nil && strings.Contains(host, ".origin}") {
+		return u.Scheme + "://" + u.Host
+	}
+	return text
 }
 
 // clientOf follows no redirect: the destination is one that the manifest names.

@@ -109,6 +109,7 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 		}
 	}
 	p.after(h)
+	p.requestAll(r.Context(), b.requests)
 	if err := p.sendAll(r.Context(), b.messages); err != nil {
 		p.h.Log().WarnContext(r.Context(), "a message of the guest could not be sent over its socket", "err", err)
 	}
@@ -132,7 +133,7 @@ func (p *poller) hook(r *http.Request) (at int, path string, ok bool) {
 		path = "/" + path
 	}
 	for i, w := range p.g.pkg.Manifest.Webhooks {
-		if w.Path == path {
+		if w.Path == path && p.s.proofs[i].Kind != "" {
 			return i, path, true
 		}
 	}

@@ -35,6 +35,7 @@ const (
 	hostSocketClose    = 12
 	hostTimerSet       = 13
 	hostAttachmentRead = 14
+	hostKVList         = 15
 )
 
 // Refusal is why the host did not do something.

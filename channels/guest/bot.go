@@ -63,6 +63,9 @@ func Handle(op, n uint32, b Bot) int32 {
 	if err != nil {
 		return fail(err)
 	}
+	if !c.complete(op) {
+		return fail(Errorf(channels.Rejected, "the host did not say what the operation is about"))
+	}
 	out, err := f(c)
 	if err != nil {
 		return fail(err)
@@ -73,6 +76,40 @@ func Handle(op, n uint32, b Bot) int32 {
 	}
 	write(frame(header, c.body))
 	return 0
+}
+
+// complete reports whether the header has what the operation is about, so that
+// no guest has to look.
+func (c *Call) complete(op uint32) bool {
+	switch op {
+	case opPoll:
+		return c.In.Poll != nil
+	case opRequest:
+		return c.In.Request != nil
+	case opSend, opEdit, opReconcile:
+		return c.Part != nil
+	case opReact, opTyping, opDelete:
+		return c.At != nil
+	case opAnswer:
+		return c.Press != nil
+	case opFetch:
+		return c.File != nil
+	case opOpen, opMessages, opClosed:
+		return c.In.Socket != nil && c.whole()
+	}
+	return true
+}
+
+// whole reports whether the messages of a socket are in the payload's body.
+func (c *Call) whole() bool {
+	rest := len(c.Body)
+	for _, n := range c.In.Socket.Messages {
+		if n < 0 || n > rest {
+			return false
+		}
+		rest -= n
+	}
+	return true
 }
 
 // Error is how a guest says that it failed. Code is one of the kinds of

@@ -67,6 +67,32 @@ func (c *Call) Keep(key, handle string) error {
 	return err
 }
 
+// PutNow keeps a value at once, whatever becomes of the call: for what must be
+// known before the platform does what the call asks of it.
+func (c *Call) PutNow(key string, value []byte) error {
+	_, err := ask(hostKVPut, wire.Key{Key: key, Delete: value == nil, Now: true}, value, nil)
+	return err
+}
+
+// List returns up to limit pairs of the guest's own state whose key begins with
+// prefix and comes after after, in order; none is the end. What the call itself
+// has put is not among them.
+func (c *Call) List(prefix, after string, limit int) ([]channels.Write, error) {
+	var kept wire.Kept
+	values, err := ask(hostKVList, wire.KeyList{Prefix: prefix, After: after, Limit: limit}, nil, &kept)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]channels.Write, 0, len(kept.Keys))
+	for i, key := range kept.Keys {
+		if i >= len(kept.Bytes) || kept.Bytes[i] > len(values) {
+			return nil, errFrame
+		}
+		all, values = append(all, channels.Write{Key: key, Value: values[:kept.Bytes[i]]}), values[kept.Bytes[i]:]
+	}
+	return all, nil
+}
+
 // Log writes a line for the guest's author and the operator.
 func (c *Call) Log(level slog.Level, text string) {
 	_, _ = ask(hostLog, struct {

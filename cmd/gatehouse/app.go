@@ -31,6 +31,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
 	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
@@ -211,6 +212,7 @@ func driversWith(g *wasm.Driver) drivers {
 
 // newGuests is the driver of channels that are guests.
 func newGuests(o wasm.Options) *wasm.Driver {
-	o.Shipped, o.Names = guests.Package, guests.Names()
+	o.Shipped = func(name string) ([]byte, error) { return module.Unbundle(guests.Bundle(), name) }
+	o.Names = module.Bundled(guests.Bundle())
 	return wasm.NewDriver(o)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
@@ -54,7 +55,7 @@ func (a *app) newOperator(running bool, console string) *operator.Operator {
 		Settings: a.settings, Logins: a.logins, Audit: a.audit, AuditFile: a.cfg.AuditFile(), Console: console, Try: a.settings.border.try, Now: time.Now,
 		Memory: a.settings.border.memory, Egress: a.settings.border.gate.Uses,
 		Modules: operator.Modules{
-			Shelf: a.shelf, Prove: a.guests.Prove, Faults: a.guests.Faults, Fetch: a.settings.border.fetchModule, Shipped: guests.Names(),
+			Shelf: a.shelf, Prove: a.guests.Prove, Faults: a.guests.Faults, Fetch: a.settings.border.fetchModule, Shipped: module.Bundled(guests.Bundle()),
 			Failures: func() map[string]int64 {
 				all := map[string]int64{}
 				for f, n := range a.guests.Failures() {

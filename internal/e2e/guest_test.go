@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 )
@@ -16,10 +19,20 @@ func withGuests(t testing.TB) string {
 }
 
 var packGuests = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "run", "./internal/module/pack", "-o", "adapters/guests/dist/telegram.gwm", "./adapters/guests/telegram")
+	cmd := exec.Command("make", "adapters/guests/dist/shipped.zip")
 	cmd.Dir = "../.."
 	return cmd.Run()
 })
+
+// shareCompiled lets a gateway find the guests that another one has compiled,
+// which takes long on a machine with much to do.
+func shareCompiled(t testing.TB, dir string) {
+	t.Helper()
+	compiled, data := filepath.Join(built.dir, "guests"), filepath.Join(dir, "data")
+	if err := errors.Join(os.MkdirAll(compiled, 0o700), os.MkdirAll(data, 0o700), os.Symlink(compiled, filepath.Join(data, "guests"))); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // TestGuestIsAChannel: two lines of the configuration make the Telegram channel
 // a guest. It answers, and loses nothing to the death of the process.

@@ -22,7 +22,11 @@ func editions(t testing.TB, dir string, versions ...string) (packages []string, 
 	if err := packGuests(); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile("../../adapters/guests/dist/telegram.gwm")
+	bundle, err := os.ReadFile("../../adapters/guests/dist/shipped.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := guests.Unbundle(bundle, "telegram")
 	if err != nil {
 		t.Fatal(err)
 	}

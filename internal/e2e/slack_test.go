@@ -22,6 +22,8 @@ type slackRig struct {
 	model *agenttest.Server
 	dir   string
 	proc  *process
+
+	binary string // "": that without guests
 }
 
 // slackSettings of a rig. The zero value is a channel that anybody may write
@@ -30,6 +32,7 @@ type slackSettings struct {
 	script  agenttest.Script // nil: agenttest.Echo
 	events  bool             // mode events
 	stream  bool
+	guest   bool     // the adapter that is a guest
 	policy  string   // of direct chats; "": open
 	channel []string // further lines of the channel's section
 	level   string   // of the log; "": info
@@ -55,6 +58,11 @@ func newSlackRig(t testing.TB, set slackSettings) *slackRig {
 	if set.level != "" {
 		level = set.level
 	}
+	adapter := "adapter: slack"
+	if set.guest {
+		adapter, r.binary = "adapter: wasm\n    module: slack", withGuests(t)
+		shareCompiled(t, r.dir)
+	}
 	mode := fmt.Sprintf("mode: socket\n    app_token: %q", r.srv.AppToken())
 	extra := ""
 	if set.events {
@@ -67,8 +75,8 @@ func newSlackRig(t testing.TB, set slackSettings) *slackRig {
 	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\nlog: {level: %s, format: text}\n",
 		listen, filepath.Join(r.dir, "data"), filepath.Join(r.dir, "key"), level)
 	fmt.Fprintf(&b, "models:\n  default: {provider: compatible, model: scripted, base_url: %q, api_key: \"sk-test-123456789\"}\n", r.model.OpenAI())
-	fmt.Fprintf(&b, "agent:\n  daily_spend: -1\nchannels:\n  team:\n    adapter: slack\n    base_url: %q\n    token: %q\n    %s\n    dm: %s\n"+
-		"    groups: open\n    send_rate: unlimited\n    stream: %q\n", r.srv.URL(), r.team.Token(), mode, policy, stream)
+	fmt.Fprintf(&b, "agent:\n  daily_spend: -1\nchannels:\n  team:\n    %s\n    base_url: %q\n    token: %q\n    %s\n    dm: %s\n"+
+		"    groups: open\n    send_rate: unlimited\n    stream: %q\n", adapter, r.srv.URL(), r.team.Token(), mode, policy, stream)
 	for _, l := range set.channel {
 		fmt.Fprintf(&b, "    %s\n", l)
 	}
@@ -85,7 +93,10 @@ func (r *slackRig) config() string { return filepath.Join(r.dir, "gatehouse.yaml
 // up starts the gateway. What is said before it receives comes to it then.
 func (r *slackRig) up() {
 	r.t.Helper()
-	r.proc = launch(r.t, gateway(r.t), bare(r.dir), "run", "--config", r.config())
+	if r.binary == "" {
+		r.binary = gateway(r.t)
+	}
+	r.proc = launch(r.t, r.binary, bare(r.dir), "run", "--config", r.config())
 }
 
 func (r *slackRig) end() {
@@ -132,7 +143,9 @@ func (r *slackRig) awaitText(c *slacktest.Channel, part string) slacktest.Line {
 // slash command for the one who asked, a file both ways.
 func TestSlack(t *testing.T) {
 	t.Parallel()
-	for name, set := range map[string]slackSettings{"socket": {}, "events": {events: true}} {
+	for name, set := range map[string]slackSettings{
+		"socket": {}, "events": {events: true}, "guest, socket": {guest: true}, "guest, events": {guest: true, events: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newSlackRig(t, set)
@@ -185,10 +198,13 @@ func TestSlackStreams(t *testing.T) {
 // the end every message is answered once, or twice with the second marked.
 func TestSlackCrash(t *testing.T) {
 	t.Parallel()
-	const people, each, kills = 4, 8, 6
-	for name, set := range map[string]slackSettings{"socket": {stream: true}, "events": {events: true}} {
+	for name, set := range map[string]slackSettings{"socket": {stream: true}, "events": {events: true}, "guest": {guest: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			people, each, kills := 4, 8, 6
+			if set.guest {
+				people, each, kills = 3, 4, 2
+			}
 			set.script = closed(func(q *agenttest.Request) agenttest.Answer {
 				a := agenttest.Echo(q)
 				a.Delay = 60 * time.Millisecond

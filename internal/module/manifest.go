@@ -16,6 +16,7 @@ type Manifest struct {
 	Kind    []string `json:"kind"`    // channel, tool
 	SHA256  string   `json:"sha256"`  // of the module, in hexadecimal
 	Engine  string   `json:"engine"`  // auto, compiler or interpreter; "" is auto
+	Args    []string `json:"args"`    // of the program: code that several modules share learns from them which it is
 
 	Webhooks []Webhook `json:"webhooks"`
 	Poll     *Poll     `json:"poll"`
@@ -74,14 +75,15 @@ type Poll struct {
 
 // Socket is a connection that the host holds for the guest.
 type Socket struct {
-	URL        string      `json:"url"` // wss://..., or ${config.name} and what follows
+	URL        string      `json:"url"` // wss://..., or ${config.name} or ${config.name.origin} and what follows
 	Credential *Credential `json:"credential"`
+	Batch      int         `json:"batch"` // how many messages a call is given at most; 0: the host's limit
 }
 
 // HTTP is a kind of request that the guest may make.
 type HTTP struct {
 	Scheme      string      `json:"scheme"` // https, or http
-	Host        string      `json:"host"`   // a name, or ${config.name}
+	Host        string      `json:"host"`   // a name, *.name, ${config.name} for a base URL, or ${config.name.origin} for its host with any path
 	Port        int         `json:"port"`   // 0: the scheme's
 	Methods     []string    `json:"methods"`
 	Path        string      `json:"path"`     // what the path begins with
@@ -117,6 +119,7 @@ type Limits struct {
 	Fuel      int64 `json:"fuel"`
 	WallMS    int64 `json:"wall_ms"`
 	HostCalls int   `json:"host_calls"`
+	HTTP      int   `json:"http"` // of the host calls
 }
 
 // Test is a call whose answer is known. It is made on both engines before a
@@ -169,12 +172,14 @@ func (m *Manifest) Config() sandbox.Config {
 	const pagesPerMB = 16
 	c := sandbox.Config{
 		Name:        m.ID,
+		Args:        m.Args,
 		Interpreted: m.Engine == "interpreter",
 		Limits: sandbox.Limits{
 			MemoryPages: uint32(m.Limits.MemoryMB * pagesPerMB), //nolint:gosec // at most 32
 			Fuel:        m.Limits.Fuel,
 			Wall:        time.Duration(m.Limits.WallMS) * time.Millisecond,
 			HostCalls:   m.Limits.HostCalls,
+			HTTP:        m.Limits.HTTP,
 		},
 	}
 	if m.ABI == "extism" {

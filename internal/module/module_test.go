@@ -98,7 +98,7 @@ enigne: auto
 webhooks: [{path: events, methods: [], verify: {}}]
 poll: {min_interval: 1ms}
 sockets: [{url: "https://example.org"}]
-http: [{scheme: ftp, host: "*.example.org", port: 70000, methods: [CONNECT], path: api, credential: {secret: "", in: header, template: "{}{}"}}]
+http: [{scheme: ftp, host: "*.org", port: 70000, methods: [CONNECT], path: api, credential: {secret: "", in: header, template: "{}{}"}}]
 emit: {rate: 0}
 kv: {prefix: a, max_bytes: -1, size: 3}
 limits: {memory_mb: 64, fuel: -1}

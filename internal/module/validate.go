@@ -19,9 +19,9 @@ var (
 	versionForm = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
 	sumForm     = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	secretForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	hostForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
-	variable    = regexp.MustCompile(`^\$\{config\.[a-z_]+\}$`)
-	below       = regexp.MustCompile(`^\$\{config\.[a-z_]+\}(/[A-Za-z0-9_.~/-]*)?$`)
+	hostForm    = regexp.MustCompile(`^(\*\.[a-z0-9-]+\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+	variable    = regexp.MustCompile(`^\$\{config\.[a-z_]+(\.origin)?\}$`)
+	below       = regexp.MustCompile(`^\$\{config\.[a-z_]+(\.origin)?\}(/[A-Za-z0-9_.~/-]*)?$`)
 )
 
 // faults collects what is wrong, each with its place.
@@ -88,6 +88,10 @@ func (m *Manifest) validateHead(f *faults) {
 		f.add("sha256", "want the module's SHA-256 as 64 small hexadecimal digits")
 	}
 	f.oneOf("engine", m.Engine, "", "auto", "compiler", "interpreter")
+	const args, longest = 16, 256
+	if len(m.Args) > args || slices.ContainsFunc(m.Args, func(a string) bool { return len(a) > longest || strings.Contains(a, "\x00") }) {
+		f.add("args", "want at most %d, each of at most %d bytes", args, longest)
+	}
 }
 
 // validateTool wants a tool to say what it is, and to be nothing else.
@@ -141,6 +145,7 @@ func (l Limits) validate(f *faults) {
 	between("fuel", l.Fuel, 1e10)
 	between("wall_ms", l.WallMS, 60_000)
 	between("host_calls", int64(l.HostCalls), 64)
+	between("http", int64(l.HTTP), 32)
 }
 
 func (w Webhook) validate(place string, f *faults) {
@@ -173,12 +178,18 @@ func (s Socket) validate(place string, f *faults) {
 	if s.Credential != nil {
 		s.Credential.validate(place+".credential", f)
 	}
+	if s.Batch < 0 || s.Batch > maxBatch {
+		f.add(place+".batch", "%d, want at most %d", s.Batch, maxBatch)
+	}
 }
+
+// maxBatch is how many messages of a socket the host collects at most.
+const maxBatch = 64
 
 func (h HTTP) validate(place string, f *faults) {
 	f.oneOf(place+".scheme", h.Scheme, "https", "http")
 	if !hostForm.MatchString(h.Host) && !variable.MatchString(h.Host) {
-		f.add(place+".host", "%q, want one host's name in small letters, or ${config.name}; wildcards are not supported", h.Host)
+		f.add(place+".host", "%q, want a host's name in small letters, *.name for what is one label below a name of at least two, or ${config.name}", h.Host)
 	}
 	if h.Port < 0 || h.Port > 65535 {
 		f.add(place+".port", "%d is no port", h.Port)

@@ -32,6 +32,7 @@ type call struct {
 	context.Context // the caller's
 	box             *Sandbox
 	module          string
+	args            []string
 	abi             ABI
 	op              Op
 	lim             Limits

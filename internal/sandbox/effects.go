@@ -3,7 +3,7 @@ package sandbox
 import "encoding/json"
 
 // Effect is what a guest wants to happen if, and only if, its call ends well:
-// HostEmit, HostKVPut or HostSocketSend, with the request as the guest made it.
+// HostEmit, HostKVPut, HostSocketSend or HostHTTP, with the request as the guest made it.
 type Effect struct {
 	Op HostOp
 	In Payload
@@ -21,6 +21,7 @@ type effects struct {
 type keyed struct {
 	Key    string `json:"key"`
 	Delete bool   `json:"delete"`
+	Now    bool   `json:"now"`
 }
 
 func parseKey(in Payload) (keyed, error) {
@@ -82,7 +83,8 @@ func (e *effects) get(in Payload) (v Payload, ok bool, err error) {
 	return Payload{Body: own.Body}, true, nil
 }
 
-// waits tells whether a frame for a socket is to be sent after the commit.
+// waits tells whether a frame for a socket, or a request, is to be sent after the
+// commit.
 func (e *effects) waits(in Payload) bool {
 	var h struct {
 		After string `json:"after"`

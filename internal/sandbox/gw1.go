@@ -104,7 +104,9 @@ func (c *call) perform(op HostOp, in Payload) (Payload, error) {
 	case HostEmit:
 		return Payload{}, c.effects.emit(in, c.lim)
 	case HostKVPut:
-		return Payload{}, c.effects.put(in, c.lim)
+		if k, err := parseKey(in); err != nil || !k.Now {
+			return Payload{}, c.effects.put(in, c.lim)
+		}
 	case HostKVGet:
 		if v, ok, err := c.effects.get(in); ok || err != nil {
 			return v, err
@@ -117,7 +119,10 @@ func (c *call) perform(op HostOp, in Payload) (Payload, error) {
 		if c.requests++; c.requests > c.lim.HTTP {
 			return Payload{}, Quota
 		}
-	case HostSecretExists, HostAttachmentPut, HostToolInvoke, HostSocketClose, HostTimerSet, HostAttachmentRead:
+		if c.effects.waits(in) {
+			return Payload{}, c.effects.add(op, in, c.lim)
+		}
+	case HostSecretExists, HostAttachmentPut, HostToolInvoke, HostSocketClose, HostTimerSet, HostAttachmentRead, HostKVList:
 	default:
 		return Payload{}, Invalid
 	}

@@ -16,7 +16,8 @@ import (
 
 // Config says how a module is run.
 type Config struct {
-	Name        string // in errors
+	Name        string   // in errors
+	Args        []string // of the program; it reads them when it is initialised
 	ABI         ABI
 	Interpreted bool // slower by ten to fifty times, without machine code: for modules that nobody vouches for
 	Limits      Limits
@@ -85,7 +86,7 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 		return nil, err
 	}
 	rewritten := parsed.Rewrite(wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: maxStack})
-	m := &Module{box: s, name: cfg.Name, abi: cfg.ABI, lim: lim, runtime: s.compiled}
+	m := &Module{box: s, name: cfg.Name, args: cfg.Args, abi: cfg.ABI, lim: lim, runtime: s.compiled}
 	if cfg.Interpreted {
 		m.runtime = s.interpreted
 	}

@@ -17,6 +17,7 @@ import (
 type Module struct {
 	box     *Sandbox
 	name    string
+	args    []string
 	abi     ABI
 	lim     Limits
 	runtime wazero.Runtime
@@ -79,7 +80,7 @@ func (m *Module) Call(ctx context.Context, op Op, in Payload, host Host) (Result
 // newCall begins a call; the caller has entered a slot.
 func (m *Module) newCall(ctx context.Context, lim Limits, host Host) *call {
 	return &call{
-		Context: ctx, box: m.box, module: m.name, abi: m.abi, lim: lim, host: host,
+		Context: ctx, box: m.box, module: m.name, args: m.args, abi: m.abi, lim: lim, host: host,
 		deadline: time.Now().Add(lim.Wall), fuel: lim.Fuel, slotted: true,
 	}
 }

@@ -77,6 +77,7 @@ const (
 	HostSocketClose    HostOp = 12
 	HostTimerSet       HostOp = 13
 	HostAttachmentRead HostOp = 14
+	HostKVList         HostOp = 15 // what was kept before the call
 )
 
 var hostOpNames = map[HostOp]string{

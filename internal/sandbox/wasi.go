@@ -12,8 +12,9 @@ import (
 )
 
 // The part of WASI preview 1 that compilers link in: clocks, randomness, output
-// as a log, an end. There are no files, arguments or variables, and nothing
-// waits.
+// as a log, an end. There are no files and variables, and nothing waits. The
+// arguments are those of the manifest: code that several modules share learns
+// from them which one it is.
 
 // errno is a result of WASI.
 type errno = uint64
@@ -35,8 +36,8 @@ func wasiFuncs() []hostFunc {
 	}
 	i := types("i")
 	return []hostFunc{
-		{"args_sizes_get", types("ii"), i, noStrings},
-		{"args_get", types("ii"), i, always(wasiOK)},
+		{"args_sizes_get", types("ii"), i, argSizes},
+		{"args_get", types("ii"), i, argGet},
 		{"environ_sizes_get", types("ii"), i, noStrings},
 		{"environ_get", types("ii"), i, always(wasiOK)},
 		{"clock_res_get", types("ii"), i, clockResolution},
@@ -61,6 +62,32 @@ func wasiFuncs() []hostFunc {
 func noStrings(_ *call, m memory, s []uint64) {
 	clear(m.bytes(s[0], 4))
 	clear(m.bytes(s[1], 4))
+	s[0] = wasiOK
+}
+
+// argv is a guest's own name, and the arguments that its manifest gives it.
+func (c *call) argv() []string { return append([]string{c.module}, c.args...) }
+
+func argSizes(c *call, m memory, s []uint64) {
+	all, size := c.argv(), 0
+	for _, a := range all {
+		size += len(a) + 1
+	}
+	binary.LittleEndian.PutUint32(m.bytes(s[0], 4), uint32(len(all))) //nolint:gosec // a few
+	binary.LittleEndian.PutUint32(m.bytes(s[1], 4), uint32(size))     //nolint:gosec // a few words
+	s[0] = wasiOK
+}
+
+// argGet writes the arguments one after the other, each ended by a zero, and
+// where each begins.
+func argGet(c *call, m memory, s []uint64) {
+	list, at := uint32(s[0]), uint32(s[1]) //nolint:gosec // the low halves
+	for _, a := range c.argv() {
+		text := m.bytes(uint64(at), uint64(len(a)+1))
+		text[copy(text, a)] = 0
+		binary.LittleEndian.PutUint32(m.bytes(uint64(list), 4), at)
+		list, at = list+4, at+uint32(len(text)) //nolint:gosec // within the memory
+	}
 	s[0] = wasiOK
 }
 

@@ -392,13 +392,3 @@ func Page(body []byte) (list []json.RawMessage, last string, err error) {
 	}
 	return list, m.ID, nil
 }
-
-// MessageIn reads the id and the time of a message that the platform answers
-// with; the zero values when there is none.
-func MessageIn(body []byte) (id, stamp string) {
-	m, err := parse[message](body)
-	if err != nil {
-		return "", ""
-	}
-	return m.ID, m.Timestamp
-}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
@@ -59,7 +60,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		_ = codec.Located(data, "1")
 		_ = codec.Mine(data)
-		_, _ = codec.MessageIn(data)
+		_ = codec.Sent(channels.Part{}, data, time.Time{})
 		_, _, _ = codec.Page(data)
 	})
 }

@@ -1,6 +1,6 @@
 //go:build wasip1
 
-package main
+package telegram
 
 import (
 	"encoding/json"
@@ -39,11 +39,12 @@ func start(c *guest.Call) (wire.Out, error) {
 	if err != nil {
 		return wire.Out{}, err
 	}
-	session, err := json.Marshal(user{ID: u.ID, Username: u.Username})
-	if err == nil && s.Mode == webhook {
+	out, err := guest.Began(user{ID: u.ID, Username: u.Username}, "@"+u.Username)
+	out.Webhook = s.Mode == webhook
+	if err == nil && out.Webhook {
 		err = register(c)
 	}
-	return wire.Out{Session: session, As: "@" + u.Username, Webhook: s.Mode == webhook}, err
+	return out, err
 }
 
 // register has the platform call us. The host puts the secret in.

@@ -1,6 +1,6 @@
 //go:build wasip1
 
-package main
+package telegram
 
 import (
 	"crypto/sha256"
@@ -17,26 +17,10 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 )
 
-// part is what the codec reads. A file's handle travels in its Blob.
-func part(w *wire.Part) channels.Part {
-	p := channels.Part{
-		Key: w.Key, To: w.To, Via: w.Via, Audience: channels.Audience{Only: w.Only}, ReplyTo: w.ReplyTo,
-		Replaces: w.Replaces, Plain: w.Plain, Buttons: w.Buttons, Silent: w.Silent,
-	}
-	if w.Body != nil {
-		p.Body = *w.Body
-	}
-	for _, f := range w.Files {
-		f.File.Blob = f.Handle
-		p.Files = append(p.Files, f.File)
-	}
-	return p
-}
-
 // send meets a refusal that names what is in the way at once with the same part
 // without it, each way once.
 func send(c *guest.Call) (wire.Out, error) {
-	p, o := part(c.Part), codec.Options{}
+	p, o := guest.PartOf(c.Part), codec.Options{}
 	for {
 		k, err := codec.Encode(p, o)
 		if err != nil {
@@ -47,8 +31,7 @@ func send(c *guest.Call) (wire.Out, error) {
 			return wire.Out{}, err
 		}
 		if a.OK {
-			r := receipt(p, a)
-			return wire.Out{Receipt: &r}, nil
+			return guest.Sent(receipt(p, a)), nil
 		}
 		next := changed(o, a)
 		if next == o {
@@ -175,7 +158,7 @@ func fetch(c *guest.Call) (wire.Out, error) {
 	resp, body, err := c.Do(wire.Request{URL: s.BaseURL + "/file/bot{token}/" + meta.Path, Save: true, Repeatable: true}, nil)
 	switch {
 	case err != nil:
-		return wire.Out{}, lost(err)
+		return wire.Out{}, guest.Lost(err)
 	case resp.File != "":
 		return wire.Out{File: resp.File}, nil
 	case resp.Status == 404:

@@ -98,9 +98,6 @@ func via(kind, address string) *channels.Via {
 	return &channels.Via{Token: channels.NewSecret(kind + address), Uses: viaUses}
 }
 
-// ViaFor is how long a reply path stands after its event.
-func ViaFor() time.Duration { return viaFor }
-
 // Reply is a reply path that was opened.
 type Reply struct {
 	URL string

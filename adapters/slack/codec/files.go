@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -75,4 +77,27 @@ func FileRef(ref string) (id, address string) {
 		return "", ""
 	}
 	return id, address
+}
+
+// ErrTooBigToFetch says that a file is larger than MaxFetch.
+var ErrTooBigToFetch = fmt.Errorf("the file is larger than %d MB", MaxFetch>>20)
+
+// CutTeam takes what OfTeam wrote apart: the team, and the file's own reference.
+func CutTeam(ref string) (team channels.AccountID, own string, err error) {
+	account, own, _ := strings.Cut(ref, "/")
+	if id, _ := FileRef(own); id == "" {
+		return "", "", errors.New("the file has no reference")
+	}
+	return channels.AccountID(account), own, nil
+}
+
+// ClassifyDownload says why a file's address did not give the file.
+func ClassifyDownload(status int, retryAfter string) Answer {
+	switch {
+	case status == missingThere:
+		return noFile
+	case status/100 == 3: // to the page where people log in
+		return Answer{Kind: channels.Rejected, Reason: "the app may not read the file: it needs the scope files:read"}
+	}
+	return Classify(status, retryAfter, nil, true)
 }

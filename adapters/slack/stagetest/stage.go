@@ -110,6 +110,9 @@ func (s *Stage) Config(extra ...string) json.RawMessage {
 	return b
 }
 
+// Sockets is where the platform's sockets are: not behind the gate.
+func (s *Stage) Sockets() string { return "ws" + strings.TrimPrefix(s.Srv.URL(), "http") }
+
 // Host are the channel's secrets.
 func (s *Stage) Host() []channeltest.HostOption {
 	return []channeltest.HostOption{

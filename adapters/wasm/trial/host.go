@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
+	"strings"
 
+	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
@@ -54,10 +58,30 @@ func (h *host) Do(_ context.Context, op sandbox.HostOp, in sandbox.Payload) (san
 			return sandbox.Payload{}, sandbox.NotFound
 		}
 		return sandbox.Payload{Body: []byte(v)}, nil
+	case sandbox.HostKVList:
+		return h.list(in)
 	case sandbox.HostSecretExists:
 		return sandbox.Payload{}, nil
 	}
 	return sandbox.Payload{}, sandbox.Denied
+}
+
+// list answers kv_list with what the test says is kept.
+func (h *host) list(in sandbox.Payload) (sandbox.Payload, error) {
+	var l wire.KeyList
+	if json.Unmarshal(in.Header, &l) != nil || l.Limit < 0 {
+		return sandbox.Payload{}, sandbox.Invalid
+	}
+	out := wire.Kept{Keys: []string{}, Bytes: []int{}}
+	var values []byte
+	for _, key := range slices.Sorted(maps.Keys(h.t.State)) {
+		if strings.HasPrefix(key, l.Prefix) && key > l.After && (l.Limit == 0 || len(out.Keys) < l.Limit) {
+			out.Keys, out.Bytes = append(out.Keys, key), append(out.Bytes, len(h.t.State[key]))
+			values = append(values, h.t.State[key]...)
+		}
+	}
+	header, err := json.Marshal(out)
+	return sandbox.Payload{Header: header, Body: values}, err
 }
 
 func (h *host) blame(format string, args ...any) error {

@@ -36,15 +36,18 @@ type In struct {
 
 // Out is the header of an operation's answer.
 type Out struct {
-	Session  json.RawMessage    `json:"session,omitempty"` // start: handed in with every later call
-	As       string             `json:"as,omitempty"`      // start: the account as people know it
-	Webhook  bool               `json:"webhook,omitempty"` // start: requests of the platform are wanted
-	Request  *Request           `json:"request,omitempty"` // poll: to be made by the host, which hands in the response; the payload's body is its body
-	WaitMS   int64              `json:"wait_ms,omitempty"` // poll: until the next one, when there was nothing; socket_closed: until the next connection
-	Socket   *Connect           `json:"socket,omitempty"`  // socket_open
-	Status   int                `json:"status,omitempty"`  // http_request: what the platform is answered; 0: 200
-	Receipt  *channels.Receipt  `json:"receipt,omitempty"` // send, reconcile
-	File     string             `json:"file,omitempty"`    // fetch: the handle of a saved response
+	Session  json.RawMessage    `json:"session,omitempty"`   // start: handed in with every later call
+	As       string             `json:"as,omitempty"`        // start: the account as people know it
+	Webhook  bool               `json:"webhook,omitempty"`   // start: requests of the platform are wanted
+	Request  *Request           `json:"request,omitempty"`   // poll: to be made by the host, which hands in the response; the payload's body is its body
+	WaitMS   int64              `json:"wait_ms,omitempty"`   // poll: until the next one, when there was nothing; socket_closed: until the next connection
+	NoSocket bool               `json:"no_socket,omitempty"` // start: no connection is wanted; the channel polls, if its manifest says so
+	Socket   *Connect           `json:"socket,omitempty"`    // socket_open
+	Status   int                `json:"status,omitempty"`    // http_request: what the platform is answered; 0: 200
+	Again    bool               `json:"again,omitempty"`     // socket_message: there is more to do; call once more before other messages come
+	Unready  bool               `json:"unready,omitempty"`   // socket_message: it does not show yet that the connection works
+	Receipt  *channels.Receipt  `json:"receipt,omitempty"`   // send, reconcile
+	File     string             `json:"file,omitempty"`      // fetch: the handle of a saved response
 	Identity *channels.Identity `json:"identity,omitempty"`
 	Link     string             `json:"link,omitempty"` // start_link
 	Text     string             `json:"text,omitempty"` // tool_execute: what the model is told
@@ -68,6 +71,7 @@ type Socket struct {
 	// Messages are the lengths of the messages that came, in order, one after
 	// the other in the payload's body: socket_message.
 	Messages []int  `json:"messages,omitempty"`
+	Again    bool   `json:"again,omitempty"`  // socket_message: the call before asked for another one
 	Code     int    `json:"code,omitempty"`   // socket_closed: as the platform closed it; 0: it broke
 	Reason   string `json:"reason,omitempty"` // socket_closed: the platform's words
 }
@@ -132,6 +136,13 @@ type Request struct {
 	// Repeatable says that making it twice is the same as once.
 	Repeatable bool  `json:"repeatable,omitempty"`
 	TimeoutMS  int64 `json:"timeout_ms,omitempty"` // 0: 30 seconds
+	// WaitMS is a pause before the request, at most 5 seconds: a guest cannot
+	// wait itself.
+	WaitMS int64 `json:"wait_ms,omitempty"`
+	// After is "commit" for a request that is made when what the call put and
+	// emitted is durable, beside what comes next. The guest does not learn what
+	// became of it. One that may be repeated is, until timeout_ms are over.
+	After string `json:"after,omitempty"`
 }
 
 // Field is one part of a multipart body: a value, or a file that the host streams.
@@ -192,6 +203,22 @@ type Key struct {
 	// File is the handle of a file to be kept under the key instead of a value.
 	// Whenever it is wanted its handle is "kept:" and the key.
 	File string `json:"file,omitempty"`
+	Now  bool   `json:"now,omitempty"` // kv_put: at once, whatever becomes of the call
+}
+
+// KeyList is the header of kv_list: up to Limit keys that begin with Prefix and
+// come after After, in byte order. A call's own kv_put is not in it yet.
+type KeyList struct {
+	Prefix string `json:"prefix,omitempty"`
+	After  string `json:"after,omitempty"`
+	Limit  int    `json:"limit,omitempty"` // 0, and at most: 1000
+}
+
+// Kept is the header of what kv_list gives: keys, and how many bytes of the body
+// are each one's value, one after the other. An empty one is the end.
+type Kept struct {
+	Keys  []string `json:"keys"`
+	Bytes []int    `json:"bytes"`
 }
 
 // Features are what a manifest says of its platform.

@@ -1,7 +1,12 @@
 // Command pack builds a guest that is written in Go and packs it with its
 // manifest, whose sha256 it fills in:
 //
-//	go run ./internal/module/pack -o telegram.gwm ./adapters/guests/telegram
+//	go run ./internal/module/pack -o talk.gwm ./adapters/wasm/testdata/talk
+//
+// With further folders it makes one bundle of the program in the first and the
+// manifests in the others:
+//
+//	go run ./internal/module/pack -o shipped.zip ./adapters/guests/program ./adapters/guests/telegram
 package main
 
 import (
@@ -21,18 +26,19 @@ import (
 func main() {
 	to := flag.String("o", "", "the package to write")
 	flag.Parse()
-	if flag.NArg() != 1 || *to == "" {
-		fmt.Fprintln(os.Stderr, "usage: pack -o FILE FOLDER")
+	if flag.NArg() < 1 || *to == "" {
+		fmt.Fprintln(os.Stderr, "usage: pack -o FILE FOLDER [MANIFEST-FOLDER ...]")
 		os.Exit(2) //nolint:forbidigo // this is main
 	}
-	if err := pack(context.Background(), flag.Arg(0), *to); err != nil {
+	if err := pack(context.Background(), flag.Arg(0), flag.Args()[1:], *to); err != nil {
 		fmt.Fprintln(os.Stderr, "pack:", err)
 		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 
-// pack writes the package in one step, so that nobody finds half of it.
-func pack(ctx context.Context, dir, to string) error {
+// pack writes the package, or the bundle, in one step, so that nobody finds half
+// of it.
+func pack(ctx context.Context, dir string, folders []string, to string) error {
 	tmp, err := os.MkdirTemp(filepath.Dir(to), ".pack-*")
 	if err != nil {
 		return err
@@ -54,11 +60,7 @@ func pack(ctx context.Context, dir, to string) error {
 	if err != nil {
 		return err
 	}
-	manifest, err := complete(filepath.Join(dir, "manifest.json"), code)
-	if err != nil {
-		return err
-	}
-	b, err := module.Pack(manifest, code, nil)
+	b, err := packed(dir, folders, code)
 	if err != nil {
 		return err
 	}
@@ -67,6 +69,27 @@ func pack(ctx context.Context, dir, to string) error {
 		return err
 	}
 	return os.Rename(done, to)
+}
+
+// packed is a package of the folder's own manifest, or a bundle of those of
+// others.
+func packed(dir string, folders []string, code []byte) ([]byte, error) {
+	if len(folders) == 0 {
+		manifest, err := complete(filepath.Join(dir, "manifest.json"), code)
+		if err != nil {
+			return nil, err
+		}
+		return module.Pack(manifest, code, nil)
+	}
+	var all [][]byte
+	for _, f := range folders {
+		manifest, err := complete(filepath.Join(f, "manifest.json"), code)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, manifest)
+	}
+	return module.Bundle(all, code)
 }
 
 // complete reads a manifest and says which module it is for.

@@ -1,6 +1,6 @@
 //go:build wasip1
 
-package main
+package telegram
 
 import (
 	"encoding/json"
@@ -12,15 +12,13 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 )
 
-//go:wasmexport gw1_handle
-func handle(op, n uint32) int32 { return guest.Handle(op, n, bot) }
-
-var bot = guest.Bot{
-	Start: start, Poll: poll, Request: update, Send: send, Edit: send, React: react, Typing: typing, Delete: remove,
-	Fetch: fetch, Probe: probe, Commands: commands, Answer: answer, StartLink: startLink,
+// Bot is the adapter.
+func Bot() guest.Bot {
+	return guest.Bot{
+		Start: start, Poll: poll, Request: update, Send: send, Edit: send, React: react, Typing: typing, Delete: remove,
+		Fetch: fetch, Probe: probe, Commands: commands, Answer: answer, StartLink: startLink,
+	}
 }
-
-func main() {}
 
 // settings are the channel's section; the token stays with the host, which puts
 // it where {token} stands.
@@ -40,15 +38,15 @@ type user struct {
 }
 
 func config(c *guest.Call) (s settings, err error) {
-	err = json.Unmarshal(c.Config, &s)
+	s, err = guest.Settings[settings](c)
 	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
 	return s, err
 }
 
 // self is the bot that the session knows, or that the platform names.
 func self(c *guest.Call) (codec.Self, error) {
-	var u user
-	if json.Unmarshal(c.Session, &u) != nil || u.ID == 0 {
+	u, known := guest.Known[user](c)
+	if !known || u.ID == 0 {
 		var err error
 		if u, err = getMe(c); err != nil {
 			return codec.Self{}, err
@@ -83,7 +81,7 @@ func call(c *guest.Call, k codec.Call) (codec.Answer, error) {
 	}
 	resp, content, err := c.Do(r, body)
 	if err != nil {
-		return codec.Answer{}, lost(err)
+		return codec.Answer{}, guest.Lost(err)
 	}
 	return codec.Classify(resp.Status, content, k.Repeatable), nil
 }
@@ -115,23 +113,8 @@ func form(k codec.Call) ([]wire.Field, error) {
 	return all, nil
 }
 
-// lost says what a request that got no answer means.
-func lost(err error) error {
-	switch err {
-	case guest.Unavailable:
-		return guest.Errorf(channels.Transient, "the Bot API was not reached")
-	case guest.Timeout:
-		return guest.Errorf(channels.Ambiguous, "the Bot API did not answer")
-	case guest.Denied:
-		return guest.Errorf(channels.Rejected, "the request was refused")
-	case guest.Auth:
-		return guest.Errorf(channels.Other, "the token cannot be read")
-	}
-	return guest.Errorf(channels.Other, err.Error())
-}
-
 func refused(a codec.Answer) error {
-	return &guest.Error{Code: string(a.Kind), Message: a.Reason, RetryAfterMS: a.RetryAfter.Milliseconds()}
+	return guest.Refused(a.Kind, a.Reason, a.RetryAfter)
 }
 
 // invoke makes a call that may be repeated and reads its result into out, which
