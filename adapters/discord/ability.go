@@ -15,10 +15,6 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/attempt"
 )
 
-// maxFetch is the largest file that is fetched, in bytes. The platform lets
-// people who pay send larger ones.
-const maxFetch = 50 << 20
-
 // Probe implements channels.Prober.
 func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
 	who, err := c.ask(ctx)
@@ -86,8 +82,8 @@ func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 	if len(ref) != 3 {
 		return nil, c.api.fail(op, channels.Rejected, errors.New("the file has no reference"))
 	}
-	if f.Size > maxFetch {
-		return nil, c.api.fail(op, channels.Rejected, errTooBigToFetch)
+	if f.Size > codec.MaxFetch {
+		return nil, c.api.fail(op, channels.Rejected, codec.ErrTooBigToFetch)
 	}
 	call, err := codec.Message(channels.Address{Conversation: channels.ConversationID(ref[0])}, channels.MessageID(ref[1]))
 	if err != nil {
@@ -104,8 +100,6 @@ func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 	return c.api.download(ctx, at)
 }
 
-var errTooBigToFetch = errors.New("the file is larger than 50 MB")
-
 // download opens a file of the platform. The caller closes it.
 func (a *api) download(ctx context.Context, at string) (io.ReadCloser, error) {
 	const op = "download"
@@ -119,7 +113,7 @@ func (a *api) download(ctx context.Context, at string) (io.ReadCloser, error) {
 		return nil, a.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
-		return &limited{ReadCloser: resp.Body, left: maxFetch}, nil
+		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil
 	}
 	_ = resp.Body.Close()
 	return nil, a.refused(op, codec.ClassifyDownload(resp.StatusCode))
@@ -135,7 +129,7 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.ReadCloser.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return n, errTooBigToFetch
+		return n, codec.ErrTooBigToFetch
 	}
 	return n, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
+	"github.com/gatehouse-chat/gatehouse/adapters/discord/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
@@ -40,13 +41,13 @@ func BenchmarkRender(b *testing.B) {
 }
 
 // running is a channel that is connected to an emulated platform.
-func running(b *testing.B) (*stage, *channeltest.Host, *channeltest.Sink, channels.Channel) {
+func running(b *testing.B) (*stagetest.Stage, *channeltest.Host, *channeltest.Sink, channels.Channel) {
 	b.Helper()
-	s := newStage(b)
-	b.Cleanup(s.srv.Close)
-	h := channeltest.NewHost(b, s.host()...)
+	s := stagetest.New(b)
+	b.Cleanup(s.Srv.Close)
+	h := channeltest.NewHost(b, s.Host()...)
 	sink := channeltest.NewSink(h)
-	ch, err := quick.Open(b.Context(), h, s.config())
+	ch, err := quick.Open(b.Context(), h, s.Config())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func running(b *testing.B) (*stage, *channeltest.Host, *channeltest.Sink, channe
 // BenchmarkSend is one answer through the emulator and back.
 func BenchmarkSend(b *testing.B) {
 	s, _, sink, ch := running(b)
-	s.srv.DM(s.alice).Say(s.alice, "hi")
+	s.Srv.DM(s.Alice).Say(s.Alice, "hi")
 	at := sink.WaitEvents(1)[0].Where
 	b.ResetTimer()
 	for i := range b.N {
@@ -81,14 +82,14 @@ func BenchmarkSend(b *testing.B) {
 // the resumed session; most of it is the pause before the channel tries again.
 func BenchmarkReconnect(b *testing.B) {
 	s, _, sink, _ := running(b)
-	dm := s.srv.DM(s.alice)
-	dm.Say(s.alice, "hi")
+	dm := s.Srv.DM(s.Alice)
+	dm.Say(s.Alice, "hi")
 	sink.WaitEvents(1)
 	var total time.Duration
 	for i := range b.N {
-		s.srv.Drop()
+		s.Srv.Drop()
 		began := time.Now()
-		dm.Say(s.alice, "again")
+		dm.Say(s.Alice, "again")
 		sink.WaitEvents(i + 2)
 		total += time.Since(began)
 	}

@@ -54,13 +54,13 @@ func TestCheck(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	l := newLive(t)
-	if err := l.ch.Reload(t.Context(), l.config("ack_reaction", "👀")); err != nil {
+	if err := l.ch.Reload(t.Context(), l.Config("ack_reaction", "👀")); err != nil {
 		t.Error(err)
 	}
-	if err := l.ch.Reload(t.Context(), l.config("pings", true)); !errors.Is(err, errors.ErrUnsupported) {
+	if err := l.ch.Reload(t.Context(), l.Config("pings", true)); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("another key: %v", err)
 	}
-	if err := l.ch.Reload(t.Context(), l.config("pings", 7)); err == nil || errors.Is(err, errors.ErrUnsupported) {
+	if err := l.ch.Reload(t.Context(), l.Config("pings", 7)); err == nil || errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a fault: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord"
+	"github.com/gatehouse-chat/gatehouse/adapters/discord/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 )
 
@@ -17,8 +18,8 @@ var quick = discord.Driver{Settle: 50 * time.Millisecond}
 func TestConformance(t *testing.T) {
 	channeltest.Run(t, channeltest.Suite{
 		Driver: quick,
-		New:    func(t testing.TB, _ string) *channeltest.Harness { return newStage(t).harness() },
-		Lacks:  lacks(),
+		New:    func(t testing.TB, _ string) *channeltest.Harness { return stagetest.New(t).Harness() },
+		Lacks:  stagetest.Lacks(),
 		Update: *update,
 	})
 }

@@ -131,7 +131,7 @@ func newChannel(h channels.Host, s settings) *Channel {
 func (c *Channel) Features(channels.Address) channels.Features {
 	return channels.Features{
 		Dialect: markup.DiscordMarkdown, MaxText: codec.MaxText, MaxCaption: codec.MaxText,
-		MaxFile: codec.MaxFile, MaxAlbum: codec.MaxAlbum, MaxFetch: maxFetch,
+		MaxFile: codec.MaxFile, MaxAlbum: codec.MaxAlbum, MaxFetch: codec.MaxFetch,
 		MaxButtons: codec.MaxButtons, MaxButtonData: codec.MaxButtonData,
 		Commands: true, Threads: true, ReplyTo: true,
 		Drafts: true, DraftEvery: 1200 * time.Millisecond, TypingFor: 10 * time.Second,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord"
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/discordtest"
+	"github.com/gatehouse-chat/gatehouse/adapters/discord/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
@@ -17,7 +18,7 @@ import (
 
 // live is a channel that runs against an emulated platform.
 type live struct {
-	*stage
+	*stagetest.Stage
 	driver discord.Driver
 	host   *channeltest.Host
 	sink   *channeltest.Sink
@@ -37,17 +38,17 @@ func newLive(t *testing.T, opts ...discordtest.Option) *live {
 // stopped is a channel that does not run yet.
 func stopped(t *testing.T, opts ...discordtest.Option) *live {
 	t.Helper()
-	s := newStage(t, opts...)
-	t.Cleanup(s.srv.Close)
-	return &live{stage: s, driver: quick}
+	s := stagetest.New(t, opts...)
+	t.Cleanup(s.Srv.Close)
+	return &live{Stage: s, driver: quick}
 }
 
 // boot opens the channel anew and runs it until the test ends.
 func (l *live) boot(t *testing.T, snap channeltest.Snapshot, extra ...any) {
 	t.Helper()
-	l.host = channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap)}, l.stage.host()...)...)
+	l.host = channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap)}, l.Stage.Host()...)...)
 	l.sink = channeltest.NewSink(l.host)
-	ch, err := l.driver.Open(t.Context(), l.host, l.config(extra...))
+	ch, err := l.driver.Open(t.Context(), l.host, l.Config(extra...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,22 +108,22 @@ func eventually(t *testing.T, what string, cond func() bool) {
 // direct chats, rooms and threads, each message once.
 func TestHistoriesAfterALostSession(t *testing.T) {
 	l := newLive(t)
-	dm := l.srv.DM(l.alice)
-	dm.Say(l.alice, "before")
-	l.room.Say(l.alice, "before, in the room")
+	dm := l.Srv.DM(l.Alice)
+	dm.Say(l.Alice, "before")
+	l.Room.Say(l.Alice, "before, in the room")
 	l.hear("before")
 	l.hear("before, in the room")
 	l.halt(t)
-	l.srv.Forget()
-	dm.Say(l.alice, "meanwhile 1")
-	dm.Say(l.alice, "meanwhile 2")
-	l.room.Say(l.bob, "meanwhile in the room")
-	l.thread.Say(l.bob, "meanwhile in the thread")
+	l.Srv.Forget()
+	dm.Say(l.Alice, "meanwhile 1")
+	dm.Say(l.Alice, "meanwhile 2")
+	l.Room.Say(l.Bob, "meanwhile in the room")
+	l.Thread.Say(l.Bob, "meanwhile in the thread")
 	for range 230 {
-		l.room.Say(l.bob, "noise")
+		l.Room.Say(l.Bob, "noise")
 	}
 	l.boot(t, l.host.Snapshot())
-	dm.Say(l.alice, "after")
+	dm.Say(l.Alice, "after")
 	l.hear("after")
 	eventually(t, "the rest of the history", func() bool { return l.count("noise") == 230 })
 	for _, text := range []string{"before", "meanwhile 1", "meanwhile 2", "meanwhile in the room", "after"} {
@@ -131,7 +132,7 @@ func TestHistoriesAfterALostSession(t *testing.T) {
 		}
 	}
 	e := l.hear("meanwhile in the thread")
-	if e.Where.Conversation != channels.ConversationID(l.room.ID) || e.Where.Thread != channels.ThreadID(l.thread.ID) {
+	if e.Where.Conversation != channels.ConversationID(l.Room.ID) || e.Where.Thread != channels.ThreadID(l.Thread.ID) {
 		t.Errorf("%+v", e.Where)
 	}
 }
@@ -139,20 +140,20 @@ func TestHistoriesAfterALostSession(t *testing.T) {
 // A process that dies while it reads histories begins again.
 func TestHistoriesAreReadAgainAfterACrash(t *testing.T) {
 	l := newLive(t)
-	dm := l.srv.DM(l.alice)
-	dm.Say(l.alice, "before")
+	dm := l.Srv.DM(l.Alice)
+	dm.Say(l.Alice, "before")
 	l.hear("before")
 	l.halt(t)
-	l.srv.Forget()
-	l.room.Say(l.bob, "meanwhile")
-	heal := l.srv.Fail("GET messages", discordtest.Status(500, 0).Always())
+	l.Srv.Forget()
+	l.Room.Say(l.Bob, "meanwhile")
+	heal := l.Srv.Fail("GET messages", discordtest.Status(500, 0).Always())
 	l.boot(t, l.host.Snapshot())
-	eventually(t, "a history to be asked for", func() bool { return l.srv.Calls("GET messages") > 0 })
+	eventually(t, "a history to be asked for", func() bool { return l.Srv.Calls("GET messages") > 0 })
 	l.halt(t)
 	heal()
 	l.boot(t, l.host.Snapshot())
 	l.hear("meanwhile")
-	if _, started := l.srv.Sessions(); started != 3 {
+	if _, started := l.Srv.Sessions(); started != 3 {
 		t.Errorf("%d sessions began, want 3", started)
 	}
 }
@@ -160,13 +161,13 @@ func TestHistoriesAreReadAgainAfterACrash(t *testing.T) {
 // An orderly end leaves the session to be resumed.
 func TestRestartResumes(t *testing.T) {
 	l := newLive(t)
-	l.srv.DM(l.alice).Say(l.alice, "one")
+	l.Srv.DM(l.Alice).Say(l.Alice, "one")
 	l.hear("one")
 	l.halt(t)
-	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.Srv.DM(l.Alice).Say(l.Alice, "two")
 	l.boot(t, l.host.Snapshot())
 	l.hear("two")
-	if _, started := l.srv.Sessions(); started != 1 {
+	if _, started := l.Srv.Sessions(); started != 1 {
 		t.Errorf("%d sessions began, want 1", started)
 	}
 }
@@ -174,13 +175,13 @@ func TestRestartResumes(t *testing.T) {
 // A resumed process is told nothing of guilds and asks where a thread belongs.
 func TestThreadsAreLookedUpAfterARestart(t *testing.T) {
 	l := newLive(t)
-	l.thread.Say(l.alice, "one")
+	l.Thread.Say(l.Alice, "one")
 	before := l.hear("one")
 	l.send(t, channels.Part{Key: "k", To: before.Where, Body: markup.Plain("here I am")})
-	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.Srv.DM(l.Alice).Say(l.Alice, "two")
 	l.hear("two")
 	l.halt(t)
-	l.thread.Say(l.alice, "three")
+	l.Thread.Say(l.Alice, "three")
 	l.boot(t, l.host.Snapshot())
 	after := l.hear("three")
 	if after.Where != before.Where || !after.Addressed {
@@ -199,12 +200,12 @@ func TestGatewayAsksForANewConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLive(t)
-			l.srv.DM(l.alice).Say(l.alice, "one")
+			l.Srv.DM(l.Alice).Say(l.Alice, "one")
 			l.hear("one")
-			eventually(t, "the connection to end", func() bool { ask(l.srv); return !l.srv.Online() })
-			l.srv.DM(l.alice).Say(l.alice, "two")
+			eventually(t, "the connection to end", func() bool { ask(l.Srv); return !l.Srv.Online() })
+			l.Srv.DM(l.Alice).Say(l.Alice, "two")
 			l.hear("two")
-			if _, started := l.srv.Sessions(); started != 1 || l.count("one") != 1 {
+			if _, started := l.Srv.Sessions(); started != 1 || l.count("one") != 1 {
 				t.Errorf("%d sessions began; the first message was kept %d times", started, l.count("one"))
 			}
 		})
@@ -218,13 +219,13 @@ func TestGatewayEndsTheSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLive(t)
-			l.srv.DM(l.alice).Say(l.alice, "one")
+			l.Srv.DM(l.Alice).Say(l.Alice, "one")
 			l.hear("one")
-			end(l.srv)
-			l.srv.DM(l.alice).Say(l.alice, "two")
+			end(l.Srv)
+			l.Srv.DM(l.Alice).Say(l.Alice, "two")
 			l.hear("two")
-			eventually(t, "another session", func() bool { _, started := l.srv.Sessions(); return started == 2 })
-			l.srv.DM(l.alice).Say(l.alice, "three")
+			eventually(t, "another session", func() bool { _, started := l.Srv.Sessions(); return started == 2 })
+			l.Srv.DM(l.Alice).Say(l.Alice, "three")
 			l.hear("three")
 			for _, text := range []string{"one", "two", "three"} {
 				if n := l.count(text); n != 1 {
@@ -250,7 +251,7 @@ func TestFatalCloseCodes(t *testing.T) {
 		4014: {channels.Rejected, "Message Content Intent"},
 	} {
 		l := newLive(t)
-		eventually(t, "Run to end", func() bool { l.srv.CloseWith(code, "no"); return len(l.done) > 0 })
+		eventually(t, "Run to end", func() bool { l.Srv.CloseWith(code, "no"); return len(l.done) > 0 })
 		err := <-l.done
 		l.done <- nil
 		hs := l.host.Health()
@@ -278,8 +279,8 @@ func TestWithoutMessageContent(t *testing.T) {
 	l.done <- nil
 	l.boot(t, channeltest.Snapshot{}, "message_content", false)
 	l.host.WaitHealth(channels.Connected)
-	l.room.Say(l.alice, "among ourselves")
-	l.room.Say(l.alice, "<@"+l.srv.Bot().ID+"> hello")
+	l.Room.Say(l.Alice, "among ourselves")
+	l.Room.Say(l.Alice, "<@"+l.Srv.Bot().ID+"> hello")
 	if e := l.hear("hello"); !e.Addressed || l.count("among ourselves") != 0 {
 		t.Errorf("%+v", e)
 	}
@@ -294,13 +295,13 @@ func TestSilentResume(t *testing.T) {
 	l.driver.Answer = 100 * time.Millisecond
 	l.boot(t, channeltest.Snapshot{})
 	l.host.WaitHealth(channels.Connected)
-	l.srv.DM(l.alice).Say(l.alice, "one")
+	l.Srv.DM(l.Alice).Say(l.Alice, "one")
 	l.hear("one")
-	l.srv.Silence(2)
-	l.srv.Drop()
-	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.Srv.Silence(2)
+	l.Srv.Drop()
+	l.Srv.DM(l.Alice).Say(l.Alice, "two")
 	l.hear("two")
-	if _, started := l.srv.Sessions(); started != 2 {
+	if _, started := l.Srv.Sessions(); started != 2 {
 		t.Errorf("%d sessions began, want 2", started)
 	}
 }
@@ -308,11 +309,11 @@ func TestSilentResume(t *testing.T) {
 // A connection that stands and carries nothing is noticed by the heartbeat.
 func TestHalfOpenConnection(t *testing.T) {
 	l := newLive(t)
-	thaw := l.srv.Freeze()
+	thaw := l.Srv.Freeze()
 	if h := l.host.WaitHealth(channels.Retrying); h.Err == nil {
 		t.Error("it does not say why")
 	}
-	l.srv.DM(l.alice).Say(l.alice, "two")
+	l.Srv.DM(l.Alice).Say(l.Alice, "two")
 	thaw()
 	l.hear("two")
 }
@@ -320,13 +321,13 @@ func TestHalfOpenConnection(t *testing.T) {
 // When no session may begin any more today, none is begun.
 func TestSessionsAreUsedUp(t *testing.T) {
 	l := stopped(t)
-	l.srv.Starts(0)
+	l.Srv.Starts(0)
 	l.boot(t, channeltest.Snapshot{})
 	h := l.host.WaitHealth(channels.Retrying)
 	if wait := channels.RetryAfter(h.Err); channels.KindOf(h.Err) != channels.RateLimited || wait < time.Hour {
 		t.Errorf("%v after %s", h.Err, wait)
 	}
-	if kept, _ := l.srv.Sessions(); kept != 0 {
+	if kept, _ := l.Srv.Sessions(); kept != 0 {
 		t.Errorf("%d sessions", kept)
 	}
 }
@@ -340,9 +341,9 @@ func slashed(l *live) channels.Event {
 func TestSlashCommand(t *testing.T) {
 	l := newLive(t)
 	hold := l.sink.Block()
-	l.room.Slash(l.alice, "model", "fast")
+	l.Room.Slash(l.Alice, "model", "fast")
 	hold.Wait()
-	if l.srv.Answered() != 0 {
+	if l.Srv.Answered() != 0 {
 		t.Error("it was acknowledged before it was durable")
 	}
 	hold.Release()
@@ -356,14 +357,14 @@ func TestSlashCommand(t *testing.T) {
 		t.Errorf("the same part is %s and %s", r.ID, again.ID)
 	}
 	l.send(t, channels.Part{Key: "turn/1", To: e.Where, Via: e.Via, Body: markup.Plain("and cheap")})
-	if got := strings.Join(l.room.Said(), "|"); got != "the model is fast|and cheap" {
+	if got := strings.Join(l.Room.Said(), "|"); got != "the model is fast|and cheap" {
 		t.Errorf("the room reads %q", got)
 	}
-	if l.srv.Answered() != 1 || l.srv.Thinking() != 0 {
-		t.Errorf("%d answers, %d are still waited for", l.srv.Answered(), l.srv.Thinking())
+	if l.Srv.Answered() != 1 || l.Srv.Thinking() != 0 {
+		t.Errorf("%d answers, %d are still waited for", l.Srv.Answered(), l.Srv.Thinking())
 	}
 	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Replaces: r.ID, Body: markup.Plain("changed")})
-	if got := l.room.Said()[0]; got != "changed" {
+	if got := l.Room.Said()[0]; got != "changed" {
 		t.Errorf("the reply reads %q", got)
 	}
 }
@@ -371,11 +372,11 @@ func TestSlashCommand(t *testing.T) {
 // A reply whose interaction has ended goes the ordinary way.
 func TestReplyAfterTheInteraction(t *testing.T) {
 	l := newLive(t)
-	l.srv.Fail("POST callback", discordtest.Status(404, 10062).Always())
-	l.srv.DM(l.alice).Slash(l.alice, "help", "")
+	l.Srv.Fail("POST callback", discordtest.Status(404, 10062).Always())
+	l.Srv.DM(l.Alice).Slash(l.Alice, "help", "")
 	e := slashed(l)
 	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("late, but there")})
-	if got := l.srv.DM(l.alice).Said(); len(got) != 1 || got[0] != "late, but there" {
+	if got := l.Srv.DM(l.Alice).Said(); len(got) != 1 || got[0] != "late, but there" {
 		t.Errorf("%q", got)
 	}
 }
@@ -383,36 +384,36 @@ func TestReplyAfterTheInteraction(t *testing.T) {
 // An acknowledgement that meets a failing platform is tried again.
 func TestAcknowledgementIsTriedAgain(t *testing.T) {
 	l := newLive(t)
-	l.srv.Fail("POST callback", discordtest.Status(502, 0).Times(2))
-	l.srv.DM(l.alice).Slash(l.alice, "help", "")
-	eventually(t, "the acknowledgement", func() bool { return l.srv.Answered() == 1 })
+	l.Srv.Fail("POST callback", discordtest.Status(502, 0).Times(2))
+	l.Srv.DM(l.Alice).Slash(l.Alice, "help", "")
+	eventually(t, "the acknowledgement", func() bool { return l.Srv.Answered() == 1 })
 }
 
 func TestInteractionsByHTTP(t *testing.T) {
 	l := newLive(t)
 	front := httptest.NewServer(l.ch.Receive(l.sink))
 	defer front.Close()
-	if err := l.srv.Endpoint(front.URL); err != nil {
+	if err := l.Srv.Endpoint(front.URL); err != nil {
 		t.Fatal(err)
 	}
-	l.thread.Slash(l.alice, "help", "me")
+	l.Thread.Slash(l.Alice, "help", "me")
 	e := slashed(l)
-	if e.Where.Conversation != channels.ConversationID(l.room.ID) || e.Where.Thread != channels.ThreadID(l.thread.ID) {
+	if e.Where.Conversation != channels.ConversationID(l.Room.ID) || e.Where.Thread != channels.ThreadID(l.Thread.ID) {
 		t.Errorf("%+v", e.Where)
 	}
-	eventually(t, "the acknowledgement", func() bool { return l.srv.Answered() == 1 })
+	eventually(t, "the acknowledgement", func() bool { return l.Srv.Answered() == 1 })
 	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("help")})
-	if got := strings.Join(l.thread.Said(), "|"); got != "help" {
+	if got := strings.Join(l.Thread.Said(), "|"); got != "help" {
 		t.Errorf("the thread reads %q", got)
 	}
 	r := l.send(t, channels.Part{Key: "turn/1", To: e.Where, Body: markup.Plain("sure?"), Buttons: []channels.Button{{Label: "Yes", Data: "y"}}})
-	l.thread.Press(l.alice, string(r.ID), "Yes")
+	l.Thread.Press(l.Alice, string(r.ID), "Yes")
 	l.sink.WaitEvent("the press", func(e channels.Event) bool { p, ok := e.Content.(channels.Press); return ok && p.Data == "y" })
 	l.sink.FailNext(context.DeadlineExceeded)
-	before := l.srv.Answered()
-	l.thread.Slash(l.alice, "help", "again")
+	before := l.Srv.Answered()
+	l.Thread.Slash(l.Alice, "help", "again")
 	l.sink.WaitAttempts(4)
-	if l.srv.Answered() > before+1 {
+	if l.Srv.Answered() > before+1 {
 		t.Error("it was acknowledged although it was not kept")
 	}
 }
@@ -453,25 +454,25 @@ func TestHTTPFailsClosed(t *testing.T) {
 // The platform gives a repetition of a part the first one's message back.
 func TestNonceKeepsARepetitionFromBeingShown(t *testing.T) {
 	l := newLive(t)
-	l.srv.DM(l.alice).Say(l.alice, "hi")
+	l.Srv.DM(l.Alice).Say(l.Alice, "hi")
 	e := l.hear("hi")
 	p := channels.Part{Key: "turn/0", To: e.Where, Body: markup.Plain("once")}
-	l.srv.Fail("POST messages", discordtest.Reset().After())
+	l.Srv.Fail("POST messages", discordtest.Reset().After())
 	if _, err := l.ch.Send(t.Context(), p); channels.KindOf(err) != channels.Ambiguous {
 		t.Errorf("%v", err)
 	}
 	l.send(t, p)
-	if got := l.srv.DM(l.alice).Said(); len(got) != 1 {
+	if got := l.Srv.DM(l.Alice).Said(); len(got) != 1 {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestNobodyIsPinged(t *testing.T) {
 	l := newLive(t)
-	m := l.room.Say(l.alice, "<@"+l.srv.Bot().ID+"> hi")
+	m := l.Room.Say(l.Alice, "<@"+l.Srv.Bot().ID+"> hi")
 	e := l.hear("hi")
-	l.send(t, channels.Part{To: e.Where, ReplyTo: channels.MessageID(m.ID), Body: markup.Parse("@everyone [Bob](mention:" + l.bob.ID + ")")})
-	said := l.room.Transcript()
+	l.send(t, channels.Part{To: e.Where, ReplyTo: channels.MessageID(m.ID), Body: markup.Parse("@everyone [Bob](mention:" + l.Bob.ID + ")")})
+	said := l.Room.Transcript()
 	if got := said[len(said)-1]; len(got.Pinged) != 0 || got.Flags&4 == 0 || got.ReplyTo != m.ID {
 		t.Errorf("%+v", got)
 	}
@@ -480,35 +481,35 @@ func TestNobodyIsPinged(t *testing.T) {
 // What the platform's headers say is used up is not tried.
 func TestLimitsOfTheHeaders(t *testing.T) {
 	l := newLive(t, discordtest.WithRates())
-	l.srv.DM(l.alice).Say(l.alice, "hi")
+	l.Srv.DM(l.Alice).Say(l.Alice, "hi")
 	e := l.hear("hi")
 	for range 5 {
 		l.send(t, channels.Part{To: e.Where, Body: markup.Plain("x")})
 	}
-	calls := l.srv.Calls("POST messages")
+	calls := l.Srv.Calls("POST messages")
 	_, err := l.ch.Send(t.Context(), channels.Part{To: e.Where, Body: markup.Plain("x")})
 	if wait := channels.RetryAfter(err); channels.KindOf(err) != channels.RateLimited || wait <= 0 || wait > 5*time.Second {
 		t.Errorf("%v after %s", err, wait)
 	}
-	if n := l.srv.Calls("POST messages"); n != calls {
+	if n := l.Srv.Calls("POST messages"); n != calls {
 		t.Error("the platform was asked all the same")
 	}
-	l.room.Say(l.alice, "elsewhere")
+	l.Room.Say(l.Alice, "elsewhere")
 	l.send(t, channels.Part{To: l.hear("elsewhere").Where, Body: markup.Plain("x")})
 }
 
 func TestGlobalLimit(t *testing.T) {
 	l := newLive(t)
-	l.srv.DM(l.alice).Say(l.alice, "hi")
+	l.Srv.DM(l.Alice).Say(l.Alice, "hi")
 	e := l.hear("hi")
-	l.srv.Fail("POST messages", discordtest.Limited(20*time.Second, true))
+	l.Srv.Fail("POST messages", discordtest.Limited(20*time.Second, true))
 	p := channels.Part{To: e.Where, Body: markup.Plain("x")}
 	for range 2 {
 		if _, err := l.ch.Send(t.Context(), p); channels.KindOf(err) != channels.RateLimited || channels.RetryAfter(err) < 15*time.Second {
 			t.Errorf("%v", err)
 		}
 	}
-	if n := l.srv.Calls("POST messages"); n != 1 {
+	if n := l.Srv.Calls("POST messages"); n != 1 {
 		t.Errorf("the platform was asked %d times", n)
 	}
 }
@@ -516,9 +517,9 @@ func TestGlobalLimit(t *testing.T) {
 // A preview that the platform makes of a link is no edit.
 func TestPreviewIsNoEdit(t *testing.T) {
 	l := newLive(t)
-	m := l.srv.DM(l.alice).Say(l.alice, "https://example.org")
-	l.srv.DM(l.alice).Preview(m.ID)
-	l.srv.DM(l.alice).Say(l.alice, "two")
+	m := l.Srv.DM(l.Alice).Say(l.Alice, "https://example.org")
+	l.Srv.DM(l.Alice).Preview(m.ID)
+	l.Srv.DM(l.Alice).Say(l.Alice, "two")
 	l.hear("two")
 	for _, e := range l.sink.Events() {
 		if _, ok := e.Content.(channels.Edit); ok {
@@ -529,9 +530,9 @@ func TestPreviewIsNoEdit(t *testing.T) {
 
 func TestForumPost(t *testing.T) {
 	l := newLive(t)
-	board := l.guild.Board("questions")
-	post := board.Thread(l.alice, "How do I?")
-	post.Say(l.alice, "<@"+l.srv.Bot().ID+"> how?")
+	board := l.Guild.Board("questions")
+	post := board.Thread(l.Alice, "How do I?")
+	post.Say(l.Alice, "<@"+l.Srv.Bot().ID+"> how?")
 	e := l.hear("how?")
 	if string(e.Where.Conversation) != board.ID || string(e.Where.Thread) != post.ID || !e.Addressed {
 		t.Errorf("%+v", e)
@@ -546,23 +547,23 @@ func TestAckReaction(t *testing.T) {
 	l := stopped(t)
 	l.boot(t, channeltest.Snapshot{}, "ack_reaction", "👀")
 	l.host.WaitHealth(channels.Connected)
-	m := l.srv.DM(l.alice).Say(l.alice, "hi")
+	m := l.Srv.DM(l.Alice).Say(l.Alice, "hi")
 	e := l.hear("hi")
 	eventually(t, "the reaction", func() bool {
 		if err := l.ch.Type(t.Context(), e.Where); err != nil {
 			t.Fatal(err)
 		}
-		return l.reacted(e.Where, channels.MessageID(m.ID)) == "👀"
+		return l.Reacted(e.Where, channels.MessageID(m.ID)) == "👀"
 	})
 }
 
 func TestReactionIsTakenAway(t *testing.T) {
 	l := newLive(t)
-	dm := l.srv.DM(l.alice)
-	m := dm.Say(l.alice, "hi")
+	dm := l.Srv.DM(l.Alice)
+	m := dm.Say(l.Alice, "hi")
 	for range 2 { // the second time is something that happened again
-		dm.React(l.alice, m.ID, "👍")
-		dm.Unreact(l.alice, m.ID, "👍")
+		dm.React(l.Alice, m.ID, "👍")
+		dm.Unreact(l.Alice, m.ID, "👍")
 	}
 	var got []string
 	for _, e := range l.sink.WaitEvents(5) {
@@ -577,9 +578,9 @@ func TestReactionIsTakenAway(t *testing.T) {
 
 func TestShutOut(t *testing.T) {
 	l := newLive(t)
-	l.room.Say(l.alice, "hi")
+	l.Room.Say(l.Alice, "hi")
 	e := l.hear("hi")
-	l.room.Shut()
+	l.Room.Shut()
 	if _, err := l.ch.Send(t.Context(), channels.Part{To: e.Where, Body: markup.Plain("x")}); channels.KindOf(err) != channels.Gone {
 		t.Errorf("%v", err)
 	}
@@ -588,8 +589,8 @@ func TestShutOut(t *testing.T) {
 // A bot that nobody has invited yet says how to.
 func TestProbeOfANewBot(t *testing.T) {
 	srv := discordtest.NewServer(t)
-	h := channeltest.NewHost(t, channeltest.WithSecret(tokenRef, srv.Token()))
-	ch, err := quick.Open(t.Context(), h, []byte(`{"token":"`+tokenRef+`","base_url":"`+srv.URL()+`"}`))
+	h := channeltest.NewHost(t, channeltest.WithSecret(stagetest.TokenRef, srv.Token()))
+	ch, err := quick.Open(t.Context(), h, []byte(`{"token":"`+stagetest.TokenRef+`","base_url":"`+srv.URL()+`"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -602,7 +603,7 @@ func TestProbeOfANewBot(t *testing.T) {
 func TestProbe(t *testing.T) {
 	l := newLive(t)
 	who, err := l.ch.Probe(t.Context())
-	want := "https://discord.com/oauth2/authorize?client_id=" + l.srv.App() + "&scope=bot+applications.commands&permissions=274878008384"
+	want := "https://discord.com/oauth2/authorize?client_id=" + l.Srv.App() + "&scope=bot+applications.commands&permissions=274878008384"
 	if err != nil || who.Link != want || who.Name != "Helper" || len(who.Notes) != 0 {
 		t.Errorf("%+v, %v", who, err)
 	}

@@ -98,6 +98,9 @@ func unframe(b []byte) (header, body []byte, err error) {
 		return nil, nil, errFrame
 	}
 	n := binary.LittleEndian.Uint32(b)
+	if n == 0 {
+		return []byte("{}"), b[4:], nil
+	}
 	return b[4 : 4+n], b[4+n:], nil
 }
 

@@ -15,11 +15,12 @@ import (
 
 // discordRig is a gateway between an emulated Discord and a model.
 type discordRig struct {
-	t     testing.TB
-	srv   *discordtest.Server
-	model *agenttest.Server
-	dir   string
-	proc  *process
+	t      testing.TB
+	srv    *discordtest.Server
+	model  *agenttest.Server
+	dir    string
+	proc   *process
+	binary string
 }
 
 // discordSettings of a rig. The zero value is a channel that anybody may write
@@ -31,6 +32,7 @@ type discordSettings struct {
 	level  string // of the log; "": info
 	listen string // address of the webhooks; "": a free port
 	emu    []discordtest.Option
+	guest  bool // the adapter that is a guest
 }
 
 func newDiscordRig(t testing.TB, set discordSettings) *discordRig {
@@ -50,11 +52,16 @@ func newDiscordRig(t testing.TB, set discordSettings) *discordRig {
 	if set.listen != "" {
 		listen, extra = set.listen, "public_url: http://"+set.listen+"\n"
 	}
+	adapter := "adapter: discord"
+	if r.binary = gateway(t); set.guest {
+		adapter, r.binary = fmt.Sprintf("adapter: wasm\n    module: discord\n    public_key: %q", r.srv.PublicKey()), withGuests(t)
+		shareCompiled(t, r.dir)
+	}
 	text := fmt.Sprintf("listen: %s\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\nlog: {level: %s, format: text}\n",
 		listen, filepath.Join(r.dir, "data"), filepath.Join(r.dir, "key"), level) +
 		fmt.Sprintf("models:\n  default: {provider: compatible, model: scripted, base_url: %q, api_key: \"sk-test-123456789\"}\n", r.model.OpenAI()) +
-		fmt.Sprintf("agent:\n  daily_spend: -1\nchannels:\n  team:\n    adapter: discord\n    base_url: %q\n    token: %q\n    dm: %s\n"+
-			"    groups: open\n    send_rate: unlimited\n    stream: %q\n", r.srv.URL(), r.srv.Token(), policy, stream) + extra
+		fmt.Sprintf("agent:\n  daily_spend: -1\nchannels:\n  team:\n    %s\n    base_url: %q\n    token: %q\n    dm: %s\n"+
+			"    groups: open\n    send_rate: unlimited\n    stream: %q\n", adapter, r.srv.URL(), r.srv.Token(), policy, stream) + extra
 	if err := os.WriteFile(r.config(), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +74,7 @@ func (r *discordRig) config() string { return filepath.Join(r.dir, "gatehouse.ya
 // start starts the gateway and does not wait for it.
 func (r *discordRig) start() {
 	r.t.Helper()
-	r.proc = launch(r.t, gateway(r.t), bare(r.dir), "run", "--config", r.config())
+	r.proc = launch(r.t, r.binary, bare(r.dir), "run", "--config", r.config())
 }
 
 // up starts the gateway and waits until it is connected: what is said before a
@@ -121,35 +128,40 @@ func (r *discordRig) awaitText(c *discordtest.Channel, part string) discordtest.
 // spoken there, a slash command where its person waits.
 func TestDiscord(t *testing.T) {
 	t.Parallel()
-	r := newDiscordRig(t, discordSettings{})
-	guild, ada := r.srv.Guild("Engineering"), r.srv.User("Ada")
-	room := guild.Text("general")
-	thread, post := room.Thread(ada, "A thread"), guild.Board("questions").Thread(ada, "A post")
-	direct, mention := r.srv.DM(ada), "<@"+r.srv.Bot().ID+"> "
-	r.up()
-	direct.Say(ada, "hello **there**")
-	r.awaitText(direct, "hello there")
-	q := room.Say(ada, mention+"in the room")
-	if m := r.awaitText(room, "in the room"); m.ReplyTo != q.ID {
-		t.Errorf("the answer replies to %q, want %q", m.ReplyTo, q.ID)
-	}
-	room.Say(ada, "among ourselves")
-	for _, place := range []*discordtest.Channel{thread, post} {
-		place.Say(ada, mention+"first")
-		r.awaitText(place, "first")
-		place.Say(ada, "second, without a mention")
-		r.awaitText(place, "second, without a mention")
-	}
-	room.Slash(ada, "whoami", "")
-	r.awaitText(room, ada.ID)
-	if !eventually(patience, func() bool { return len(r.srv.Commands()) > 0 }) {
-		t.Error("no commands are registered")
-	}
-	if said := strings.Join(room.Said(), "\n"); strings.Contains(said, "among ourselves") || r.srv.Thinking() != 0 {
-		t.Errorf("%q; %d commands are waited for", said, r.srv.Thinking())
-	}
-	if err := r.proc.Term(); err != nil {
-		t.Errorf("after SIGTERM: %v", err)
+	for name, set := range map[string]discordSettings{"native": {}, "guest": {guest: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newDiscordRig(t, set)
+			guild, ada := r.srv.Guild("Engineering"), r.srv.User("Ada")
+			room := guild.Text("general")
+			thread, post := room.Thread(ada, "A thread"), guild.Board("questions").Thread(ada, "A post")
+			direct, mention := r.srv.DM(ada), "<@"+r.srv.Bot().ID+"> "
+			r.up()
+			direct.Say(ada, "hello **there**")
+			r.awaitText(direct, "hello there")
+			q := room.Say(ada, mention+"in the room")
+			if m := r.awaitText(room, "in the room"); m.ReplyTo != q.ID {
+				t.Errorf("the answer replies to %q, want %q", m.ReplyTo, q.ID)
+			}
+			room.Say(ada, "among ourselves")
+			for _, place := range []*discordtest.Channel{thread, post} {
+				place.Say(ada, mention+"first")
+				r.awaitText(place, "first")
+				place.Say(ada, "second, without a mention")
+				r.awaitText(place, "second, without a mention")
+			}
+			room.Slash(ada, "whoami", "")
+			r.awaitText(room, ada.ID)
+			if !eventually(patience, func() bool { return len(r.srv.Commands()) > 0 }) {
+				t.Error("no commands are registered")
+			}
+			if said := strings.Join(room.Said(), "\n"); strings.Contains(said, "among ourselves") || r.srv.Thinking() != 0 {
+				t.Errorf("%q; %d commands are waited for", said, r.srv.Thinking())
+			}
+			if err := r.proc.Term(); err != nil {
+				t.Errorf("after SIGTERM: %v", err)
+			}
+		})
 	}
 }
 
@@ -157,17 +169,22 @@ func TestDiscord(t *testing.T) {
 // whatever is not signed is refused.
 func TestDiscordByHTTP(t *testing.T) {
 	t.Parallel()
-	address := freePort(t)
-	r := newDiscordRig(t, discordSettings{listen: address})
-	ada := r.srv.User("Ada")
-	r.up()
-	if err := r.srv.Endpoint("http://" + address + "/hooks/team"); err != nil {
-		t.Fatal(err)
-	}
-	r.srv.DM(ada).Slash(ada, "whoami", "")
-	r.awaitText(r.srv.DM(ada), ada.ID)
-	if got := post(t, "http://"+address+"/hooks/team", "", []byte(`{"type":2}`)); got != 401 {
-		t.Errorf("unsigned: status %d", got)
+	for name, guest := range map[string]bool{"native": false, "guest": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := freePort(t)
+			r := newDiscordRig(t, discordSettings{listen: address, guest: guest})
+			ada := r.srv.User("Ada")
+			r.up()
+			if err := r.srv.Endpoint("http://" + address + "/hooks/team"); err != nil {
+				t.Fatal(err)
+			}
+			r.srv.DM(ada).Slash(ada, "whoami", "")
+			r.awaitText(r.srv.DM(ada), ada.ID)
+			if got := post(t, "http://"+address+"/hooks/team", "", []byte(`{"type":2}`)); got != 401 {
+				t.Errorf("unsigned: status %d", got)
+			}
+		})
 	}
 }
 
@@ -188,10 +205,13 @@ func TestDiscordStreams(t *testing.T) {
 // its nonce, so that none is shown.
 func TestDiscordCrash(t *testing.T) {
 	t.Parallel()
-	const people, each, kills = 4, 8, 6
-	for name, set := range map[string]discordSettings{"whole": {}, "drafts": {stream: true}} {
+	for name, set := range map[string]discordSettings{"whole": {}, "drafts": {stream: true}, "guest": {guest: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			people, each, kills := 4, 8, 6
+			if set.guest {
+				people, each, kills = 3, 4, 2
+			}
 			set.script = closed(func(q *agenttest.Request) agenttest.Answer {
 				a := agenttest.Echo(q)
 				a.Delay = 60 * time.Millisecond

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -121,6 +122,13 @@ func (a Answer) Limited(retryAfter, global string) Answer {
 	a.Global = a.Global || global == "true"
 	return a
 }
+
+// MaxFetch is the largest file that is fetched, in bytes. The platform lets
+// people who pay send larger ones.
+const MaxFetch = 50 << 20
+
+// ErrTooBigToFetch says that a file is larger than MaxFetch.
+var ErrTooBigToFetch = errors.New("the file is larger than 50 MB")
 
 // ClassifyDownload says why a file's address did not give the file.
 func ClassifyDownload(status int) Answer {

@@ -1,13 +1,11 @@
 //go:build wasip1
 
-// Package main is all guests that are shipped as one program: most of what each
-// is made of is the same. The argument in its manifest says which one it is. It
-// is compiled for wasip1 alone; make guests does it.
 package main
 
 import (
 	"os"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/guests/discord"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/slack"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/telegram"
 	"github.com/gatehouse-chat/gatehouse/channels/guest"
@@ -25,6 +23,8 @@ func main() {}
 func chosen() guest.Bot {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
+		case "discord":
+			return discord.Bot()
 		case "slack":
 			return slack.Bot()
 		case "telegram":

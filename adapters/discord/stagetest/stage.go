@@ -1,4 +1,7 @@
-package discord_test
+// Package stagetest sets up the emulated platform for the conformance suite: a
+// server with a room and a thread, and two people. The native adapter and the
+// guest are held to the suite on the same stage.
+package stagetest
 
 import (
 	"encoding/json"
@@ -11,35 +14,37 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 )
 
-// tokenRef is the reference under which the bot's token is stored.
-const tokenRef = "secret://bot"
+// TokenRef is the reference under which the bot's token is stored.
+const TokenRef = "secret://bot"
 
-// stage is the emulated platform with two people, a room and a thread on it.
-type stage struct {
+// Stage is the emulated platform with two people, a room and a thread on it.
+type Stage struct {
 	t      testing.TB
-	srv    *discordtest.Server
-	alice  *discordtest.User
-	bob    *discordtest.User
-	guild  *discordtest.Guild
-	room   *discordtest.Channel
-	thread *discordtest.Channel
+	Srv    *discordtest.Server
+	Alice  *discordtest.User
+	Bob    *discordtest.User
+	Guild  *discordtest.Guild
+	Room   *discordtest.Channel
+	Thread *discordtest.Channel
 }
 
-func newStage(t testing.TB, opts ...discordtest.Option) *stage {
+// New starts the platform.
+func New(t testing.TB, opts ...discordtest.Option) *Stage {
 	t.Helper()
 	srv, err := discordtest.Start(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{t: t, srv: srv, alice: srv.User("Alice A"), bob: srv.User("Bob")}
-	s.guild = srv.Guild("Engineering")
-	s.room = s.guild.Text("engine-room")
-	s.thread = s.room.Thread(s.alice, "Boilers")
+	s := &Stage{t: t, Srv: srv, Alice: srv.User("Alice A"), Bob: srv.User("Bob")}
+	s.Guild = srv.Guild("Engineering")
+	s.Room = s.Guild.Text("engine-room")
+	s.Thread = s.Room.Thread(s.Alice, "Boilers")
 	return s
 }
 
-func (s *stage) config(extra ...any) json.RawMessage {
-	cfg := map[string]any{"base_url": s.srv.URL(), "token": tokenRef}
+// Config is a channel's section; extra are further keys and values.
+func (s *Stage) Config(extra ...any) json.RawMessage {
+	cfg := map[string]any{"base_url": s.Srv.URL(), "token": TokenRef}
 	for i := 0; i+1 < len(extra); i += 2 {
 		cfg[extra[i].(string)] = extra[i+1]
 	}
@@ -50,70 +55,72 @@ func (s *stage) config(extra ...any) json.RawMessage {
 	return b
 }
 
-func (s *stage) host() []channeltest.HostOption {
-	return []channeltest.HostOption{channeltest.WithSecret(tokenRef, s.srv.Token())}
+// Host are the channel's secrets.
+func (s *Stage) Host() []channeltest.HostOption {
+	return []channeltest.HostOption{channeltest.WithSecret(TokenRef, s.Srv.Token())}
 }
 
-func (s *stage) harness() *channeltest.Harness {
+// Harness is the stage as the suite knows it.
+func (s *Stage) Harness() *channeltest.Harness {
 	return &channeltest.Harness{
-		Config: s.config(), Host: s.host(),
-		Say: s.say, Acked: func(id channels.MessageID) bool { return s.srv.Acked(string(id)) }, Shown: s.shown,
+		Config: s.Config(), Host: s.Host(),
+		Say: s.say, Acked: func(id channels.MessageID) bool { return s.Srv.Acked(string(id)) }, Shown: s.shown,
 		Rooms: true, Threads: true, Joins: true,
-		Again:  func(id channels.MessageID) { s.srv.Again(string(id)) },
+		Again:  func(id channels.MessageID) { s.Srv.Again(string(id)) },
 		Edit:   func(id channels.MessageID, text string) { s.of(id).Edit(string(id), text) },
 		Delete: func(id channels.MessageID) { s.of(id).Delete(string(id)) },
-		React:  func(id channels.MessageID, emoji string) { s.of(id).React(s.alice, string(id), emoji) },
-		Press:  func(id channels.MessageID, label string) { s.of(id).Press(s.alice, string(id), label) },
-		Drop:   s.srv.Drop, Down: s.down, Revoke: s.srv.Revoke, Stall: s.srv.Stall,
+		React:  func(id channels.MessageID, emoji string) { s.of(id).React(s.Alice, string(id), emoji) },
+		Press:  func(id channels.MessageID, label string) { s.of(id).Press(s.Alice, string(id), label) },
+		Drop:   s.Srv.Drop, Down: s.down, Revoke: s.Srv.Revoke, Stall: s.Srv.Stall,
 		Fail: s.fail,
 		Faults: []channeltest.Fault{
 			channeltest.Throttled, channeltest.LostAnswer, channeltest.ShutOut, channeltest.Refused,
 		},
-		Reacted: s.reacted,
+		Reacted: s.Reacted,
 		Typed:   func(at channels.Address) int { return s.place(at).Typed() },
 		Commands: func() (out []channels.CommandSpec) {
-			for _, c := range s.srv.Commands() {
+			for _, c := range s.Srv.Commands() {
 				out = append(out, channels.CommandSpec{Name: c.Name, Help: c.Description})
 			}
 			return out
 		},
-		Close: s.srv.Close,
+		Close: s.Srv.Close,
 	}
 }
 
-// lacks is what Discord does not have: it takes every markup, ends a press by
+// Lacks is what Discord does not have: it takes every markup, ends a press by
 // the interaction's own acknowledgement, and cannot be asked for a nonce.
-func lacks() []channeltest.Ability {
+func Lacks() []channeltest.Ability {
 	return []channeltest.Ability{
 		channeltest.BadFormats, channeltest.Unavailables, channeltest.Answering, channeltest.Reconciling,
 	}
 }
 
-func (s *stage) down() (up func()) {
-	s.srv.Down()
+func (s *Stage) down() (up func()) {
+	s.Srv.Down()
 	return func() {
-		if err := s.srv.Up(); err != nil {
+		if err := s.Srv.Up(); err != nil {
 			s.t.Error(err)
 		}
 	}
 }
 
-func (s *stage) say(x channeltest.Said) channels.MessageID {
-	u := s.alice
+func (s *Stage) say(x channeltest.Said) channels.MessageID {
+	u := s.Alice
 	if x.By == channeltest.Bob {
-		u = s.bob
+		u = s.Bob
 	}
-	at := s.srv.DM(u)
+	at := s.Srv.DM(u)
 	switch x.In {
 	case channeltest.Room:
-		at = s.room
+		at = s.Room
 	case channeltest.Thread:
-		at = s.thread
+		at = s.Thread
 	case channeltest.Direct:
 	}
 	text := x.Text
 	if x.Mention {
-		text = "<@" + s.srv.Bot().ID + "> " + text
+		text = "<@" + s.Srv.Bot().ID + "> " + text
 	}
 	var opts []discordtest.SayOption
 	if x.ReplyTo != "" {
@@ -126,8 +133,8 @@ func (s *stage) say(x channeltest.Said) channels.MessageID {
 }
 
 // of is the channel that a message stands in.
-func (s *stage) of(id channels.MessageID) *discordtest.Channel {
-	for _, c := range []*discordtest.Channel{s.srv.DM(s.alice), s.srv.DM(s.bob), s.room, s.thread} {
+func (s *Stage) of(id channels.MessageID) *discordtest.Channel {
+	for _, c := range []*discordtest.Channel{s.Srv.DM(s.Alice), s.Srv.DM(s.Bob), s.Room, s.Thread} {
 		for _, m := range c.Transcript() {
 			if m.ID == string(id) {
 				return c
@@ -138,21 +145,21 @@ func (s *stage) of(id channels.MessageID) *discordtest.Channel {
 	return nil
 }
 
-func (s *stage) place(at channels.Address) *discordtest.Channel {
+func (s *Stage) place(at channels.Address) *discordtest.Channel {
 	id := string(at.Thread)
 	if id == "" {
 		id = string(at.Conversation)
 	}
-	c := s.srv.Channel(id)
+	c := s.Srv.Channel(id)
 	if c == nil {
 		s.t.Fatalf("there is no channel %s", id)
 	}
 	return c
 }
 
-func (s *stage) shown(at channels.Address) (out []channeltest.Shown) {
+func (s *Stage) shown(at channels.Address) (out []channeltest.Shown) {
 	for _, m := range s.place(at).Transcript() {
-		if m.Author != s.srv.Bot() {
+		if m.Author != s.Srv.Bot() {
 			continue
 		}
 		x := channeltest.Shown{
@@ -170,14 +177,15 @@ func (s *stage) shown(at channels.Address) (out []channeltest.Shown) {
 	return out
 }
 
-func (s *stage) reacted(at channels.Address, id channels.MessageID) string {
+// Reacted are the bot's reactions to a message.
+func (s *Stage) Reacted(at channels.Address, id channels.MessageID) string {
 	var mine []string
 	for _, m := range s.place(at).Transcript() {
 		if m.ID != string(id) {
 			continue
 		}
 		for emoji, who := range m.Reactions {
-			if strings.Contains(strings.Join(who, " "), s.srv.Bot().ID) {
+			if strings.Contains(strings.Join(who, " "), s.Srv.Bot().ID) {
 				mine = append(mine, emoji)
 			}
 		}
@@ -185,12 +193,12 @@ func (s *stage) reacted(at channels.Address, id channels.MessageID) string {
 	return strings.Join(mine, "")
 }
 
-func (s *stage) fail(f channeltest.Fault, wait time.Duration) {
+func (s *Stage) fail(f channeltest.Fault, wait time.Duration) {
 	faults := map[channeltest.Fault]discordtest.Fault{
 		channeltest.Throttled:  discordtest.Limited(wait, false),
 		channeltest.LostAnswer: discordtest.Reset().After(),
 		channeltest.ShutOut:    discordtest.Status(403, 50007),
 		channeltest.Refused:    discordtest.Status(400, 50035),
 	}
-	s.srv.Fail("POST messages", faults[f])
+	s.Srv.Fail("POST messages", faults[f])
 }
