@@ -141,7 +141,7 @@ func BenchmarkSend(b *testing.B) {
 // BenchmarkTelegram is the same of the shipped guest, which is made of the same
 // codec as the native adapter.
 func BenchmarkTelegram(b *testing.B) {
-	d := newDriver(b)
+	d := newDriver(b, "telegram")
 	s := stagetest.New(b, "poll")
 	b.Cleanup(s.Close)
 	s.Srv.Private(s.Alice).Say(s.Alice, "/start") // before that the bot cannot write
@@ -154,7 +154,7 @@ func BenchmarkTelegram(b *testing.B) {
 // happens: the memory of the process, after those of the module itself.
 func BenchmarkIdleChannels(b *testing.B) {
 	const n = 1000
-	d := newDriver(b)
+	d := newDriver(b, "telegram")
 	s := stagetest.New(b, "webhook")
 	b.Cleanup(s.Close)
 	cfg := s.Config("module", "telegram")
