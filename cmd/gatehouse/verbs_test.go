@@ -52,7 +52,7 @@ func TestEveryVerbRunningAndStopped(t *testing.T) {
 	for _, v := range verbsOf(rootCommand()) {
 		for running, calls := range called {
 			if !slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, v+" ") }) {
-				t.Errorf("no script calls `gatehouse %s` while a gateway runs, %v", v, running)
+				t.Errorf("no script calls `gatehouse %s` %s; everyverb.txtar is the place for it", v, map[bool]string{true: "while a gateway runs", false: "while none runs"}[running])
 			}
 		}
 	}
