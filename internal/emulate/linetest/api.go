@@ -76,7 +76,6 @@ func (s *Server) show(chat string, all []message, replied bool) (ids []string) {
 		s.shown[chat] = append(s.shown[chat], x)
 		ids = append(ids, x.ID)
 	}
-	s.happened()
 	return ids
 }
 
@@ -151,7 +150,6 @@ func (s *Server) setEndpoint(_ http.ResponseWriter, r *http.Request) (any, *refu
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endpoint = in.Endpoint
-	s.happened()
 	return map[string]any{}, nil
 }
 

@@ -31,9 +31,8 @@ type Server struct {
 	srv *httptest.Server
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed when something happens
-	endpoint string        // where the bot said that it is called
-	n        int           // ids that were given out
+	endpoint string // where the bot said that it is called
+	n        int    // ids that were given out
 	people   map[string]string
 	groups   map[string]string
 	shown    map[string][]Shown
@@ -73,7 +72,7 @@ type Fault struct {
 // NewServer starts the platform on loopback. It ends with the test.
 func NewServer(t testing.TB) *Server {
 	s := &Server{
-		changed: make(chan struct{}), people: map[string]string{}, groups: map[string]string{}, shown: map[string][]Shown{},
+		people: map[string]string{}, groups: map[string]string{}, shown: map[string][]Shown{},
 		contents: map[string][]byte{}, tokens: map[string]token{}, accepted: map[string][]string{}, loading: map[string]int{},
 	}
 	s.srv = httptest.NewServer(s.handler())
@@ -117,30 +116,6 @@ func (s *Server) Loading(chat string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.loading[chat]
-}
-
-// Until blocks until ok holds, or the time is up, and reports which.
-func (s *Server) Until(within time.Duration, ok func() bool) bool {
-	end := time.After(within)
-	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
-		if ok() {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-end:
-			return ok()
-		}
-	}
-}
-
-// happened tells those who wait. The caller holds the lock.
-func (s *Server) happened() {
-	close(s.changed)
-	s.changed = make(chan struct{})
 }
 
 // id gives out a new one. The caller holds the lock.

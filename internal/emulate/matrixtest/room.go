@@ -133,14 +133,6 @@ func (r *Room) Mention(who, text, thread string) string {
 	return r.say("m.room.message", who, c)
 }
 
-// Edit changes a text.
-func (r *Room) Edit(who, id, text string) string {
-	return r.say("m.room.message", who, object{
-		"msgtype": "m.text", "body": "* " + text, "m.new_content": object{"msgtype": "m.text", "body": text},
-		"m.relates_to": object{"rel_type": "m.replace", "event_id": id},
-	})
-}
-
 // Attach sends a file with a caption.
 func (r *Room) Attach(who, caption string, f File) string {
 	r.s.mu.Lock()
@@ -156,13 +148,6 @@ func (r *Room) Attach(who, caption string, f File) string {
 // Encrypted sends something that only who has its key can read.
 func (r *Room) Encrypted(who string) string {
 	return r.say("m.room.encrypted", who, object{"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "AwgAEnA", "session_id": "x"})
-}
-
-// Kick puts the bot out.
-func (r *Room) Kick(by string) {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	r.member(by, Bot, "leave")
 }
 
 // Shown is a message of the bot, as it stands now.
@@ -216,21 +201,6 @@ func (m *Shown) read(s *Server, content object) {
 		f.Name, _ = content["filename"].(string)
 		m.File = &f
 	}
-}
-
-// Reactions are those of the bot to a message.
-func (r *Room) Reactions(id string) []string {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	var all []string
-	for _, e := range r.events {
-		kind, target := e.relates()
-		if relation, _ := e.Content["m.relates_to"].(object); kind == "m.annotation" && target == id && e.Sender == Bot {
-			key, _ := relation["key"].(string)
-			all = append(all, key)
-		}
-	}
-	return all
 }
 
 // Typed is how often the bot showed that it is at work, and Read the last event

@@ -40,7 +40,6 @@ type Server struct {
 	txns     map[string]string // what was sent under which path: its event
 	faults   []*Fault
 	problems []string
-	calls    map[string]int // by method and pattern
 }
 
 // File is a content with its name.
@@ -53,7 +52,7 @@ type File struct {
 func NewServer(t testing.TB) *Server {
 	s := &Server{
 		token: "syt_bot_token", ended: make(chan struct{}), changed: make(chan struct{}), rooms: map[string]*Room{},
-		media: map[string]File{}, txns: map[string]string{}, calls: map[string]int{},
+		media: map[string]File{}, txns: map[string]string{},
 	}
 	s.srv = httptest.NewServer(s.handler())
 	t.Cleanup(func() {
@@ -74,13 +73,6 @@ func (s *Server) Problems() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.problems)
-}
-
-// Calls counts the requests to a pattern, such as "PUT .../typing/{user}".
-func (s *Server) Calls(pattern string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls[pattern]
 }
 
 // Fault is how one request fails. A fault without Status breaks the connection.
@@ -164,7 +156,7 @@ func (s *Server) handler() http.Handler {
 		"POST /_matrix/media/v3/upload":                               s.upload,
 		"GET /_matrix/client/v1/media/download/{server}/{media}":      s.download,
 	} {
-		mux.HandleFunc(pattern, s.guarded(pattern, f))
+		mux.HandleFunc(pattern, s.guarded(f))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem("%s %s is nothing that there is", r.Method, r.URL.Path)
@@ -173,12 +165,9 @@ func (s *Server) handler() http.Handler {
 	return mux
 }
 
-// guarded counts a request, checks whose it is, and lets it fail if it is to.
-func (s *Server) guarded(pattern string, f endpoint) http.HandlerFunc {
+// guarded checks whose a request is, and lets it fail if it is to.
+func (s *Server) guarded(f endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.calls[pattern]++
-		s.mu.Unlock()
 		switch r.Header.Get("Authorization") {
 		case "Bearer " + s.token:
 		case "":
