@@ -1,0 +1,168 @@
+package e2e_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/internal/module/practice"
+)
+
+// withKits is a gateway that has the engine for JavaScript in it.
+func withKits(t testing.TB) string {
+	t.Helper()
+	if err := buildEngine(); err != nil {
+		t.Fatal(err)
+	}
+	return built.build(t, "gatehouse-kits", "cmd/gatehouse")
+}
+
+// buildEngine makes the engine, as `make guests` does, if it is not there.
+var buildEngine = sync.OnceValue(func() error {
+	const to = "../../adapters/guests/dist/quickjs.wasm"
+	if _, err := os.Stat(to); err == nil {
+		return nil
+	}
+	cmd := exec.Command("./build", "../../../../../adapters/guests/dist/quickjs.wasm") //nolint:noctx // it ends by itself
+	cmd.Dir, cmd.Stderr = "../../channels/guest/kits/js/engine", os.Stderr
+	return cmd.Run()
+})
+
+// in runs a verb in a folder, with something on its standard input.
+func (r *rig) in(dir, stdin string, args ...string) string {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // compilers take what they take
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.set.binary, args...) //nolint:gosec // a binary of ours
+	cmd.Dir, cmd.Env, cmd.Stdin = dir, r.author(), strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// author is the environment of somebody who has compilers.
+func (r *rig) author() []string {
+	env := append(r.env[:len(r.env):len(r.env)], "GATEHOUSE_CONFIG="+r.configPath())
+	for _, name := range []string{"PATH", "CARGO_HOME", "RUSTUP_HOME", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOFLAGS"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return append(env, "HOME="+home)
+}
+
+var knockCode = regexp.MustCompile("Your code is `(\\w{8})`")
+
+// heard waits until the bot has said something that matches, and returns what
+// stands in the parentheses.
+func heard(t *testing.T, p *practice.Platform, want *regexp.Regexp) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	for n := 0; ; {
+		said, err := p.Said(ctx, n)
+		if err != nil {
+			t.Fatalf("the bot never said %s: %v", want, err)
+		}
+		for _, s := range said {
+			if m := want.FindStringSubmatch(s.Text); m != nil {
+				return m[len(m)-1]
+			}
+		}
+		n += len(said)
+	}
+}
+
+// TestNewcomers: the first minutes of an author, in each language: a project, its
+// tests, a package with a signature, granted and installed in a gateway that runs,
+// and a message answered.
+func TestNewcomers(t *testing.T) {
+	if os.Getenv("GATEHOUSE_TEST_KITS") == "skip" {
+		t.Skip("GATEHOUSE_TEST_KITS=skip")
+	}
+	t.Parallel()
+	r := newRig(t, settings{binary: withKits(t)})
+	r.up()
+	keygen := r.in(r.dir, "", "adapter", "keygen", "--out", filepath.Join(r.dir, "publisher.key"))
+	publisher := regexp.MustCompile(`you publish as (\S+);`).FindStringSubmatch(keygen)
+	if publisher == nil {
+		t.Fatal(keygen)
+	}
+	r.verb("adapter", "trust", "add", publisher[1])
+	for _, lang := range []string{"go", "rust", "c", "as", "js", "ts"} {
+		t.Run(lang, func(t *testing.T) { r.newcomer(t, lang) })
+	}
+	t.Run("a change is seen", r.watchesProject)
+	r.term()
+}
+
+const practiceToken = "practice-token-of-the-bot" //nolint:gosec // of a platform in this process
+
+func (r *rig) newcomer(t *testing.T, lang string) {
+	platform := practice.New(practiceToken)
+	srv := httptest.NewServer(platform)
+	t.Cleanup(srv.Close)
+	name := "chat-" + lang
+	dir := filepath.Join(r.dir, name)
+	r.in(r.dir, "", "adapter", "new", "--lang", lang, name)
+	if out := r.in(dir, "", "adapter", "test"); !strings.Contains(out, "passed") {
+		t.Fatalf("its tests say\n%s", out)
+	}
+	r.in(dir, "", "adapter", "pack")
+	r.in(dir, "", "adapter", "sign", ".", "--key", filepath.Join(r.dir, "publisher.key"))
+	if out := r.in(dir, "", "adapter", "inspect", "."); !strings.Contains(out, `with the secret "token" put in by the gateway`) {
+		t.Errorf("inspected, it is\n%s", out)
+	}
+	r.in(dir, practiceToken+"\n", "adapter", "install", ".", "--yes", "--channel", name, "--set", "base_url="+srv.URL, "--config", r.configPath())
+	platform.Say("ada", "may I come in")
+	r.verb("pair", "approve", heard(t, platform, knockCode))
+	platform.Say("ada", "hello from "+lang)
+	heard(t, platform, regexp.MustCompile("echo: hello from "+lang))
+}
+
+// watchesProject: `adapter dev --watch` compiles and tests what was changed.
+func (r *rig) watchesProject(t *testing.T) {
+	dir := filepath.Join(r.dir, "chat-js")
+	cmd := exec.Command(r.set.binary, "adapter", "dev", "--watch") //nolint:gosec,noctx // killed below
+	out := &tail{}
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, r.author(), out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	rounds := func(n int) func() bool {
+		return func() bool { return strings.Count(out.String(), "built in") == n }
+	}
+	if !eventually(patience, rounds(1)) {
+		t.Fatalf("it was not built\n%s", out)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "main.js"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if _, err := f.WriteString("\n// a change\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if !eventually(patience, rounds(2)) {
+		t.Fatalf("the change was not seen\n%s", out)
+	}
+	t.Logf("a change was seen, built and tested in %s", time.Since(began).Round(time.Millisecond))
+}
