@@ -40,7 +40,7 @@ func newHabits(size int) habits {
 // costs more than what it saves.
 func (h *habits) look(used, content []byte) {
 	h.looks++
-	if bits.OnesCount(uint(h.looks)) != 1 { //nolint:gosec // it counts up from 1
+	if bits.OnesCount(uint(h.looks)) != 1 {
 		return
 	}
 	found := false
