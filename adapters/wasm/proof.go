@@ -4,14 +4,26 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 )
 
+// proofQuery is the kind for which the secret stands in a parameter of the
+// query, as when a platform asks whether an address is ours. It is compared as if
+// it stood in a header.
+const (
+	proofQuery  = "query"
+	queryHeader = "X-Gatehouse-Query"
+)
+
 // specOf is a manifest's proof in the words of the package proof. fill puts a
 // value in the place of what comes from the configuration.
 func specOf(v module.Verify, fill func(text string) string) proof.Spec {
+	if v.Kind == proofQuery {
+		return proof.Spec{Kind: proof.Header, Secret: v.Secret, Header: queryHeader}
+	}
 	return proof.Spec{
 		Kind: proof.Kind(v.Kind), Secret: v.Secret, Header: v.Name, Prefix: v.Prefix, Encoding: v.Encoding, Hash: v.Hash,
 		Stamp: v.Stamp, Signs: v.Signs, Within: v.Within, Pointer: v.Pointer, Match: v.Match,
@@ -106,8 +118,11 @@ var errNoVerifier = errors.New("this host checks no requests")
 // genuine reports whether a request is the platform's: by a secret that the
 // operator stored, which the host knows alone, by the channel's own, or by keys
 // that are public.
-func (c *channel) genuine(ctx context.Context, at int, r proof.Request) error {
+func (c *channel) genuine(ctx context.Context, at int, r proof.Request, query url.Values) error {
 	check, v := c.proofs[at], c.g.pkg.Manifest.Webhooks[at].Verify
+	if v.Kind == proofQuery {
+		r.Header = http.Header{queryHeader: query[v.Name]}
+	}
 	if _, stored := c.s.refs[v.Secret]; stored || v.Secret == "" {
 		host, ok := c.h.(proof.Verifier)
 		if !ok {

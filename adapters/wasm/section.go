@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -53,6 +54,7 @@ func (s *schema) needs(keys map[string]any) []string {
 type property struct {
 	Type    string `json:"type"` // string, integer, number, boolean; "": any of enum
 	Format  string `json:"format"`
+	Pattern string `json:"pattern"`
 	Enum    []any  `json:"enum"`
 	Default any    `json:"default"`
 }
@@ -68,6 +70,9 @@ func (s *schema) read(b json.RawMessage) error {
 	for name, p := range s.Properties {
 		if name == "module" || name == "publisher" {
 			errs = append(errs, fmt.Errorf("%q is a key of every wasm channel", name)) //nolint:err113 // for people
+		}
+		if _, err := regexp.Compile(p.Pattern); err != nil {
+			errs = append(errs, fmt.Errorf("%s: pattern: %w", name, err))
 		}
 		if !slices.Contains([]string{"", "string", "integer", "number", "boolean"}, p.Type) {
 			errs = append(errs, fmt.Errorf("%s: type %q, want string, integer, number or boolean", name, p.Type)) //nolint:err113 // for people
@@ -167,6 +172,12 @@ func (t *terms) requests(keys map[string]any) (all []grant, faults []channels.Fa
 		if isVariable(h.Host) {
 			base = resolved(h.Host, keys)
 		}
+		h.Path = fill(h.Path, keys)
+		if h.Credential != nil {
+			filled := *h.Credential
+			filled.Template = fill(filled.Template, keys)
+			h.Credential = &filled
+		}
 		g, err := newGrant(h, base)
 		if err != nil {
 			faults = append(faults, channels.Fault{Path: variable(h.Host), Text: err.Error()})
@@ -174,6 +185,17 @@ func (t *terms) requests(keys map[string]any) (all []grant, faults []channels.Fa
 		all = append(all, g)
 	}
 	return all, faults
+}
+
+// fill puts what the operator wrote where a path or a template names a key. What
+// is left out stays, and is in no request.
+func fill(template string, keys map[string]any) string {
+	for name, v := range keys {
+		if text, ok := v.(string); ok {
+			template = strings.ReplaceAll(template, "${config."+name+"}", text)
+		}
+	}
+	return template
 }
 
 func (t *terms) unknown(name string) string {
@@ -208,6 +230,9 @@ func (p property) check(v any) string {
 	}
 	if len(p.Enum) > 0 && !slices.Contains(p.Enum, v) {
 		return fmt.Sprintf("must be one of %v", p.Enum)
+	}
+	if p.Pattern != "" && !regexp.MustCompile(p.Pattern).MatchString(text) { // read has compiled it before
+		return "must have the form " + p.Pattern
 	}
 	if p.Format == "uri" {
 		if _, err := anyURL(text); err != nil {

@@ -45,8 +45,8 @@ func contentType(body []byte) string {
 }
 
 func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, body []byte) {
-	at, path, ok := p.hook(r)
-	if !ok {
+	path, hooks := p.hooks(r)
+	if len(hooks) == 0 {
 		return http.StatusNotFound, nil
 	}
 	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
@@ -57,8 +57,9 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 		}
 		return http.StatusBadRequest, nil
 	}
-	hook := p.g.pkg.Manifest.Webhooks[at]
-	if err := p.genuine(r.Context(), at, proof.Request{Header: r.Header, Body: content, At: time.Now()}); err != nil {
+	query := r.URL.Query()
+	at, err := p.proved(r, hooks, content, query)
+	if err != nil {
 		if !errors.Is(err, proof.ErrRefused) {
 			p.h.Log().WarnContext(r.Context(), "nobody can tell whether a request is the platform's; it has to come again", "err", err)
 			return later(w, 0), nil
@@ -66,6 +67,7 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 		p.h.Log().DebugContext(r.Context(), "a request is not the platform's", "err", err)
 		return http.StatusUnauthorized, nil
 	}
+	hook := p.g.pkg.Manifest.Webhooks[at]
 	switch {
 	case !slices.Contains(hook.Methods, r.Method):
 		return http.StatusMethodNotAllowed, nil
@@ -74,7 +76,10 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 	case !p.webhook.Load():
 		return http.StatusNotFound, nil
 	}
-	in := wire.In{Request: &wire.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Headers: headers(r.Header, p.proofs[at].Headers())}}
+	if hook.Verify.Kind == proofQuery {
+		query.Del(hook.Verify.Name)
+	}
+	in := wire.In{Request: &wire.Request{Method: r.Method, Path: path, Query: query.Encode(), Headers: headers(r.Header, p.proofs[at].Headers())}}
 	return p.take(w, r, in, p.proofs[at].Conceal(content))
 }
 
@@ -122,9 +127,21 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 	return out.Status, result.Out.Body
 }
 
-// hook finds the entry of the manifest for a request, and the path below the
-// channel's own.
-func (p *poller) hook(r *http.Request) (at int, path string, ok bool) {
+// proved is the first of some entries whose proof holds, and else why the last
+// one's does not.
+func (p *poller) proved(r *http.Request, hooks []int, content []byte, query url.Values) (at int, err error) {
+	for _, at = range hooks {
+		err = p.genuine(r.Context(), at, proof.Request{Header: r.Header, Body: content, At: time.Now()}, query)
+		if err == nil {
+			return at, nil
+		}
+	}
+	return at, err
+}
+
+// hooks finds the entries of the manifest for a request, those for its method or
+// else those for others, and the path below the channel's own.
+func (p *poller) hooks(r *http.Request) (path string, at []int) {
 	path = r.URL.Path
 	if u, err := url.Parse(p.h.Public()); err == nil {
 		path = strings.TrimPrefix(path, strings.TrimRight(u.Path, "/"))
@@ -132,12 +149,20 @@ func (p *poller) hook(r *http.Request) (at int, path string, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
+	var others []int
 	for i, w := range p.g.pkg.Manifest.Webhooks {
-		if w.Path == path && p.s.proofs[i].Kind != "" {
-			return i, path, true
+		switch {
+		case w.Path != path || p.s.proofs[i].Kind == "":
+		case slices.Contains(w.Methods, r.Method):
+			at = append(at, i)
+		default:
+			others = append(others, i)
 		}
 	}
-	return 0, "", false
+	if len(at) > 0 {
+		return path, at
+	}
+	return path, others
 }
 
 // headers are those of a request, without those that prove it.

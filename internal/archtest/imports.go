@@ -46,7 +46,7 @@ var areas = []area{
 	{dir: "adapters/*", may: []string{"channels"}},
 	{dir: "adapters/console", may: []string{"channels", "internal/web"}},
 	{dir: "adapters/wasm", may: []string{"channels", "internal/sandbox", "internal/module"}},
-	{dir: "adapters/guests", may: []string{"channels", "adapters/*/codec"}}, // the same codec, compiled to WASM
+	{dir: "adapters/guests", may: []string{"channels", "adapters/*/codec", "adapters/whatsapp/cloud/codec"}}, // the same codec, compiled to WASM
 
 	{dir: "vault", may: []string{"migrations", "internal/scope", "internal/policy", "internal/db"}},
 	{dir: "memory", may: []string{"migrations", "internal/scope", "internal/policy", "internal/db"}},

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/discord"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/slack"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/telegram"
+	cloud "github.com/gatehouse-chat/gatehouse/adapters/guests/whatsapp-cloud"
 	"github.com/gatehouse-chat/gatehouse/channels/guest"
 )
 
@@ -23,6 +24,8 @@ func main() {}
 func chosen() guest.Bot {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
+		case "whatsapp-cloud":
+			return cloud.Bot()
 		case "discord":
 			return discord.Bot()
 		case "slack":

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -120,14 +119,7 @@ func (a *api) do(ctx context.Context, c call) (codec.Answer, error) {
 	if err != nil {
 		return codec.Answer{}, a.lost(c, err, &sent)
 	}
-	return codec.Classify(resp.StatusCode, retryAfter(resp.Header.Get("Retry-After")), body, c.again), nil
-}
-
-func retryAfter(text string) time.Duration {
-	if n, err := strconv.Atoi(text); err == nil && n > 0 && n < 24*60*60 {
-		return time.Duration(n) * time.Second
-	}
-	return 0
+	return codec.Classify(resp.StatusCode, codec.RetryAfter(resp.Header.Get("Retry-After")), body, c.again), nil
 }
 
 // lost classifies a request whose answer did not come.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud"
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/cloudtest"
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
@@ -18,13 +19,13 @@ import (
 func BenchmarkSend(b *testing.B) {
 	p := cloudtest.New("")
 	defer p.Close()
-	p.Wrote(alice)
-	h := channeltest.NewHost(b, append(secrets(), channeltest.WithPublic("http://127.0.0.1"))...)
-	ch, err := cloud.Driver{}.Open(b.Context(), h, section(p))
+	p.Wrote(stagetest.Alice)
+	h := channeltest.NewHost(b, append(stagetest.Secrets(), channeltest.WithPublic("http://127.0.0.1"))...)
+	ch, err := cloud.Driver{}.Open(b.Context(), h, stagetest.Section(p))
 	if err != nil {
 		b.Fatal(err)
 	}
-	part := channels.Part{Key: "turn/0", To: channels.Address{Conversation: alice}, Body: markup.Parse("The **meeting** is at ten.\n\n- bring the `plan.pdf`")}
+	part := channels.Part{Key: "turn/0", To: channels.Address{Conversation: stagetest.Alice}, Body: markup.Parse("The **meeting** is at ten.\n\n- bring the `plan.pdf`")}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := ch.Send(b.Context(), part); err != nil {
@@ -40,9 +41,9 @@ func BenchmarkReconnect(b *testing.B) {
 		var hook http.Handler
 		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { hook.ServeHTTP(w, r) }))
 		p := cloudtest.New(front.URL)
-		h := channeltest.NewHost(b, append(secrets(), channeltest.WithPublic(front.URL))...)
+		h := channeltest.NewHost(b, append(stagetest.Secrets(), channeltest.WithPublic(front.URL))...)
 		sink := channeltest.NewSink(h)
-		ch, err := cloud.Driver{Watch: 20 * time.Millisecond}.Open(b.Context(), h, section(p))
+		ch, err := cloud.Driver{Watch: 20 * time.Millisecond}.Open(b.Context(), h, stagetest.Section(p))
 		if err != nil {
 			b.Fatal(err)
 		}

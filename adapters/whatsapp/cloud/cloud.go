@@ -184,19 +184,9 @@ func (c *Channel) look(ctx context.Context, registered *bool) (as string, err er
 	return n.Display, nil
 }
 
-// number is what the platform knows of the phone number.
-type number struct {
-	ID       string `json:"id"`
-	Display  string `json:"display_phone_number"`
-	Name     string `json:"verified_name"`
-	Quality  string `json:"quality_rating"`
-	Mode     string `json:"account_mode"`
-	Verified string `json:"code_verification_status"`
-}
-
-func (c *Channel) number(ctx context.Context) (number, error) {
-	var n number
-	err := c.api.get(ctx, c.cfg.Number+"?fields=id,display_phone_number,verified_name,quality_rating,account_mode,code_verification_status", &n)
+func (c *Channel) number(ctx context.Context) (codec.Number, error) {
+	var n codec.Number
+	err := c.api.get(ctx, codec.NumberPath(c.cfg.Number), &n)
 	if err == nil && n.ID != c.cfg.Number {
 		err = c.api.fail("phone number", channels.Transient, errors.New("the answer names another number"))
 	}
@@ -214,9 +204,9 @@ func (c *Channel) register(ctx context.Context) error {
 	if c.cfg.App == "" {
 		return nil
 	}
-	return c.api.post(ctx, c.cfg.App+"/subscriptions", map[string]string{
-		"object": "whatsapp_business_account", "fields": "messages", "callback_url": c.host.Public(), "verify_token": c.derived(),
-	}, auth{app: c.cfg.App, secret: c.cfg.AppSecret})
+	body := codec.Subscription(c.host.Public())
+	body["verify_token"] = c.derived()
+	return c.api.post(ctx, c.cfg.App+"/subscriptions", body, auth{app: c.cfg.App, secret: c.cfg.AppSecret})
 }
 
 // derived is the token that the adapter itself has Meta show.
@@ -228,30 +218,7 @@ func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
 	if err != nil {
 		return channels.Identity{}, err
 	}
-	who := channels.Identity{Account: c.account(), Name: cmp.Or(n.Name, n.Display), Handle: n.Display}
-	if d := codec.Digits(n.Display); d != "" {
-		who.Link = "https://wa.me/" + d
-	}
-	note := func(text string) { who.Notes = append(who.Notes, text) }
-	if c.cfg.App == "" {
-		note("There is no app_id: enter the callback URL " + c.host.Public() + " and the verify token on the app's page WhatsApp, Configuration, and subscribe to the field messages.")
-	}
-	if c.cfg.Business == "" {
-		note("There is no business_id: if no message arrives, the account is not subscribed to the app. With the id it is done by itself.")
-	}
-	if n.Mode == "SANDBOX" {
-		note("The number is a test number: it can write to the five numbers on the list of the page API Setup only.")
-	}
-	if n.Quality == "RED" {
-		note("The quality of the number is low: many people block it or report it as spam, and Meta will limit it.")
-	}
-	if n.Verified == "NOT_VERIFIED" || n.Verified == "EXPIRED" {
-		note("The number is not verified: do it in the WhatsApp Manager, Phone numbers.")
-	}
-	if c.cfg.Template == "" {
-		note("There is no template: answers that come more than 24 hours after a person wrote cannot be sent.")
-	}
-	return who, nil
+	return n.Identity(codec.Setup{Public: c.host.Public(), App: c.cfg.App, Business: c.cfg.Business, Template: c.cfg.Template}), nil
 }
 
 // What a person can do about a failure.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud"
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/cloudtest"
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
@@ -37,9 +38,9 @@ func open(t *testing.T, extra ...string) *desk {
 	var hook http.Handler
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { hook.ServeHTTP(w, r) }))
 	d.p = cloudtest.New(front.URL)
-	d.host = channeltest.NewHost(t, append(secrets(), channeltest.WithPublic(front.URL), channeltest.WithSecret("secret://verify", "typed-by-hand"))...)
+	d.host = channeltest.NewHost(t, append(stagetest.Secrets(), channeltest.WithPublic(front.URL), channeltest.WithSecret("secret://verify", "typed-by-hand"))...)
 	d.sink = channeltest.NewSink(d.host)
-	ch, err := cloud.Driver{Watch: 50 * time.Millisecond}.Open(t.Context(), d.host, section(d.p, extra...))
+	ch, err := cloud.Driver{Watch: 50 * time.Millisecond}.Open(t.Context(), d.host, stagetest.Section(d.p, extra...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func (d *desk) send(text string) error {
 }
 
 func (d *desk) address() channels.Address {
-	return channels.Address{Channel: "test", Account: cloudtest.Number, Conversation: alice}
+	return channels.Address{Channel: "test", Account: cloudtest.Number, Conversation: stagetest.Alice}
 }
 
 // TestRegistration: the webhook is registered, its address checked and the
@@ -137,14 +138,14 @@ func TestSignature(t *testing.T) {
 func TestWindow(t *testing.T) {
 	d := open(t)
 	d.host.WaitHealth(channels.Connected)
-	d.p.Say(cloudtest.Said{By: alice, Text: "hello", At: time.Now().Add(-24*time.Hour + 5*time.Second)})
+	d.p.Say(cloudtest.Said{By: stagetest.Alice, Text: "hello", At: time.Now().Add(-24*time.Hour + 5*time.Second)})
 	d.sink.WaitEvents(1)
 	if err := d.send("in time"); err != nil {
 		t.Errorf("within the window: %v", err)
 	}
-	d.p.Say(cloudtest.Said{By: bob, Text: "hello", At: time.Now().Add(-25 * time.Hour)})
+	d.p.Say(cloudtest.Said{By: stagetest.Bob, Text: "hello", At: time.Now().Add(-25 * time.Hour)})
 	d.sink.WaitEvents(2)
-	late := channels.Part{Key: "k", To: channels.Address{Conversation: bob}, Body: markup.Parse("**too** late\nand long")}
+	late := channels.Part{Key: "k", To: channels.Address{Conversation: stagetest.Bob}, Body: markup.Parse("**too** late\nand long")}
 	calls := d.p.Calls("messages")
 	_, err := d.ch.Send(t.Context(), late)
 	if channels.KindOf(err) != channels.Closed || !strings.Contains(err.Error(), "24 hours") || !strings.Contains(err.Error(), "template") {
@@ -160,15 +161,15 @@ func TestWindow(t *testing.T) {
 	}
 	snap := d.host.Snapshot()
 	for text, want := range map[string]string{"yes": "too late and long", "no": ""} {
-		h := channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap), channeltest.WithPublic("http://127.0.0.1")}, secrets()...)...)
-		again, err := cloud.Driver{}.Open(t.Context(), h, section(d.p, "template", "come_back", "template_text", text))
+		h := channeltest.NewHost(t, append([]channeltest.HostOption{channeltest.Restore(snap), channeltest.WithPublic("http://127.0.0.1")}, stagetest.Secrets()...)...)
+		again, err := cloud.Driver{}.Open(t.Context(), h, stagetest.Section(d.p, "template", "come_back", "template_text", text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := again.Send(t.Context(), late); err != nil {
 			t.Fatalf("with a template: %v; %q", err, d.p.Problems())
 		}
-		all := d.p.Shown(bob)
+		all := d.p.Shown(stagetest.Bob)
 		if m := all[len(all)-1]; m.Template != "come_back" || m.Text != want {
 			t.Errorf("%+v", m)
 		}
@@ -179,9 +180,9 @@ func TestWindow(t *testing.T) {
 // message of anybody.
 func TestLateFailure(t *testing.T) {
 	d := open(t)
-	d.p.Status(alice, "wamid.out1", "failed", 131047)
-	d.p.Status(alice, "wamid.out1", "sent", 0)
-	d.p.Status(alice, "wamid.out1", "read", 0)
+	d.p.Status(stagetest.Alice, "wamid.out1", "failed", 131047)
+	d.p.Status(stagetest.Alice, "wamid.out1", "sent", 0)
+	d.p.Status(stagetest.Alice, "wamid.out1", "read", 0)
 	for _, e := range d.sink.WaitEvents(2) {
 		if s, ok := e.Content.(channels.Status); !ok || !e.Who.Self || s.ID != "wamid.out1" {
 			t.Errorf("%+v", e)
@@ -218,8 +219,8 @@ func TestMedia(t *testing.T) {
 	defer graph.Close()
 	p := cloudtest.New("")
 	defer p.Close()
-	h := channeltest.NewHost(t, append(secrets(), channeltest.WithPublic("http://127.0.0.1"))...)
-	ch, err := cloud.Driver{}.Open(t.Context(), h, section(p, "base_url", graph.URL, "media_url", graph.URL))
+	h := channeltest.NewHost(t, append(stagetest.Secrets(), channeltest.WithPublic("http://127.0.0.1"))...)
+	ch, err := cloud.Driver{}.Open(t.Context(), h, stagetest.Section(p, "base_url", graph.URL, "media_url", graph.URL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,10 +266,10 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s %q: faults at %q, want %q", c.change, c.value, got, c.want)
 		}
 	}
-	h := channeltest.NewHost(t, secrets()...)
+	h := channeltest.NewHost(t, stagetest.Secrets()...)
 	p := cloudtest.New("")
 	defer p.Close()
-	if _, err := (cloud.Driver{}).Open(t.Context(), h, section(p)); err == nil || !strings.Contains(err.Error(), "public_url") {
+	if _, err := (cloud.Driver{}).Open(t.Context(), h, stagetest.Section(p)); err == nil || !strings.Contains(err.Error(), "public_url") {
 		t.Errorf("without a public address: %v", err)
 	}
 }

@@ -3,11 +3,9 @@ package cloud
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -39,50 +37,31 @@ func (c *Channel) upload(ctx context.Context, f channels.File) (id string, err e
 	if !n.OK {
 		return "", c.api.refused(op, n)
 	}
-	var got struct {
-		ID string `json:"id"`
-	}
-	if json.Unmarshal(n.Result, &got) != nil || got.ID == "" {
+	if id = codec.Uploaded(n.Result); id == "" {
 		return "", c.api.fail(op, channels.Transient, errors.New("the answer names no file"))
 	}
-	return got.ID, nil
+	return id, nil
 }
 
 // Fetch implements channels.Fetcher. The platform gives the content's address
 // for some minutes; the token goes to no other host than the configured one.
 func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, error) {
 	const op = "fetch"
-	if f.Ref == "" || url.PathEscape(f.Ref) != f.Ref {
-		return nil, c.api.fail(op, channels.Rejected, errors.New("the file has no reference"))
+	path, err := codec.MediaPath(f.Ref, c.cfg.Number)
+	if err != nil {
+		return nil, c.api.fail(op, channels.Rejected, err)
 	}
-	var meta struct {
-		URL  string `json:"url"`
-		Size int64  `json:"file_size"`
-	}
-	if err := c.api.get(ctx, f.Ref+"?phone_number_id="+c.cfg.Number, &meta); err != nil {
+	var meta codec.Media
+	if err := c.api.get(ctx, path, &meta); err != nil {
 		return nil, err
 	}
 	if meta.Size > codec.MaxFetch {
-		return nil, c.api.fail(op, channels.Rejected, errors.New("the file is larger than the gateway takes in (64 MB)"))
+		return nil, c.api.fail(op, channels.Rejected, codec.ErrTooBigToFetch)
 	}
-	if !c.ours(meta.URL) {
+	if !codec.Ours(meta.URL, c.cfg.MediaURL, c.cfg.BaseURL) {
 		return nil, c.api.fail(op, channels.Rejected, errors.New("the file is not where media_url says"))
 	}
 	return c.download(ctx, op, meta.URL)
-}
-
-// ours reports whether an address is on the host that serves media.
-func (c *Channel) ours(raw string) bool {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return false
-	}
-	for _, base := range []string{c.cfg.MediaURL, c.cfg.BaseURL} {
-		if b, err := url.Parse(base); err == nil && b.Scheme == u.Scheme && b.Host == u.Host {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *Channel) download(ctx context.Context, op, from string) (io.ReadCloser, error) {
@@ -102,10 +81,7 @@ func (c *Channel) download(ctx context.Context, op, from string) (io.ReadCloser,
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if resp.StatusCode == http.StatusNotFound {
-		return nil, c.api.fail(op, channels.Gone, errors.New("the file no longer exists"))
-	}
-	return nil, c.api.refused(op, codec.Classify(resp.StatusCode, 0, body, true))
+	return nil, c.api.refused(op, codec.ClassifyDownload(resp.StatusCode, body))
 }
 
 // limited fails a download that is longer than it may be.
@@ -118,7 +94,7 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.ReadCloser.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return n, errors.New("the file is larger than the gateway takes in (64 MB)")
+		return n, codec.ErrTooBigToFetch
 	}
 	return n, err
 }

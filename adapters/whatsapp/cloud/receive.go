@@ -120,12 +120,7 @@ func (c *Channel) accept(ctx context.Context, sink channels.Sink, events []chann
 		return err
 	}
 	defer leave()
-	opened := map[channels.ConversationID]time.Time{}
-	for _, e := range events {
-		if !e.Who.Self {
-			opened[e.Where.Conversation] = latest(opened[e.Where.Conversation], e.At)
-		}
-	}
+	opened := codec.Wrote(events)
 	rejected, err := channels.Offer(ctx, sink, channels.Batch{Events: events, State: c.windows.writes(opened)})
 	if err != nil {
 		return err
@@ -140,13 +135,6 @@ func (c *Channel) accept(ctx context.Context, sink channels.Sink, events []chann
 		}
 	}
 	return nil
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // queues let the events of a conversation be accepted one batch after the other.

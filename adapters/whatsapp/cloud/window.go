@@ -2,15 +2,12 @@ package cloud
 
 import (
 	"context"
-	"strconv"
 	"sync"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 )
-
-// window is how long after a person wrote the platform takes free messages.
-const window = 24 * time.Hour
 
 // windows know when each person wrote last. The platform takes a message outside
 // of the window and fails it later, when nobody waits for the answer any more; so
@@ -22,18 +19,13 @@ type windows struct {
 	known map[channels.ConversationID]time.Time
 }
 
-const (
-	windowPrefix = "wrote/"
-	maxKnown     = 4096
-)
+const maxKnown = 4096
 
 // writes are what belongs into the commit of the events.
 func (w *windows) writes(opened map[channels.ConversationID]time.Time) []channels.Write {
 	var out []channels.Write
 	for id, at := range opened {
-		if !at.IsZero() {
-			out = append(out, channels.Write{Key: windowPrefix + string(id), Value: strconv.AppendInt(nil, at.Unix(), 10)})
-		}
+		out = append(out, codec.Write(id, at))
 	}
 	return out
 }
@@ -58,18 +50,16 @@ func (w *windows) closed(ctx context.Context, id channels.ConversationID, now ti
 	w.mu.Lock()
 	at, ok := w.known[id]
 	w.mu.Unlock()
-	if ok && now.Sub(at) < window {
+	if ok && !codec.Over(at, now) {
 		return false, nil
 	}
-	b, err := w.state.Get(ctx, windowPrefix+string(id))
+	b, err := w.state.Get(ctx, codec.WroteKey(id))
 	if err != nil {
 		return false, err
 	}
-	n, err := strconv.ParseInt(string(b), 10, 64)
-	if err != nil {
-		return false, nil //nolint:nilerr // nothing is known
+	if at, ok = codec.ReadWrote(b); !ok {
+		return false, nil // nothing is known
 	}
-	at = time.Unix(n, 0)
 	w.note(map[channels.ConversationID]time.Time{id: at})
-	return now.Sub(at) >= window, nil
+	return codec.Over(at, now), nil
 }
