@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,7 +52,7 @@ func (r *rig) in(t *testing.T, dir, stdin string, args ...string) string {
 
 // author is the environment of somebody who has compilers.
 func (r *rig) author() []string {
-	env := append(r.env[:len(r.env):len(r.env)], "GATEHOUSE_CONFIG="+r.configPath())
+	env := slices.Concat(r.env, []string{"GATEHOUSE_CONFIG=" + r.configPath()})
 	for _, name := range []string{"PATH", "CARGO_HOME", "RUSTUP_HOME", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOFLAGS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
