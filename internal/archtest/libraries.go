@@ -30,7 +30,7 @@ var libraries = []library{
 	{[]string{"github.com/tetratelabs/wazero"}, []string{"internal/sandbox"}, "only the sandbox runs guests"},
 	{
 		[]string{
-			"database/sql", "github.com/jackc/pgx", "github.com/jackc/pgconn", "modernc.org/sqlite", "modernc.org/libc",
+			"database/sql", "github.com/jackc/pgx", "github.com/jackc/pgconn", "modernc.org/sqlite",
 			"github.com/pressly/goose", "github.com/pgvector/pgvector-go",
 		},
 		[]string{"internal/db", "migrations"},

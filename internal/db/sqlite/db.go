@@ -77,17 +77,13 @@ func Open(ctx context.Context, path string, o Options) (_ *DB, err error) {
 	if err := touch(path); err != nil {
 		return nil, err
 	}
-	through, err := disk()
-	if err != nil {
-		return nil, err
-	}
 	d := &DB{log: o.Log, turn: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			_ = d.closePools()
 		}
 	}()
-	if d.write, err = sql.Open("sqlite", dsn(path, through, o)+"&_txlock=immediate"); err != nil {
+	if d.write, err = sql.Open("sqlite", dsn(path, o)+"&_txlock=immediate"); err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
 	d.write.SetMaxOpenConns(1)
@@ -97,7 +93,7 @@ func Open(ctx context.Context, path string, o Options) (_ *DB, err error) {
 	if err := d.migrate(ctx, o); err != nil {
 		return nil, err
 	}
-	if d.read, err = sql.Open("sqlite", dsn(path, through, o)+"&_pragma=query_only(1)"); err != nil {
+	if d.read, err = sql.Open("sqlite", dsn(path, o)+"&_pragma=query_only(1)"); err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
 	d.read.SetMaxOpenConns(o.Readers)
@@ -136,15 +132,14 @@ func touch(path string) error {
 }
 
 // dsn is written out because the order matters: the busy timeout must stand
-// before the journal mode is asked for. through is the way to the disk; empty:
-// SQLite's own.
-func dsn(path, through string, o Options) string {
+// before the journal mode is asked for.
+func dsn(path string, o Options) string {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		abs = path
 	}
 	u := url.URL{Path: filepath.ToSlash(abs)}
-	text := "file:" + u.EscapedPath() +
+	return "file:" + u.EscapedPath() +
 		"?_pragma=busy_timeout(" + strconv.FormatInt(o.BusyTimeout.Milliseconds(), 10) + ")" +
 		"&_pragma=journal_mode(WAL)" +
 		"&_pragma=synchronous(FULL)" +
@@ -152,10 +147,6 @@ func dsn(path, through string, o Options) string {
 		"&_pragma=cache_size(-" + strconv.Itoa(o.CacheKB) + ")" +
 		"&_pragma=wal_autocheckpoint(2000)" +
 		"&_pragma=journal_size_limit(67108864)"
-	if through != "" {
-		text += "&vfs=" + through
-	}
-	return text
 }
 
 // Reader returns the connections that read. A query sees everything committed

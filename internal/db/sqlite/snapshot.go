@@ -15,7 +15,7 @@ func Snapshot(ctx context.Context, path, to string) (err error) {
 	if _, err := os.Stat(path); err != nil { // opening would make it
 		return fmt.Errorf("sqlite: copy: %w", err)
 	}
-	db, err := sql.Open("sqlite", dsn(path, "", Options{}.filled()))
+	db, err := sql.Open("sqlite", dsn(path, Options{}.filled()))
 	if err != nil {
 		return fmt.Errorf("sqlite: copy: %w", err)
 	}
