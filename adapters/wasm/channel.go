@@ -57,7 +57,7 @@ var (
 func (c *channel) Sole() bool { return c.g.terms.every > 0 || len(c.s.sockets) > 0 }
 
 // Features implements channels.Channel.
-func (c *channel) Features(channels.Address) channels.Features { return c.g.terms.features }
+func (c *channel) Features(where channels.Address) channels.Features { return c.g.terms.at(where) }
 
 func (c *channel) as() string {
 	if s := c.name.Load(); s != nil {

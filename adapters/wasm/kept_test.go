@@ -33,7 +33,9 @@ func TestKeptFiles(t *testing.T) {
 	}
 	snap := x.host.Crash()
 	x.stop()
-	<-x.done
+	if err := <-x.done; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
 	x = b.start(t, d, snap, nil)
 	b.wait(t, "connection", func() bool { return len(b.conns) == 2 })
 	send("what was kept")

@@ -20,6 +20,7 @@ import (
 type terms struct {
 	m        *module.Manifest
 	features channels.Features
+	places   []place
 	wire     wire.Features
 	schema   schema
 	every    time.Duration // between polls that bring nothing; 0: it does not poll
@@ -86,7 +87,46 @@ func newTerms(m *module.Manifest) (*terms, error) {
 		t.every, _ = time.ParseDuration(m.Poll.MinInterval) // the manifest was checked
 	}
 	t.features = features(t.wire, slices.Contains(t.wire.Abilities, canCommands))
+	for i, p := range t.wire.Places {
+		there, err := t.place(p)
+		if err != nil {
+			fault("features.places[%d]: %w", i, err)
+		}
+		t.places = append(t.places, there)
+	}
 	return t, errors.Join(errs...)
+}
+
+// place is a kind of conversation with its own features.
+type place struct {
+	begins   string
+	features channels.Features
+}
+
+var errPlace = errors.New("it needs conversations, and cannot change the abilities, the dialects and the places")
+
+// place lays what differs in a place over the features of all others.
+func (t *terms) place(p wire.Place) (place, error) {
+	there := t.wire
+	there.Abilities, there.Places = slices.Clone(there.Abilities), slices.Clone(there.Places) // JSON is read into the lists that are there
+	if err := strict(p.Features, &there); err != nil {
+		return place{}, err
+	}
+	if p.Conversations == "" || !slices.Equal(there.Abilities, t.wire.Abilities) || there.Dialect != t.wire.Dialect ||
+		there.Alternative != t.wire.Alternative || there.Tree != t.wire.Tree || len(there.Places) != len(t.wire.Places) {
+		return place{}, errPlace
+	}
+	return place{p.Conversations, features(there, t.features.Commands)}, nil
+}
+
+// at are the features of a conversation.
+func (t *terms) at(where channels.Address) channels.Features {
+	for _, p := range t.places {
+		if strings.HasPrefix(string(where.Conversation), p.begins) {
+			return p.features
+		}
+	}
+	return t.features
 }
 
 // stored reports whether a secret of the manifest is one that the operator

@@ -65,7 +65,6 @@ var areas = []area{
 	{dir: "internal/module/project", may: []string{"internal/module", "channels/guest/kits"}}, // an author's project begins as a copy of a kit
 	{dir: "internal/module", may: []string{"internal/sandbox", "internal/db"}},                // what is installed lies in the durable state
 	{dir: "internal/db", may: []string{"migrations"}},
-	{dir: "internal/emulate"}, // platforms of the examples, which are built outside of this repository
 	{dir: "internal/jwks"},
 	{dir: "internal/web"},
 	{dir: "internal/failpoint"},

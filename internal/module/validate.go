@@ -144,7 +144,7 @@ func (l Limits) validate(f *faults) {
 	between("memory_mb", int64(l.MemoryMB), 32)
 	between("fuel", l.Fuel, 1e10)
 	between("wall_ms", l.WallMS, 60_000)
-	between("host_calls", int64(l.HostCalls), 64)
+	between("host_calls", int64(l.HostCalls), 1000)
 	between("http", int64(l.HTTP), 32)
 }
 

@@ -62,7 +62,9 @@ func (h *host) Do(_ context.Context, op sandbox.HostOp, in sandbox.Payload) (san
 		return h.list(in)
 	case sandbox.HostSecretExists:
 		return sandbox.Payload{}, nil
-	case sandbox.HostSocketSend, sandbox.HostSocketClose, sandbox.HostTimerSet:
+	case sandbox.HostTimerSet:
+		return sandbox.Payload{}, nil
+	case sandbox.HostSocketSend, sandbox.HostSocketClose:
 		if len(h.s.Manifest.Sockets) > 0 {
 			return sandbox.Payload{}, nil
 		}

@@ -239,7 +239,15 @@ type Features struct {
 	DraftEveryMS  int64          `json:"draft_every_ms,omitempty"` // 0: an answer does not grow by edits
 	TypingForMS   int64          `json:"typing_for_ms,omitempty"`
 	IdempotentMS  int64          `json:"idempotent_ms,omitempty"` // how long the platform knows a part again by its key; 0: for ever
-	Rate          Rate           `json:"rate"`
+	// Places are conversations in which something is different.
+	Places []Place `json:"places,omitempty"`
+	Rate   Rate    `json:"rate"`
+}
+
+// Place is a kind of conversation that is told by how its ids begin.
+type Place struct {
+	Conversations string          `json:"conversations"` // what the ids begin with
+	Features      json.RawMessage `json:"features"`      // those that differ
 }
 
 // Rate is how fast the platform lets the channel send.

@@ -2,6 +2,7 @@ package mattermosttest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -199,7 +200,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	channel, infos := "", []any{}
 	for {
 		part, err := form.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
