@@ -115,9 +115,6 @@ func (c *Channel) Features(channels.Address) channels.Features {
 	}
 }
 
-// account is the account of every event.
-func (c *Channel) account() channels.AccountID { return channels.AccountID(c.cfg.Number) }
-
 // Run implements channels.Channel.
 func (c *Channel) Run(ctx context.Context, _ channels.Sink) error {
 	running, stop := context.WithCancelCause(ctx)
