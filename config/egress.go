@@ -20,7 +20,7 @@ type Egress struct {
 	Channels map[string]Way `yaml:"channels" doc:"What is different for single channels, by id."`
 	Models   map[string]Way `yaml:"models" doc:"What is different for single models, by name."`
 
-	Secrets []Near `yaml:"secrets" doc:"Where requests of turns with single secrets may go within private networks."`
+	Secrets []Near `yaml:"secrets" doc:"Where requests of turns with single secrets, and the requests for their access tokens, may go within private networks."`
 }
 
 // Near is where requests with one secret may go within private networks.

@@ -44,7 +44,7 @@ type Options struct {
 	// Exchange returns the client that asks for access tokens at an address. It
 	// follows no redirects and reaches nothing else. nil: secrets that are
 	// exchanged for tokens cannot be lent.
-	Exchange func(tokenURL string) *http.Client
+	Exchange func(workspace, secret, tokenURL string) *http.Client
 	// Strict refuses new values of fewer than MinMatch characters.
 	Strict bool
 	// AcceptOlder opens a database that is older than the version kept with

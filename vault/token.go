@@ -170,7 +170,7 @@ func (s *Store) exchange(ctx context.Context, sh *shelf, r *record, kept token) 
 	form, header, err := f.ask(plain, kept.Refresh, s.o.Now())
 	var t token
 	if err == nil {
-		t, err = s.post(ctx, f.TokenURL, form, header)
+		t, err = s.post(ctx, s.o.Exchange(sh.workspace, r.meta.Name, f.TokenURL), f.TokenURL, form, header)
 	}
 	use.Err = withoutValue(err, plain)
 	s.o.Audit(ctx, use)
@@ -193,8 +193,8 @@ func tokenHost(raw string) string {
 }
 
 // post sends the form and reads the token.
-func (s *Store) post(ctx context.Context, to string, form url.Values, header http.Header) (token, error) {
-	answer, err := postForm(ctx, s.o.Exchange(to), to, form, header)
+func (s *Store) post(ctx context.Context, c *http.Client, to string, form url.Values, header http.Header) (token, error) {
+	answer, err := postForm(ctx, c, to, form, header)
 	if err != nil {
 		return token{}, fmt.Errorf("%w: %w", ErrExchange, err)
 	}

@@ -103,7 +103,7 @@ func (b *bank) open(t *testing.T) {
 	b.Store, err = vault.Open(t.Context(), vault.Options{
 		State: b.state, Key: b.key, Now: func() time.Time { return b.now },
 		Audit:    b.used,
-		Exchange: func(string) *http.Client { return http.DefaultClient },
+		Exchange: func(_, _, _ string) *http.Client { return http.DefaultClient },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -161,7 +161,7 @@ func (a *app) openFolder(ctx context.Context) error {
 
 // vaultOptions makes the sources of the vault's key that a configuration names.
 func vaultOptions(c config.Config, gate *egress.Gate, log *slog.Logger) (o vault.Options, keep func(context.Context) error, err error) {
-	o = vault.Options{Log: log, Exchange: exchanges(gate), Strict: c.Vault.Strict}
+	o = vault.Options{Log: log, Exchange: exchanges(gate, c.Egress.Secrets), Strict: c.Vault.Strict}
 	if o.Key, keep, err = keySource(c.Key, c.Data, gate, log); err != nil {
 		return o, nil, err
 	}

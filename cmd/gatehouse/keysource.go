@@ -63,10 +63,11 @@ func transitClient(k config.Key, gate *egress.Gate) (*http.Client, error) {
 }
 
 // exchanges makes the clients that ask for access tokens: each reaches the
-// address that its secret names and no other, and none within private networks.
-func exchanges(gate *egress.Gate) func(string) *http.Client {
-	return func(tokenURL string) *http.Client {
-		p := egress.Policy{Name: "access tokens", MaxResponse: 64 << 10}
+// address that its secret names and no other, and none within private networks but
+// where the configuration lets requests with the secret go there.
+func exchanges(gate *egress.Gate, inside near) func(workspace, secret, tokenURL string) *http.Client {
+	return func(workspace, secret, tokenURL string) *http.Client {
+		p := egress.Policy{Name: "access tokens", MaxResponse: 64 << 10, Inside: inside.of(workspace, secret)}
 		if to, err := egress.ParseDestination(tokenURL); err == nil {
 			p.Allow = []egress.Destination{to}
 		}

@@ -166,7 +166,7 @@ func throughTool(t *testing.T, base string, how vault.Format, value, path, body 
 	engine := inprocess.New(inprocess.Options{})
 	v, err := vault.Open(t.Context(), vault.Options{
 		State: engine, Key: vault.NewKeyFile(filepath.Join(folder, "conf", "key"), filepath.Join(folder, "data")), Log: log, Leaks: leaks,
-		Exchange: func(string) *http.Client { return http.DefaultClient }, //nolint:forbidigo // a server of this test
+		Exchange: func(_, _, _ string) *http.Client { return http.DefaultClient }, //nolint:forbidigo // a server of this test
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -122,9 +122,12 @@ func twoModels(r *rig) {
 func TestExamplesHoldTheKit(t *testing.T) {
 	t.Parallel()
 	for example, kit := range map[string]string{
-		"matrix/gw1.h":          "channels/guest/kits/c/gw1.h",
-		"line/gw.d.ts":          "internal/module/project/template/js/gw.d.ts",
-		"mattermost/src/gw1.rs": "channels/guest/kits/rust/src/gw1.rs",
+		"matrix/gw1.h":             "channels/guest/kits/c/gw1.h",
+		"line/gw.d.ts":             "internal/module/project/template/js/gw.d.ts",
+		"mattermost/src/gw1.rs":    "channels/guest/kits/rust/src/gw1.rs",
+		"teams/gatehouse/abi.go":   "channels/guest/kits/go/abi.go",
+		"teams/gatehouse/bot.go":   "channels/guest/kits/go/bot.go",
+		"teams/gatehouse/types.go": "channels/guest/kits/go/types.go",
 	} {
 		got, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(example)))
 		if err != nil {

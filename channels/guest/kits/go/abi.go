@@ -23,11 +23,15 @@ func gwResult(ptr unsafe.Pointer, size uint32) uint32
 
 // What the gateway can be asked for.
 const (
-	callHTTP  = 1
-	callGet   = 2
-	callPut   = 3
-	callEmit  = 4
-	callLog   = 5
+	callHTTP = 1
+	callGet  = 2
+	callPut  = 3
+	callEmit = 4
+	callLog  = 5
+
+	callSocket = 11
+	callTimer  = 13
+
 	logHeader = `{"level":"INFO"}`
 )
 

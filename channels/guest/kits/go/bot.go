@@ -17,19 +17,22 @@ package gatehouse
 import (
 	"encoding/json"
 	"errors"
+	"time"
 )
 
 // Bot is what a channel can do. What is nil is refused as "rejected"; name in
 // the manifest's abilities what is there beside Start, Poll, Request and Send.
 type Bot struct {
 	Start, Request, Poll, Send, Edit, React, Typing, Delete, Fetch,
-	Reconcile, Probe, Commands, Answer, StartLink func(*Call) (Out, error)
+	Reconcile, Probe, Commands, Answer, StartLink, Shutdown,
+	Open, Messages, Closed, Timer func(*Call) (Out, error)
 }
 
 func (b Bot) op(n uint32) func(*Call) (Out, error) {
 	all := []func(*Call) (Out, error){
-		1: b.Start, 2: b.Request, 3: b.Poll, 4: b.Send, 5: b.Edit, 6: b.React, 7: b.Typing, 9: b.Delete,
+		1: b.Start, 2: b.Request, 3: b.Poll, 4: b.Send, 5: b.Edit, 6: b.React, 7: b.Typing, 8: b.Shutdown, 9: b.Delete,
 		10: b.Fetch, 11: b.Reconcile, 12: b.Probe, 13: b.Commands, 14: b.Answer, 15: b.StartLink,
+		48: b.Open, 49: b.Messages, 50: b.Closed, 51: b.Timer,
 	}
 	if n >= uint32(len(all)) {
 		return nil
@@ -145,6 +148,7 @@ func (c *Call) Emit(e Event) error {
 type key struct {
 	Key    string `json:"key"`
 	Delete bool   `json:"delete,omitempty"`
+	File   string `json:"file,omitempty"`
 }
 
 // Get reads what Put kept; nil when there is no such key.
@@ -158,7 +162,38 @@ func (c *Call) Get(name string) ([]byte, error) {
 
 // Put keeps a value, if the call succeeds; nil removes it.
 func (c *Call) Put(name string, value []byte) error {
-	_, err := ask(callPut, key{name, value == nil}, value, nil)
+	_, err := ask(callPut, key{Key: name, Delete: value == nil}, value, nil)
+	return err
+}
+
+// Keep keeps a file of this call under a name, if the call succeeds. From then on
+// its handle is "kept:" and the name; Put with nil gives it up.
+func (c *Call) Keep(name, handle string) error {
+	_, err := ask(callPut, key{Key: name, File: handle}, nil, nil)
+	return err
+}
+
+// SetTimer has Timer called with the name, once, if the call succeeds.
+func (c *Call) SetTimer(name string, after time.Duration) error {
+	_, err := ask(callTimer, map[string]any{"name": name, "after_ms": max(1, after.Milliseconds())}, nil, nil)
+	return err
+}
+
+// Said are the messages of the socket that Messages is called with.
+func (c *Call) Said() (all [][]byte) {
+	rest := c.Body
+	if c.Socket == nil {
+		return nil
+	}
+	for _, n := range c.Socket.Messages {
+		all, rest = append(all, rest[:n]), rest[n:]
+	}
+	return all
+}
+
+// Say sends a message over the connection that the host holds.
+func (c *Call) Say(s SocketSend, message []byte) error {
+	_, err := ask(callSocket, s, message, nil)
 	return err
 }
 

@@ -25,6 +25,8 @@ type In struct {
 	File     *File     `json:"file"`     // Fetch
 	Commands []Command `json:"commands"` // Commands
 	Code     string    `json:"code"`     // StartLink
+	Socket   *Socket   `json:"socket"`   // Open, Messages, Closed
+	Timer    string    `json:"timer"`    // Timer: its name
 }
 
 // Out is the answer.
@@ -38,7 +40,31 @@ type Out struct {
 	Receipt  *Receipt  `json:"receipt,omitempty"` // Send, Reconcile
 	File     string    `json:"file,omitempty"`    // Fetch: the handle of a saved response
 	Identity *Identity `json:"identity,omitempty"`
-	Link     string    `json:"link,omitempty"` // StartLink
+	Link     string    `json:"link,omitempty"`   // StartLink
+	Socket   *Connect  `json:"socket,omitempty"` // Open
+}
+
+// Socket is what happened to the connection that the host holds.
+type Socket struct {
+	Failures int       `json:"failures"`
+	Response *Response `json:"response"` // to the request of Open, if it has no URL
+	Messages []int     `json:"messages"` // their lengths; Call.Said has them
+	Code     int       `json:"code"`
+	Reason   string    `json:"reason"`
+}
+
+// Connect says how to connect.
+type Connect struct {
+	URL     string            `json:"url,omitempty"` // "": the manifest's first
+	Headers map[string]string `json:"headers,omitempty"`
+	URLAt   string            `json:"url_at,omitempty"` // where it stands in the response to Out.Request
+	Ready   bool              `json:"ready,omitempty"`  // the platform will not speak first
+}
+
+// SocketSend says how a message is sent.
+type SocketSend struct {
+	After      string `json:"after,omitempty"`      // "commit": when what the call keeps is durable
+	Credential bool   `json:"credential,omitempty"` // the manifest's secret is put in
 }
 
 // Poll is one look for messages.
@@ -56,6 +82,7 @@ type Request struct {
 	Query      string            `json:"query,omitempty"`
 	Headers    map[string]string `json:"headers,omitempty"`
 	Form       []Field           `json:"form,omitempty"`
+	File       string            `json:"file,omitempty"` // the handle of a file that is the body
 	Save       bool              `json:"save,omitempty"`
 	Repeatable bool              `json:"repeatable,omitempty"` // doing it twice is the same as once
 	TimeoutMS  int64             `json:"timeout_ms,omitempty"`
@@ -146,6 +173,7 @@ type Event struct {
 	Type      string    `json:"type"` // of Content: message, edit, deletion, reaction, press, command, joined, left
 	Key       string    `json:"key"`  // from the platform's own id: the same when the same thing comes again
 	At        time.Time `json:"at"`
+	Account   string    `json:"account,omitempty"`
 	Where     Address   `json:"where"`
 	Room      Room      `json:"room"`
 	Who       Sender    `json:"who"`
@@ -172,6 +200,23 @@ type Message struct {
 	ID    string `json:"id"`
 	Text  string `json:"text"`
 	Files []File `json:"files,omitempty"`
+}
+
+// Deletion is the content of type deletion.
+type Deletion struct {
+	IDs []string `json:"ids"`
+}
+
+// Reaction is the content of type reaction.
+type Reaction struct {
+	ID      string   `json:"id"`
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+}
+
+// Members is the content of type joined, and of left.
+type Members struct {
+	Members []Sender `json:"members"`
 }
 
 // Press is the content of type press.

@@ -1,0 +1,3 @@
+module teams
+
+go 1.24
