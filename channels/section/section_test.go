@@ -47,8 +47,8 @@ func TestRead(t *testing.T) {
 		},
 		{name: "a list for a text", cfg: `{"name":["x"]}`, want: was, faults: []string{"name must be a text"}},
 		{
-			name: "keys that are not there", cfg: `{"nmae":"x","colour":"red"}`, want: was,
-			faults: []string{"colour is not a key of a pigeon channel", "nmae is not a key of a pigeon channel; did you mean name?"},
+			name: "keys that are not there", cfg: `{"nam":"x","colour":"red"}`, want: was,
+			faults: []string{"colour is not a key of a pigeon channel", "nam is not a key of a pigeon channel; did you mean name?"},
 		},
 		{name: "no section", cfg: `[1]`, want: was, refused: true, faults: []string{" the section must be a mapping of keys to values"}},
 		{name: "no JSON", cfg: `{`, want: was, refused: true, faults: []string{" the section must be a mapping of keys to values"}},

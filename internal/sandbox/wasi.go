@@ -74,7 +74,7 @@ func argSizes(c *call, m memory, s []uint64) {
 		size += len(a) + 1
 	}
 	binary.LittleEndian.PutUint32(m.bytes(s[0], 4), uint32(len(all))) //nolint:gosec // a few
-	binary.LittleEndian.PutUint32(m.bytes(s[1], 4), uint32(size))     //nolint:gosec // a few words
+	binary.LittleEndian.PutUint32(m.bytes(s[1], 4), uint32(size))
 	s[0] = wasiOK
 }
 

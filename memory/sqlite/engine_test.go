@@ -111,7 +111,7 @@ func TestUnitsAreReadAnew(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatal(err)
 		}
-		if f := read(store.LeaveOut); f.ID != made.ID || int64(f.Chunks) != step.want {
+		if f := read(store.LeaveOut); f.ID != made.ID || f.Chunks != step.want {
 			t.Errorf("%+v, want unit %d with %d chunks", f, made.ID, step.want)
 		}
 	}
