@@ -46,12 +46,12 @@ func (f *Faults) List() []channels.Fault {
 
 // Read puts the keys of a section where fields, pointers by key, say. Keys that
 // it does not know and values that do not fit are noted; a key without a value
-// leaves a text as it was. An empty section has no keys. ok is false when cfg
-// is no section at all, and no other fault tells more than the one noted.
+// leaves a text as it was. ok is false when cfg is no section at all, and no
+// other fault tells more than the one noted.
 func Read(cfg json.RawMessage, platform string, fields map[string]any) (f *Faults, ok bool) {
 	f = &Faults{}
 	var keys map[string]json.RawMessage
-	if b := bytes.TrimSpace(cfg); len(b) > 0 && json.Unmarshal(b, &keys) != nil {
+	if json.Unmarshal(cfg, &keys) != nil || keys == nil {
 		f.Add("", "the section must be a mapping of keys to values")
 		return f, false
 	}

@@ -30,9 +30,7 @@ func TestRead(t *testing.T) {
 		faults    []string
 		refused   bool
 	}{
-		{name: "nothing", cfg: "", want: was},
 		{name: "no keys", cfg: " {} ", want: was},
-		{name: "null", cfg: "null", want: was},
 		{
 			name: "all that fit", cfg: `{"name":"x","loud":false,"many":3,"when":{"a":["b"]},"proof":{"kind":1}}`,
 			want: keys{Name: "x", Many: 3, When: map[string][]string{"a": {"b"}}, Proof: json.RawMessage(`{"kind":1}`)},
@@ -51,6 +49,8 @@ func TestRead(t *testing.T) {
 			faults: []string{"colour is not a key of a pigeon channel", "nam is not a key of a pigeon channel; did you mean name?"},
 		},
 		{name: "no section", cfg: `[1]`, want: was, refused: true, faults: []string{" the section must be a mapping of keys to values"}},
+		{name: "nothing", cfg: "", want: was, refused: true, faults: []string{" the section must be a mapping of keys to values"}},
+		{name: "null", cfg: "null", want: was, refused: true, faults: []string{" the section must be a mapping of keys to values"}},
 		{name: "no JSON", cfg: `{`, want: was, refused: true, faults: []string{" the section must be a mapping of keys to values"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
