@@ -151,6 +151,10 @@ func (a *attempt) resolve(ctx context.Context, part *channels.Part) (done bool, 
 		a.p.sent(receipt.ID)
 		return true, nil
 	case known && err == nil:
+		if there := a.c.started.Add(onItsWay); a.c.Now().Before(there) && !a.c.harmless(a.out.Made) {
+			o := a.pause(there)
+			return false, &o
+		}
 		a.p.Doubt = 0
 		return false, nil
 	case a.p.Doubt >= maxDoubts && len(part.Files) > 0:

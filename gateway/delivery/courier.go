@@ -80,9 +80,12 @@ const (
 	// process that dies again and again at its start must not use the one
 	// repetition up.
 	repeatAfter = time.Second
-	giveUp      = 24 * time.Hour // from when the reply was made
-	settleFor   = 3 * time.Second
-	settleMost  = 5 * time.Second // between two tries of a settlement
+	// onItsWay is how long what a process sent before it died may take to get
+	// to the platform. Until then, "it is not here" is no answer.
+	onItsWay   = 2 * time.Second
+	giveUp     = 24 * time.Hour // from when the reply was made
+	settleFor  = 3 * time.Second
+	settleMost = 5 * time.Second // between two tries of a settlement
 )
 
 // New makes a courier.
@@ -198,10 +201,8 @@ func (c *Courier) call(ctx context.Context, part channels.Part) (r channels.Rece
 // that must not be sent again. The reply was made at the given time, and sent no
 // sooner.
 func (c *Courier) sentBefore(ctx context.Context, part channels.Part, made time.Time) (r channels.Receipt, was, known bool, err error) {
-	if i, ok := channels.As[channels.Idempotent](c.Channel); ok {
-		if lasts := i.Idempotent(); lasts == 0 || c.Now().Sub(made) < lasts {
-			return r, false, true, nil
-		}
+	if c.harmless(made) {
+		return r, false, true, nil
 	}
 	rec, ok := channels.As[channels.Reconciler](c.Channel)
 	if !ok {
@@ -212,6 +213,17 @@ func (c *Courier) sentBefore(ctx context.Context, part channels.Part, made time.
 	defer c.recovered("reconcile", &err)
 	r, was, err = rec.Sent(ctx, part)
 	return r, was, true, err
+}
+
+// harmless reports whether the platform knows a part again that comes twice, of
+// a reply that was made at that time.
+func (c *Courier) harmless(made time.Time) bool {
+	i, ok := channels.As[channels.Idempotent](c.Channel)
+	if !ok {
+		return false
+	}
+	lasts := i.Idempotent()
+	return lasts == 0 || c.Now().Sub(made) < lasts
 }
 
 // recovered makes an ambiguous failure of a panic. It is to be deferred.

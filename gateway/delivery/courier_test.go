@@ -269,6 +269,34 @@ func TestReconciler(t *testing.T) {
 	}
 }
 
+// TestASendStillOnItsWay: what a process sent before it died arrives while the
+// next one asks for it.
+func TestASendStillOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inprocess.New(inprocess.Options{})
+		put(t, b, "t/r000", delivery.Outbound{Markdown: "hello"})
+		if ls, err := b.Lease(t.Context(), bus.Want{Queue: bus.Outbox, NoWait: true}); err != nil || len(ls) != 1 {
+			t.Fatal(ls, err)
+		}
+		<-time.After(time.Hour) // its owner has died
+		k := &knowing{platform: &platform{feat: plainFeatures()}}
+		stop := start(b, k, &outcomes{})
+		<-time.After(time.Second)
+		k.mu.Lock()
+		asked := k.asked
+		k.took = append(k.took, channels.Part{Key: "t/r000#0", Body: markup.Plain("hello")})
+		k.mu.Unlock()
+		<-time.After(time.Minute)
+		stop()
+		if asked == 0 {
+			t.Error("nobody asked before it arrived")
+		}
+		if d := cmp.Diff([]string{"hello"}, k.texts()); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 func TestAdapterThatPanics(t *testing.T) {
 	var p *platform
 	bubble(t, func() channels.Channel {
