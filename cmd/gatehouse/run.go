@@ -42,11 +42,38 @@ const gcPercent = 200
 // settled is when the start is over, whatever a channel does at first.
 const settled = 3 * time.Second
 
+// heldFor is how long another process may have the data folder at the start.
+const heldFor = 10 * time.Second
+
+// onceFree opens the data folder. A command may hold it for a moment, and a
+// gateway that stops until it has stopped; only one that answers is not waited
+// for.
+func onceFree(ctx context.Context, open func() error, answers func() bool) error {
+	for until := time.Now().Add(heldFor); ; {
+		err := open()
+		if !errors.Is(err, errLocked) || answers() || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 func run(ctx context.Context, f flags) error {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	a, err := openApp(ctx, f, newLogger)
+	var a *app
+	err := onceFree(ctx, func() (err error) {
+		a, err = openApp(ctx, f, newLogger)
+		return err
+	}, func() bool {
+		data, err := dataFolder(f)
+		return err != nil || dialGateway(ctx, data) != nil
+	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // told to stop while it was starting
 	}
