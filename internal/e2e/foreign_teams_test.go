@@ -181,14 +181,20 @@ func (r *officeRig) crash(direct *teamstest.Chat) {
 	}
 	r.srv.Limit(-1)
 	r.text(direct, "too much at once")
-	n := 0
+	// Teams cannot be asked what became of a send: what a kill has left in doubt
+	// comes again, with a mark.
+	plain, marked := map[string]int{}, map[string]int{}
 	for _, m := range direct.Messages() {
-		if strings.Contains(m.Text, "slowly, ") {
-			n++
+		if _, text, ok := strings.Cut(m.Text, "slowly, "); ok && strings.Contains(m.Text, "may be a repetition") {
+			marked[text]++
+		} else if ok {
+			plain[text]++
 		}
 	}
-	if n != 4 {
-		r.t.Errorf("%d answers to 4 messages: %+v", n, direct.Messages())
+	for _, text := range []string{"message 0.", "message 1.", "message 2.", "too much at once."} {
+		if plain[text] > 1 || marked[text] > 1 || plain[text]+marked[text] == 0 {
+			r.t.Errorf("%q has %d answers and %d marked ones: %+v", text, plain[text], marked[text], direct.Messages())
+		}
 	}
 	if r.srv.Tokens() < 2 {
 		r.t.Errorf("%d tokens were got, want a new one before the old one ends", r.srv.Tokens())
