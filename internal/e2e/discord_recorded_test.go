@@ -122,7 +122,7 @@ func (r *recordedDiscord) outcome(p namedPayload) string {
 	kind, data := asDispatch(p.raw)
 	r.srv.Inject(kind, data)
 	what := "taken, and nothing is said"
-	eventually(2*time.Second, func() bool {
+	eventually(10*time.Second, func() bool {
 		for _, c := range r.places {
 			if all := c.Said(); len(all) > before[c] {
 				what = said(discordtest.Read(all[before[c]]))

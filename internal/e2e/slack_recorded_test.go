@@ -173,7 +173,7 @@ func (r *slackRig) outcome(raw json.RawMessage) string {
 	sent, logged := len(r.srv.Delivered()), len(r.ignored())
 	r.srv.Inject(raw)
 	what := "taken, and nothing is said"
-	eventually(3*time.Second, func() bool {
+	eventually(10*time.Second, func() bool {
 		if all := r.srv.Delivered()[sent:].Of(slacktest.Sent, slacktest.Answered); len(all) > 0 {
 			what = said(all[0].Text)
 			if all[0].Thread != "" {
