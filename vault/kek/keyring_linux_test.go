@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -19,6 +20,23 @@ import (
 
 // keyringTest tells the process that the test starts within a session of its own.
 const keyringTest = "GATEHOUSE_KEYRING_TEST_CHILD"
+
+// busConfig is a session's bus that starts no services by itself: the usual
+// session starts a keyring without a password for whoever asks before ours has
+// its name, and that one keeps the name.
+const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path=%s</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`
 
 // TestTheSystemsKeyring keeps the key in a real Secret Service: gnome-keyring on a
 // bus of its own. The keyring's library connects to the session's bus once in a
@@ -43,7 +61,11 @@ func TestTheSystemsKeyring(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	env := append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+home, "XDG_DATA_HOME="+filepath.Join(home, "share"), keyringTest+"=1")
-	bus := exec.CommandContext(ctx, "dbus-daemon", "--session", "--nofork", "--print-address", "--address=unix:path="+filepath.Join(home, "bus"))
+	config := filepath.Join(home, "bus.conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, filepath.Join(home, "bus")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bus := exec.CommandContext(ctx, "dbus-daemon", "--nofork", "--print-address", "--config-file="+config)
 	bus.Env = env
 	out, err := bus.StdoutPipe()
 	if err != nil {
