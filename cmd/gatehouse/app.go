@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,6 +34,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
+	"github.com/gatehouse-chat/gatehouse/vault/kek"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
 )
 
@@ -46,6 +46,7 @@ type app struct {
 	cfg      config.Config
 	warnings config.Faults
 	log      *slog.Logger
+	patience kek.Patience // with the system's keyring
 	engine   bus.Engine
 	content  *sealed.Engine // the engine, where content is encrypted; else nil
 	blobs    blob.Shelf     // nil: in the state
@@ -69,7 +70,7 @@ type app struct {
 
 // openApp reads the configuration and opens the data folder, which this process
 // then owns. Nothing runs yet.
-func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog.Logger) (_ *app, err error) {
+func openApp(ctx context.Context, f flags, as manner) (_ *app, err error) {
 	a := &app{registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
@@ -86,7 +87,8 @@ func openApp(ctx context.Context, f flags, log func(config.Log, io.Writer) *slog
 		return nil, err
 	}
 	a.warnings = faults.Warnings()
-	a.log = log(a.cfg.Log, a.leaks.Writer(os.Stderr))
+	a.log = as.log(a.cfg.Log, a.leaks.Writer(os.Stderr))
+	a.patience = as.keyring(a.log)
 	if err := a.openFolder(ctx); err != nil {
 		return nil, err
 	}
@@ -160,19 +162,19 @@ func (a *app) openFolder(ctx context.Context) error {
 }
 
 // vaultOptions makes the sources of the vault's key that a configuration names.
-func vaultOptions(c config.Config, gate *egress.Gate, log *slog.Logger) (o vault.Options, keep func(context.Context) error, err error) {
+func vaultOptions(c config.Config, gate *egress.Gate, log *slog.Logger, p kek.Patience) (o vault.Options, keep func(context.Context) error, err error) {
 	o = vault.Options{Log: log, Exchange: exchanges(gate, c.Egress.Secrets), Strict: c.Vault.Strict}
-	if o.Key, keep, err = keySource(c.Key, c.Data, gate, log); err != nil {
+	if o.Key, keep, err = keySource(c.Key, c.Data, gate, log, p); err != nil {
 		return o, nil, err
 	}
 	if c.KeyFrom.Set() {
-		o.From, _, err = keySource(c.KeyFrom, c.Data, gate, log)
+		o.From, _, err = keySource(c.KeyFrom, c.Data, gate, log, p)
 	}
 	return o, keep, err
 }
 
 func (a *app) openVault(ctx context.Context, gate *egress.Gate) error {
-	o, keep, err := vaultOptions(a.cfg, gate, a.log)
+	o, keep, err := vaultOptions(a.cfg, gate, a.log, a.patience)
 	if err != nil {
 		return err
 	}

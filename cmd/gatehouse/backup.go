@@ -250,7 +250,7 @@ func (r restoring) try(ctx context.Context, folder string, older bool) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	o, _, err := vaultOptions(a.cfg, egress.New(egress.Options{Log: a.log}), a.log)
+	o, _, err := vaultOptions(a.cfg, egress.New(egress.Options{Log: a.log}), a.log, asCommand().keyring(a.log))
 	if err != nil {
 		return err
 	}

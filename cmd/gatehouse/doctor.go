@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/vault"
+	"github.com/gatehouse-chat/gatehouse/vault/kek"
 )
 
 // finding is what the doctor says of one thing.
@@ -83,6 +84,9 @@ func examine(ctx context.Context, f flags) []finding {
 	all = append(all, examineReach(cfg, time.Now())...)
 	all = append(all, examineProxyLogin(ctx, cfg)...)
 	d, err := openDesk(ctx, f)
+	if silent := (*kek.Silence)(nil); errors.As(err, &silent) {
+		return append(all, finding{what: "vault key", bad: fmt.Sprintf("%s; it did not answer within %s", silent.Keyring, silent.After), fix: silent.Fix()})
+	}
 	if err != nil {
 		return append(all, finding{what: "gateway", bad: err.Error(), fix: "start it with `gatehouse run`, or stop what else uses the data folder"})
 	}

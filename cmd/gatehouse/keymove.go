@@ -126,7 +126,7 @@ func (s *settings) withKeys(text []byte, key, from map[string]any) ([]byte, erro
 // openOnce opens the data folder and closes it again; what stands to be locked with
 // another key is.
 func openOnce(ctx context.Context, f flags) error {
-	a, err := openApp(ctx, f, quietLogger)
+	a, err := openApp(ctx, f, asCommand())
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/term"
 
@@ -20,9 +21,34 @@ import (
 	"github.com/gatehouse-chat/gatehouse/vault/kek"
 )
 
+// manner is how a process waits and what it logs: a gateway, or a command.
+type manner struct {
+	log func(config.Log, io.Writer) *slog.Logger
+	// keyring: how long the system's keyring is waited for.
+	keyring func(*slog.Logger) kek.Patience
+}
+
+// asGateway waits for the keyring for as long as it takes: at the start of a
+// session the person may be about to unlock it.
+func asGateway() manner {
+	return manner{newLogger, func(log *slog.Logger) kek.Patience {
+		return kek.Patience{Say: func(text string) { log.Warn("the vault's key", "err", text) }}
+	}}
+}
+
+// keyringFor is how long a command waits for the keyring.
+const keyringFor = 30 * time.Second
+
+// asCommand waits a while, with a word to the person who called it.
+func asCommand() manner {
+	return manner{quietLogger, func(*slog.Logger) kek.Patience {
+		return kek.Patience{Most: keyringFor, Say: func(text string) { fmt.Fprintln(os.Stderr, "gatehouse:", text) }}
+	}}
+}
+
 // keySource makes the source of the vault's key that a configuration names. run
 // keeps it alive while the gateway runs; nil when there is nothing to do.
-func keySource(k config.Key, data string, gate *egress.Gate, log *slog.Logger) (source vault.KeySource, run func(context.Context) error, err error) {
+func keySource(k config.Key, data string, gate *egress.Gate, log *slog.Logger, p kek.Patience) (source vault.KeySource, run func(context.Context) error, err error) {
 	marks := vault.NewMarks(k.State, data)
 	ring := func(text vault.KeyText) vault.KeySource {
 		return vault.Source{Wrapper: vault.NewRing(text), Watermark: marks}
@@ -36,7 +62,7 @@ func keySource(k config.Key, data string, gate *egress.Gate, log *slog.Logger) (
 		folder, _ := getenv("CREDENTIALS_DIRECTORY")
 		return ring(vault.Credential{Folder: folder, Name: k.Name}), nil, nil
 	case config.KeyKeyring:
-		return ring(kek.Keyring{Name: k.Name}), nil, nil
+		return ring(kek.NewKeyring(k.Name, p)), nil, nil
 	case config.KeyTransit:
 		client, err := transitClient(k, gate)
 		if err != nil {

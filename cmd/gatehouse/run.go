@@ -68,7 +68,7 @@ func run(ctx context.Context, f flags) error {
 	}
 	var a *app
 	err := onceFree(ctx, func() (err error) {
-		a, err = openApp(ctx, f, newLogger)
+		a, err = openApp(ctx, f, asGateway())
 		return err
 	}, func() bool {
 		data, err := dataFolder(f)

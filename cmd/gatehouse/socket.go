@@ -98,7 +98,7 @@ func openDesk(ctx context.Context, f flags) (*desk, error) {
 		c.Workspace = f.workspace
 		return &desk{Client: c, running: true, close: func() error { return nil }}, nil
 	}
-	a, err := openApp(ctx, f, quietLogger)
+	a, err := openApp(ctx, f, asCommand())
 	if errors.Is(err, errLocked) {
 		return nil, fmt.Errorf("%w, but does not answer on %s: it may be starting or stopping; try again", err, socketPath(data))
 	}

@@ -300,11 +300,38 @@ func TestATokenThatLasts(t *testing.T) {
 	})
 }
 
+// memoryRing is a keyring that keeps its entries in memory; locked fails.
+type memoryRing struct {
+	entries map[string]string
+	locked  bool
+}
+
+var errRingLocked = errors.New("locked")
+
+func (m *memoryRing) Get(service, name string) (string, error) {
+	value, ok := m.entries[service+"/"+name]
+	switch {
+	case m.locked:
+		return "", errRingLocked
+	case !ok:
+		return "", keyring.ErrNotFound
+	}
+	return value, nil
+}
+
+func (m *memoryRing) Set(service, name, value string) error {
+	if m.locked {
+		return errRingLocked
+	}
+	m.entries[service+"/"+name] = value
+	return nil
+}
+
 func TestTheKeyring(t *testing.T) {
-	keyring.MockInit()
+	ring := &memoryRing{entries: map[string]string{}}
 	marks := vault.NewMarks(filepath.Join(t.TempDir(), "versions"), "")
 	source := func(name string) vault.Source {
-		return vault.Source{Wrapper: vault.NewRing(kek.Keyring{Name: name}), Watermark: marks}
+		return vault.Source{Wrapper: vault.NewRing(kek.NewKeyringOf(name, ring, kek.Patience{})), Watermark: marks}
 	}
 	state := &vaulttest.State{}
 	v := vaulttest.Open(t, state, source("one"))
@@ -320,13 +347,12 @@ func TestTheKeyring(t *testing.T) {
 	if _, err := vault.Open(t.Context(), vault.Options{State: state, Key: source("two")}); !errors.Is(err, vault.ErrNoKey) {
 		t.Errorf("another entry: %v", err)
 	}
-	if err := (kek.Keyring{Name: "one"}).Create(t.Context(), []byte("x")); !errors.Is(err, fs.ErrExist) {
+	if err := kek.NewKeyringOf("one", ring, kek.Patience{}).Create(t.Context(), []byte("x")); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("made twice: %v", err)
 	}
-	keyring.MockInitWithError(errors.New("locked"))
-	defer keyring.MockInit()
-	k := kek.Keyring{Name: "one"}
-	if _, err := k.Load(t.Context()); err == nil || errors.Is(err, vault.ErrNoKey) {
+	ring.locked = true
+	k := kek.NewKeyringOf("one", ring, kek.Patience{})
+	if _, err := k.Load(t.Context()); !errors.Is(err, errRingLocked) || errors.Is(err, vault.ErrNoKey) {
 		t.Errorf("load: %v", err)
 	}
 	if err := k.Create(t.Context(), nil); err == nil || errors.Is(err, fs.ErrExist) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,8 +102,43 @@ func begin(t *testing.T, c *exec.Cmd) {
 	})
 }
 
+// TestABusThatNeverAnswers is a session whose bus takes connections and says
+// nothing, as one whose keyring hangs does.
+func TestABusThatNeverAnswers(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "bus"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+l.Addr().String())
+	came := make(chan net.Conn, 8)
+	go func() {
+		defer close(came)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			came <- c
+		}
+	}()
+	t.Cleanup(func() { // lets the library's call end
+		_ = l.Close()
+		for c := range came {
+			_ = c.Close()
+		}
+	})
+	k := kek.NewKeyring("of this test", kek.Patience{Most: 50 * time.Millisecond})
+	var silence *kek.Silence
+	if _, err := k.Load(t.Context()); !errors.As(err, &silence) {
+		t.Errorf("load: %v", err)
+	}
+	if err := k.Create(t.Context(), []byte("x")); !errors.As(err, &silence) {
+		t.Errorf("create: %v", err)
+	}
+}
+
 func inTheSession(t *testing.T) {
-	k := kek.Keyring{Name: "of this test"}
+	k := kek.NewKeyring("of this test", kek.Patience{})
 	first := func() error { // the keyring may still be opening
 		_, err := k.Load(t.Context())
 		return err
