@@ -40,6 +40,7 @@ func (h *call) batch(ctx context.Context, list []sandbox.Effect) (wanted, error)
 				return b, fmt.Errorf("an event that cannot be read: %w", errEffect)
 			}
 			x.Where.Channel = c.h.ID() // a guest speaks for its own channel alone
+			x.Who.Owner = false        // that makes a member of whoever writes: no guest is linked to a person's account
 			if x.At.IsZero() {
 				x.At = time.Now().UTC()
 			}

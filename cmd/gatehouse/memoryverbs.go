@@ -118,7 +118,7 @@ func memoryAddCommand(f *flags) *cobra.Command {
 	days := 0
 	c := &cobra.Command{
 		Use: "add TEXT...", Short: "Remember a text; - reads it from standard input", Args: args(cobra.MinimumNArgs(1)),
-		Example: "  gatehouse memory add The boiler was serviced in May\n  gatehouse memory add --everybody --title 'House rules' - < rules.md",
+		Example: "  gatehouse memory add The boiler was serviced in May\n  gatehouse memory add --reach workspace --title 'House rules' - < rules.md",
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			it.Text, it.Reach, it.Kind, it.At = strings.Join(a, " "), memory.Reach(reach), memory.Kind(kind), time.Now()
 			if it.Text == "-" {

@@ -49,6 +49,9 @@ func wrong() map[string]scope.Scope {
 	p = right
 	p.Member, p.Role = "m-ben", scope.Ordinary
 	all["another member"] = scope.New(p)
+	p = right // what a hostile module makes of its messages: everything as it says, but the channel, and who that makes them
+	p.Channel, p.Conversation, p.Member, p.Role = "module", "module/a/dm/", "g-module-anna", scope.Guest
+	all["a module's anna"] = scope.New(p)
 	return all
 }
 

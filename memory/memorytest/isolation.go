@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -51,6 +52,24 @@ func tried() map[string]scope.Scope {
 		p.Workspace = "other"
 		all["elsewhere, "+string(role)] = scope.New(p)
 		all["elsewhere, "+string(role)+", in the room"] = scope.New(room(p))
+	}
+	for name, p := range impostors() {
+		all[name] = scope.New(p)
+	}
+	return all
+}
+
+// impostors are what becomes of the messages of a hostile module that says anna
+// wrote them, where anna does: all but the channel is as it says, and whoever
+// writes on a channel is somebody of their own there.
+func impostors() map[string]scope.Principal {
+	all := map[string]scope.Principal{}
+	for where, p := range map[string]scope.Principal{"alone": anna(), "in the room": room(anna())} {
+		_, rest, _ := strings.Cut(p.Conversation, "/")
+		p.Channel, p.Conversation, p.Member, p.Role = "module", "module/"+rest, "g-module-anna", scope.Guest
+		all["a module's anna, "+where] = p
+		p.Conversation = "module/" + strings.ReplaceAll(rest, "/", "%2F")
+		all["a module's anna in a place it made up, "+where] = p
 	}
 	return all
 }
