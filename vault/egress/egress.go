@@ -8,8 +8,8 @@
 // these checks. Nothing is taken from the environment: no proxy, no
 // credentials.
 //
-// A caller never sees a value: requests, responses and errors that come back
-// show the placeholder.
+// A caller never sees a value: requests, the headers of responses and errors
+// that come back show the placeholder, the bodies of responses asterisks.
 package egress
 
 import (

@@ -7,9 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -96,7 +94,7 @@ func (untraced) Value(any) any { return nil }
 // receive makes the response fit to be seen.
 func (t *roundTripper) receive(req *http.Request, res *http.Response, to Destination, secrets []used, cancel context.CancelCauseFunc) (*http.Response, error) {
 	res.Request = req // the transport's own holds the values
-	hideHeader(res, secrets)
+	t.unecho(res, secrets)
 	res, err := t.clean(res)
 	if err != nil {
 		_ = res.Body.Close()
@@ -115,28 +113,6 @@ func (t *roundTripper) receive(req *http.Request, res *http.Response, to Destina
 		res.Body = newBody(res.Body, t.MaxResponse, t.Timeouts.Idle, cancel)
 	}
 	return res, nil
-}
-
-// hideHeader puts the placeholder back where a redirecting server repeats the
-// value: it would come into the next request's URL, and with it into errors.
-func hideHeader(res *http.Response, secrets []used) {
-	if res.StatusCode < 300 || res.StatusCode > 399 {
-		return
-	}
-	for _, s := range secrets {
-		for _, values := range res.Header {
-			for i := range values {
-				values[i] = hide(values[i], s.value, s.placeholder)
-			}
-		}
-	}
-}
-
-// hide replaces a value, in the spellings a URL gives it.
-func hide(s, value, placeholder string) string {
-	s = strings.ReplaceAll(s, value, placeholder)
-	s = strings.ReplaceAll(s, url.QueryEscape(value), placeholder)
-	return strings.ReplaceAll(s, url.PathEscape(value), placeholder)
 }
 
 // failed wraps an error of the transport. Some of them quote what the server
