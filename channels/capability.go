@@ -45,9 +45,17 @@ type Drafter interface {
 // Sole says whether Run may work in one process at a time only, because the
 // platform gives what comes in to one connection. Of several gateways on one
 // database, one runs such a channel; the others use everything but Run, which
-// must work without it. The answer never changes.
+// must work without it; of Send see [Tied]. The answer never changes.
 type Sole interface {
 	Sole() bool
+}
+
+// Tied says of a [Sole] channel whether Send, too, needs the connection that
+// Run keeps. Of several gateways on one database, the one that runs the channel
+// then also delivers for it; with the others, what they answer waits in the
+// outbox for that one. The answer never changes.
+type Tied interface {
+	Tied() bool
 }
 
 // Answerer ends a button press on the platform's side, so that its spinner

@@ -55,6 +55,12 @@ func (l *line) start(ctx context.Context) {
 		receiving, end := context.WithCancel(context.WithoutCancel(ctx))
 		defer end()
 		var all sync.WaitGroup
+		if l.tied() {
+			all.Go(func() { l.register(ctx) })
+			l.receive(ctx)
+			all.Wait()
+			return
+		}
 		all.Go(func() { l.receive(receiving) })
 		all.Go(func() { l.register(receiving) })
 		_ = l.courier.Run(ctx) // returns when ctx ends
@@ -115,10 +121,22 @@ var errPanicked = errors.New("the adapter panicked")
 // run runs the channel, where it must not run twice as soon as no other gateway
 // does.
 func (l *line) run(ctx context.Context) error {
-	if s, ok := channels.As[channels.Sole](l.ch); ok && l.g.replicas && s.Sole() {
+	if l.alone() {
 		return l.receiveAlone(ctx)
 	}
 	return l.runOnce(ctx)
+}
+
+// alone reports whether one of several gateways runs the channel.
+func (l *line) alone() bool {
+	s, ok := channels.As[channels.Sole](l.ch)
+	return ok && l.g.replicas && s.Sole()
+}
+
+// tied reports whether that one also delivers for it, and nobody else.
+func (l *line) tied() bool {
+	t, ok := channels.As[channels.Tied](l.ch)
+	return ok && l.alone() && t.Tied()
 }
 
 // runOnce shields the process from an adapter that panics.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -53,21 +54,36 @@ func (l *line) receiveAlone(ctx context.Context) error {
 	if s.take(ctx) != nil {
 		return nil
 	}
-	running, end := context.WithCancelCause(ctx)
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
-		s.keep(running, end)
-	}()
+	tied, within := l.tied(), ctx
+	if tied {
+		within = context.WithoutCancel(ctx) // it ends when the sends have
+	}
+	running, end := context.WithCancelCause(within)
+	var beside sync.WaitGroup
+	beside.Go(func() { s.keep(running, end) })
+	if tied {
+		beside.Go(func() { l.deliverAlone(ctx, running, end) })
+	}
 	err := l.runOnce(running)
 	replaced := errors.Is(context.Cause(running), errReplaced)
 	end(nil)
-	<-kept
+	beside.Wait()
 	s.leave(ctx)
 	if replaced {
 		return errReplaced
 	}
 	return err
+}
+
+// deliverAlone delivers while the channel runs. When ctx ends, it has the sends
+// that are under way finish, which need the channel's connection, and ends the
+// channel after them.
+func (l *line) deliverAlone(ctx, running context.Context, end context.CancelCauseFunc) {
+	sending, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(running, stop)()
+	_ = l.courier.Run(sending) // returns when sending ends
+	end(nil)
 }
 
 // take waits until the row is this run's. Its error is that of ctx.

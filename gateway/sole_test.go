@@ -126,3 +126,81 @@ func TestAGatewayAloneNeedsNobodysLeave(t *testing.T) {
 		}
 	})
 }
+
+// corded is a lonely channel whose sends leave over the connection of Run.
+type corded struct {
+	*lonely
+	lost    *atomic.Int32 // sends that were asked for without one
+	sending chan struct{} // gets a token when a send begins
+	hold    chan struct{} // what a send waits for; nil: nothing
+}
+
+var _ channels.Tied = (*corded)(nil)
+
+func (*corded) Tied() bool { return true }
+
+func (c *corded) Send(ctx context.Context, p channels.Part) (channels.Receipt, error) {
+	if !c.here.Load() {
+		c.lost.Add(1)
+		return channels.Receipt{}, &channels.Error{Kind: channels.Rejected, Err: errors.New("no connection")}
+	}
+	if c.hold != nil {
+		c.sending <- struct{}{}
+		<-c.hold
+		if !c.here.Load() {
+			c.lost.Add(1)
+		}
+	}
+	return c.chat.Send(ctx, p)
+}
+
+// TestTheOneThatRunsDelivers: where a send needs the connection, the gateway
+// that has it sends what all of them answered. One that ends finishes its sends
+// on the connection first; the next one goes on.
+func TestTheOneThatRunsDelivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := inprocess.New(inprocess.Options{})
+		var runs, lost atomic.Int32
+		var crowded atomic.Bool
+		start := func(hold chan struct{}) (*rig, *corded) {
+			var l *corded
+			r := newRig(t, rigOptions{engine: shared, others: true, wrap: func(c *chat) channels.Channel {
+				l = &corded{lonely: &lonely{chat: c, runs: &runs, crowded: &crowded}, lost: &lost, sending: make(chan struct{}, 8), hold: hold}
+				return l
+			}})
+			return r, l
+		}
+		hold := make(chan struct{})
+		first, a := start(hold)
+		first.after(time.Second)
+		second, _ := start(nil)
+		second.after(time.Second)
+		second.accept(said("anna", "1", "one"))
+		<-a.sending
+		second.after(20 * time.Second)
+		if got := second.chat.sent(); len(got) > 0 || lost.Load() > 0 {
+			t.Fatalf("the gateway without the connection sent %+v, and %d sends were lost", got, lost.Load())
+		}
+		ended := make(chan struct{})
+		go func() { defer close(ended); first.stop() }()
+		second.after(5 * time.Second)
+		if !a.here.Load() {
+			t.Error("the connection ended before what was sent over it")
+		}
+		close(hold)
+		<-ended
+		if got := first.chat.sent(); len(got) != 1 {
+			t.Errorf("the first sent %+v", got)
+		}
+		second.accept(said("anna", "2", "two"))
+		if got := second.wait(1); len(got) != 1 || got[0].Text != "echo: two" {
+			t.Errorf("the second sent %+v", got)
+		}
+		second.after(time.Minute)
+		if n := len(second.chat.sent()); n != 1 || lost.Load() > 0 || crowded.Load() {
+			t.Errorf("the second sent %d, %d were lost, two ran: %v", n, lost.Load(), crowded.Load())
+		}
+		second.stop()
+		_ = shared.Close()
+	})
+}

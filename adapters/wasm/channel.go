@@ -50,11 +50,16 @@ type channel struct {
 var (
 	_ channels.Channel = (*channel)(nil)
 	_ channels.Sole    = (*channel)(nil)
+	_ channels.Tied    = (*channel)(nil)
 )
 
 // Sole implements channels.Sole: two polls, or two connections, would take each
 // other's updates.
 func (c *channel) Sole() bool { return c.g.terms.every > 0 || len(c.s.sockets) > 0 }
+
+// Tied implements channels.Tied: a guest may send over its socket, and nobody
+// can tell beforehand whether it will.
+func (c *channel) Tied() bool { return len(c.s.sockets) > 0 }
 
 // Features implements channels.Channel.
 func (c *channel) Features(where channels.Address) channels.Features { return c.g.terms.at(where) }

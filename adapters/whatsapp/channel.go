@@ -102,6 +102,7 @@ var (
 	_ channels.Typer       = (*Channel)(nil)
 	_ channels.Fetcher     = (*Channel)(nil)
 	_ channels.Sole        = (*Channel)(nil)
+	_ channels.Tied        = (*Channel)(nil)
 	_ channels.Reconciler  = (*Channel)(nil)
 	_ channels.Prober      = (*Channel)(nil)
 	_ channels.Linker      = (*Channel)(nil)
@@ -133,6 +134,9 @@ func (c *Channel) Features(channels.Address) channels.Features {
 // Sole implements channels.Sole: a second connection of the same device ends the
 // first.
 func (c *Channel) Sole() bool { return true }
+
+// Tied implements channels.Tied: messages leave over the device's connection.
+func (c *Channel) Tied() bool { return true }
 
 // keys is the device's store. The vault must be open for it.
 func (c *Channel) keys() (*keystore.Store, error) {

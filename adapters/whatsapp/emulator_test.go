@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp"
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/whatsapptest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
@@ -324,5 +325,34 @@ func TestForwardedIsNoCommand(t *testing.T) {
 	l.wa.Say(alice, alice.PN, "/stop at once", whatsapptest.WithForward())
 	if _, m := l.message("/stop"); m.Forwarded == "" || m.Text != "/stop at once" {
 		t.Errorf("it is %+v", m)
+	}
+}
+
+// TestAttachmentWithoutAConnection: a gateway that has left the connection to
+// another one reads what came in over it.
+func TestAttachmentWithoutAConnection(t *testing.T) {
+	l := newLive(t)
+	alice := l.people[channeltest.Alice]
+	for kind, mime := range map[string]string{"image": "image/png", "video": "video/mp4", "ptt": "audio/ogg", "document": "text/plain"} {
+		body := []byte("the content of " + kind)
+		l.wa.Say(alice, alice.PN, "look, "+kind, whatsapptest.WithFile(whatsapptest.File{Kind: kind, Name: "f", MIME: mime, Body: body}))
+		e := l.sink.WaitEvent("the file", func(e channels.Event) bool {
+			m, ok := e.Content.(channels.Message)
+			return ok && len(m.Files) == 1 && m.Files[0].MIME == mime
+		})
+		f := e.Content.(channels.Message).Files[0]
+		host := channeltest.NewHost(t, channeltest.Restore(l.host.Snapshot()))
+		idle, err := whatsapp.Driver{}.Open(t.Context(), host, l.config())
+		must(t, err)
+		r, err := idle.(channels.Fetcher).Fetch(t.Context(), f)
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		got, err := io.ReadAll(r)
+		must(t, err)
+		if !bytes.Equal(got, body) {
+			t.Errorf("%s is %q", kind, got)
+		}
+		host.Client("").CloseIdleConnections()
 	}
 }

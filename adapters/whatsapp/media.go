@@ -14,6 +14,7 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/store"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -102,12 +103,7 @@ func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 	if f.Size > maxFetch || m.Size > maxFetch {
 		return nil, c.fail(op, channels.Rejected, errTooBig)
 	}
-	s, err := c.session(ctx, op)
-	if err != nil {
-		return nil, err
-	}
-	defer s.release()
-	b, err := s.client.DownloadMediaWithPath(ctx, m.Path, m.SealedSum, m.Sum, m.Key, m.Size, m.Type, "")
+	b, err := c.download(ctx, m)
 	switch {
 	case err == nil:
 		return io.NopCloser(bytes.NewReader(b)), nil
@@ -118,6 +114,37 @@ func (c *Channel) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 		return nil, c.fail(op, channels.Rejected, errors.New("the file is damaged"))
 	}
 	return nil, c.fail(op, channels.Transient, plain(err))
+}
+
+// mediaHost is where media lies for everybody who knows its path. Over a
+// connection, WhatsApp names hosts that are nearer.
+const mediaHost = "https://mmg.whatsapp.net"
+
+// download gets a file over the connection that stands, and without one from
+// where everybody finds it: a gateway that has left the connection to another
+// one reads attachments, too.
+func (c *Channel) download(ctx context.Context, m media) ([]byte, error) {
+	s, err := c.session(ctx, "fetch")
+	if err == nil {
+		defer s.release()
+		return s.client.DownloadMediaWithPath(ctx, m.Path, m.SealedSum, m.Sum, m.Key, m.Size, m.Type, "")
+	}
+	cli, _ := c.client(ctx, &store.Device{})
+	at := mediaHost + m.Path + "&hash=" + base64.URLEncoding.EncodeToString(m.SealedSum) + "&mms-type=" + shelf(m.Type) + "&__wa-mms="
+	return internals(cli).DownloadAndDecrypt(ctx, at, m.Key, m.Type, m.Size, m.SealedSum, m.Sum)
+}
+
+// shelf is what the hosts of media call a kind of it.
+func shelf(t whatsmeow.MediaType) string {
+	switch t {
+	case whatsmeow.MediaImage:
+		return "image"
+	case whatsmeow.MediaVideo:
+		return "video"
+	case whatsmeow.MediaAudio:
+		return "audio"
+	}
+	return "document"
 }
 
 // upload encrypts a file, and gives it to WhatsApp; nothing is shown yet.

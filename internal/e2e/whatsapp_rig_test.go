@@ -25,26 +25,44 @@ type waRig struct {
 	model *agenttest.Server
 	dir   string
 	store string // URL of a Postgres database; "": a file
-	proc  *process
-	race  bool
+
+	channel []string // further lines of the channel's section
+
+	proc *process
+	race bool
 }
 
 func newWARig(t *testing.T, script agenttest.Script, store string, channel ...string) *waRig {
 	t.Helper()
-	r := &waRig{t: t, wa: whatsapptest.NewServer(t), model: agenttest.NewServer(t, script), dir: t.TempDir(), store: store}
+	r := &waRig{t: t, wa: whatsapptest.NewServer(t), model: agenttest.NewServer(t, script), dir: t.TempDir(), store: store, channel: channel}
+	r.configure(r.path("key"))
+	t.Cleanup(r.end)
+	return r
+}
+
+// replica is a second gateway for the same device, on the same database and with
+// the same key.
+func (r *waRig) replica() *waRig {
+	r.t.Helper()
+	x := &waRig{t: r.t, wa: r.wa, model: r.model, dir: r.t.TempDir(), store: r.store, channel: r.channel}
+	x.configure(r.path("key"))
+	r.t.Cleanup(x.end)
+	return x
+}
+
+func (r *waRig) configure(key string) {
+	r.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\nlog: {level: info, format: text}\n", r.path("data"), r.path("key"))
+	fmt.Fprintf(&b, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndata: %q\nkey: %q\nlog: {level: info, format: text}\n", r.path("data"), key)
 	fmt.Fprintf(&b, "models:\n  default: {provider: compatible, model: scripted, base_url: %q, api_key: \"sk-test-123456789\"}\n", r.model.OpenAI())
-	fmt.Fprintf(&b, "agent: {daily_spend: -1}\nstore: %q\n", cmp.Or(store, "sqlite"))
+	fmt.Fprintf(&b, "agent: {daily_spend: -1}\nstore: %q\n", cmp.Or(r.store, "sqlite"))
 	fmt.Fprintf(&b, "channels:\n  wa:\n    adapter: whatsapp\n    base_url: %q\n    trust: %q\n    send_rate: unlimited\n", r.wa.URL(), whatsapptest.Key())
-	for _, l := range channel {
+	for _, l := range r.channel {
 		fmt.Fprintf(&b, "    %s\n", l)
 	}
 	if err := os.WriteFile(r.path("gatehouse.yaml"), []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	t.Cleanup(r.end)
-	return r
 }
 
 func (r *waRig) path(name string) string { return filepath.Join(r.dir, name) }

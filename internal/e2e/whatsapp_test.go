@@ -171,3 +171,55 @@ func TestWhatsAppLoggedOut(t *testing.T) {
 	r.wa.Say(r.wa.Owner(), r.wa.Self(), "back again")
 	r.await("the answer", func() bool { return r.answers(r.wa.Self())["echo: back again"] == 1 })
 }
+
+// TestWhatsAppReplicas: two gateways on one database share a device. One holds
+// its connection and sends what both answer; when it dies, or is stopped, the
+// other one takes the connection and goes on.
+func TestWhatsAppReplicas(t *testing.T) {
+	t.Parallel() // it waits until the dead are known to be dead
+	r := newWARig(t, nil, pgtest.DSN(t), "dm: open", "groups: open", "mention: false")
+	r.link()
+	alice := r.wa.Person("Alice")
+	r.up()
+	both := []*waRig{r, r.replica()}
+	both[1].start()
+	both[1].await("the second to stand by", func() bool { return strings.Contains(both[1].run("channels", "list"), "standby") })
+	said := 0
+	for round := range 3 {
+		if round > 0 { // the one that holds the connection goes
+			gone := both[(round-1)%2]
+			before := r.wa.Logins()
+			if round == 1 {
+				gone.kill()
+			} else if err := gone.proc.Term(); err != nil {
+				t.Errorf("after SIGTERM: %v", err)
+			}
+			both[round%2].await("the other one to take its place", func() bool { return r.wa.Logins() > before })
+			gone.start()
+		}
+		for range 6 {
+			r.wa.Say(alice, alice.PN, fmt.Sprintf("w0x%d ", said))
+			said++
+			both[round%2].await("the answers", func() bool { return answeredAll(r.answers(alice.PN), said) })
+		}
+	}
+	for text, n := range r.answers(alice.PN) {
+		if n != 1 || !strings.HasPrefix(text, "echo: ") {
+			t.Errorf("%q is shown %d times", text, n)
+		}
+	}
+}
+
+// answeredAll reports whether each of so many words stands in an answer.
+func answeredAll(answers map[string]int, words int) bool {
+	var all strings.Builder
+	for text := range answers {
+		all.WriteString(text + " ")
+	}
+	for n := range words {
+		if !strings.Contains(all.String(), fmt.Sprintf("w0x%d ", n)) {
+			return false
+		}
+	}
+	return true
+}
