@@ -26,7 +26,11 @@ func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
 	if err := c.api.get(ctx, "/users/@me/guilds?limit=1", &guilds); err != nil {
 		return channels.Identity{}, err
 	}
-	out.Notes = who.app.Notes(len(guilds), c.cfg.MessageContent)
+	var gate codec.Gate
+	if err := c.api.get(ctx, "/gateway/bot", &gate); err != nil {
+		return channels.Identity{}, err
+	}
+	out.Notes = append(who.app.Notes(len(guilds), c.cfg.MessageContent), gate.Notes()...)
 	return out, nil
 }
 

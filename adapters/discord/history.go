@@ -71,29 +71,19 @@ func (in *intake) closeGap(ctx context.Context) error {
 // maxPages bounds what is read of one channel: 100 messages each.
 const maxPages = 50
 
-// catchUp reads a channel's history from the gap on. A channel that may not be
-// read is passed over.
+// catchUp reads a channel's history from the gap on, and one page before it for
+// what was edited in the gap. A channel that may not be read is passed over.
 func (in *intake) catchUp(ctx context.Context, channel, guild string) error {
 	after := in.at.Gap
+	edited := func(raw []byte) codec.Result { return in.world.Edited(in.self.Self, guild, in.at.Gap, raw) }
+	said := func(raw []byte) codec.Result { return in.world.Message(in.self.Self, guild, raw) }
+	if _, err := in.pageOf(ctx, channel, after, codec.Earlier, edited); err != nil {
+		return err
+	}
 	for range maxPages {
-		list, last, err := in.page(ctx, channel, after)
-		if err != nil {
-			return ended(ctx, err)
-		}
-		b := batch{Position: in.at}
-		for _, raw := range list {
-			b.add(in, in.decode(ctx, func() codec.Result { return in.world.Message(in.self.Self, guild, raw) }))
-		}
-		if err := ctx.Err(); err != nil {
+		last, err := in.pageOf(ctx, channel, after, codec.History, said, edited)
+		if last == "" || err != nil {
 			return err
-		}
-		if len(b.events)+len(b.state) > 0 {
-			if err := in.keep(ctx, b); err != nil {
-				return err
-			}
-		}
-		if last == "" {
-			return nil
 		}
 		after = last
 	}
@@ -101,13 +91,37 @@ func (in *intake) catchUp(ctx context.Context, channel, guild string) error {
 	return nil
 }
 
+// pageOf keeps what readings make of one page of a history. last is where the
+// next one begins; "" when there is none.
+func (in *intake) pageOf(
+	ctx context.Context, channel, from string, of func(channel, from string) (codec.Call, error), readings ...func([]byte) codec.Result,
+) (last string, err error) {
+	call, err := of(channel, from)
+	if err != nil {
+		return "", nil //nolint:nilerr // what is no channel has no history
+	}
+	list, last, err := in.page(ctx, channel, call)
+	if err != nil {
+		return "", ended(ctx, err)
+	}
+	b := batch{Position: in.at}
+	for _, raw := range list {
+		for _, read := range readings {
+			b.add(in, in.decode(ctx, func() codec.Result { return read(raw) }))
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if len(b.events)+len(b.state) > 0 {
+		err = in.keep(ctx, b)
+	}
+	return last, err
+}
+
 // page reads messages, however often that takes. What can never be read is
 // empty.
-func (in *intake) page(ctx context.Context, channel, after string) (list []json.RawMessage, last string, err error) {
-	call, err := codec.History(channel, after)
-	if err != nil {
-		return nil, "", nil //nolint:nilerr // what is no channel has no history
-	}
+func (in *intake) page(ctx context.Context, channel string, call codec.Call) (list []json.RawMessage, last string, err error) {
 	const odd = 5 // answers that make no sense
 	var pause link.Backoff
 	for tries := 1; ; tries++ {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehouse-chat/gatehouse/adapters/discord"
+	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/discordtest"
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -134,6 +138,51 @@ func TestHistoriesAfterALostSession(t *testing.T) {
 	e := l.hear("meanwhile in the thread")
 	if e.Where.Conversation != channels.ConversationID(l.Room.ID) || e.Where.Thread != channels.ThreadID(l.Thread.ID) {
 		t.Errorf("%+v", e.Where)
+	}
+}
+
+// edits lists the edits that were kept, as "old id: text".
+func (l *live) edits() (all []string) {
+	for _, e := range l.sink.Events() {
+		if m, ok := e.Content.(channels.Edit); ok {
+			all = append(all, string(m.ID)+": "+m.Text)
+		}
+	}
+	return all
+}
+
+// What was edited while there was no session to resume is read from histories:
+// of what was said shortly before, and of what is older than the overlap that is
+// read again. An edit that was told of is not told again, and what is new comes
+// once, as it stands.
+func TestEditsAfterALostSession(t *testing.T) {
+	l := newLive(t)
+	dm := l.Srv.DM(l.Alice)
+	old := dm.Say(l.Alice, "older")
+	told, recent := dm.Say(l.Alice, "told"), dm.Say(l.Alice, "recent")
+	dm.Edit(told.ID, "told, edited")
+	l.sink.WaitEvent("the edit", func(e channels.Event) bool { _, ok := e.Content.(channels.Edit); return ok })
+	l.hear("recent")
+	l.halt(t)
+	// The gap begins behind the oldest message.
+	after := codec.Moment(old.ID).Add(time.Millisecond)
+	key := "bot/" + l.Srv.Bot().ID + "/session"
+	place := `{"newest": "` + codec.Before(after.Add(time.Minute)) + `"}`
+	if err := l.host.State().Put(t.Context(), channels.Write{Key: key, Value: []byte(place)}); err != nil {
+		t.Fatal(err)
+	}
+	for time.Now().Before(after) {
+		runtime.Gosched()
+	}
+	dm.Edit(old.ID, "older, edited")
+	dm.Edit(recent.ID, "recent, edited")
+	l.boot(t, l.host.Snapshot())
+	dm.Say(l.Alice, "after")
+	l.hear("after")
+	want := []string{told.ID + ": told, edited", old.ID + ": older, edited", recent.ID + ": recent, edited"}
+	eventually(t, "the edits", func() bool { return len(l.edits()) >= len(want) })
+	if d := cmp.Diff(want, l.edits()); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -605,6 +654,12 @@ func TestProbe(t *testing.T) {
 	who, err := l.ch.Probe(t.Context())
 	want := "https://discord.com/oauth2/authorize?client_id=" + l.Srv.App() + "&scope=bot+applications.commands&permissions=274878008384"
 	if err != nil || who.Link != want || who.Name != "Helper" || len(who.Notes) != 0 {
+		t.Errorf("%+v, %v", who, err)
+	}
+	l.Srv.Shards(3)
+	l.Srv.Starts(0)
+	who, err = l.ch.Probe(t.Context())
+	if err != nil || len(who.Notes) != 2 || !strings.Contains(who.Notes[0], "3 connections") || !strings.Contains(who.Notes[1], "4h0m") {
 		t.Errorf("%+v, %v", who, err)
 	}
 }

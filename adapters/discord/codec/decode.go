@@ -127,6 +127,23 @@ func (w *World) Message(self Self, guild string, data []byte) Result {
 	return d.result(events, err)
 }
 
+// Edited decodes a message of a history for an edit that no session has told of:
+// the message was there before the gap, and was changed in it.
+func (w *World) Edited(self Self, guild, gap string, data []byte) Result {
+	d := decoder{self: self, world: w}
+	m, err := parse[message](data)
+	if err != nil {
+		return Result{Ignored: IgnoredMalformed}
+	}
+	began := Moment(gap)
+	if m.Edited == "" || when(m.Edited, m.ID).Before(began) || Moment(m.ID).After(began.Add(overlap)) {
+		return Result{Ignored: IgnoredNoChange}
+	}
+	m.GuildID = guild
+	events, err := d.edit(&m)
+	return d.result(events, err)
+}
+
 type decoder struct {
 	self   Self
 	world  *World

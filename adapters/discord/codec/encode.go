@@ -374,7 +374,15 @@ func History(channel, after string) (Call, error) {
 	}, nil
 }
 
-// Page reads an answer to History, oldest message first. last is the newest id
+// Earlier asks for the last messages of a channel before an id, which is one page
+// of a history.
+func Earlier(channel, before string) (Call, error) {
+	c, err := History(channel, before)
+	c.Path = strings.Replace(c.Path, "&after=", "&before=", 1)
+	return c, err
+}
+
+// Page reads an answer to History or Earlier, oldest message first. last is the newest id
 // of a page that may have another behind it; "" for the last page.
 func Page(body []byte) (list []json.RawMessage, last string, err error) {
 	if err := json.Unmarshal(body, &list); err != nil {

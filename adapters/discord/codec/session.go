@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -41,8 +42,9 @@ func (p Position) Begun(r Ready, seq int64, now time.Time) Position {
 
 // Gate is what the platform says of where to connect.
 type Gate struct {
-	URL   string `json:"url"`
-	Limit struct {
+	URL    string `json:"url"`
+	Shards int    `json:"shards"` // how many connections the platform would like
+	Limit  struct {
 		Total     int   `json:"total"`
 		Remaining int   `json:"remaining"`
 		After     int64 `json:"reset_after"` // milliseconds
@@ -56,6 +58,18 @@ func (g Gate) Wait() time.Duration {
 		return 0
 	}
 	return min(max(time.Duration(g.Limit.After)*time.Millisecond, time.Second), 24*time.Hour)
+}
+
+// Notes says what is unwise about the connection; nothing for most bots.
+func (g Gate) Notes() (notes []string) {
+	if g.Shards > 1 {
+		notes = append(notes, fmt.Sprintf("Discord asks for %d connections (shards), as the bot is in very many servers; Gatehouse opens one, "+
+			"which Discord closes for good at 2,500 servers. Take the bot out of some, or use a bot of its own for them.", g.Shards))
+	}
+	if wait := g.Wait(); wait > 0 {
+		notes = append(notes, fmt.Sprintf("No new session may begin for %s: those of a day are used up. Something ends them again and again; look at the log.", wait.Round(time.Minute)))
+	}
+	return notes
 }
 
 // ErrUsedUp is why no new session may begin.

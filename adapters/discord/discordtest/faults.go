@@ -245,3 +245,11 @@ func (s *Server) Starts(n int) {
 	defer s.mu.Unlock()
 	s.starts = n
 }
+
+// Shards sets how many connections the platform asks for. It takes one all the
+// same.
+func (s *Server) Shards(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shards = n
+}

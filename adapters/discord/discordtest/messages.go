@@ -71,12 +71,17 @@ func (q *request) history(c *Channel) (any, *failure) {
 	if limit < 1 || limit > 100 {
 		return nil, errForm
 	}
-	after := q.r.URL.Query().Get("after")
+	after, before := q.r.URL.Query().Get("after"), q.r.URL.Query().Get("before")
 	out := []any{}
 	for _, m := range c.messages {
-		if len(out) < limit && (after == "" || newer(m.ID, after)) && !m.Private {
+		if (after == "" || newer(m.ID, after)) && (before == "" || newer(before, m.ID)) && !m.Private {
 			out = append(out, m.json(false))
 		}
+	}
+	if n := len(out); n > limit && after != "" {
+		out = out[:limit] // the oldest of those after it
+	} else if n > limit {
+		out = out[n-limit:]
 	}
 	slices.Reverse(out)
 	return out, nil

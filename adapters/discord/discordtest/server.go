@@ -52,6 +52,7 @@ type Server struct {
 	revoked   bool
 	interval  time.Duration // between heartbeats
 	starts    int           // sessions that may still begin today
+	shards    int           // connections that it asks for
 	rates     bool
 	windows   map[string][]time.Time
 	silent    int  // RESUMEs that are not answered
@@ -100,7 +101,7 @@ func Start(opts ...Option) (*Server, error) {
 		users: map[string]*User{}, channels: map[string]*Channel{}, sessions: map[string]*session{},
 		gone: map[*session]bool{}, conns: map[*conn]bool{}, nonces: map[string]*Message{}, asked: map[string]*pending{},
 		typed: map[string]int{}, calls: map[string]int{}, windows: map[string][]time.Time{},
-		interval: 100 * time.Millisecond, starts: 1000, flags: flagContent,
+		interval: 100 * time.Millisecond, starts: 1000, shards: 1, flags: flagContent,
 	}
 	for _, o := range opts {
 		o(s)

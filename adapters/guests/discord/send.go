@@ -227,9 +227,13 @@ func probe(c *guest.Call) (wire.Out, error) {
 	if err := get(c, "/users/@me/guilds?limit=1", &guilds); err != nil {
 		return wire.Out{}, err
 	}
+	var gate codec.Gate
+	if err := get(c, "/gateway/bot", &gate); err != nil {
+		return wire.Out{}, err
+	}
 	return wire.Out{Identity: &channels.Identity{
 		Account: channels.AccountID(a.ID), Name: a.Name, Handle: a.Name, Link: codec.Invitation(a.App.ID),
-		Notes: a.App.Notes(len(guilds), s.MessageContent),
+		Notes: append(a.App.Notes(len(guilds), s.MessageContent), gate.Notes()...),
 	}}, nil
 }
 
