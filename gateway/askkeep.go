@@ -52,6 +52,22 @@ func (g *Gateway) RevokeStanding(ctx context.Context, by scope.Scope, id string)
 	return s, err
 }
 
+// EndStandings ends every standing approval, of all workspaces, and returns how
+// many. by is on record as who ended them.
+func (g *Gateway) EndStandings(ctx context.Context, by scope.Scope) (n int, err error) {
+	all, err := g.approvals.Standings(ctx)
+	errs := []error{err}
+	for _, s := range all {
+		err := g.approvals.End(ctx, s)
+		if err == nil {
+			g.recordRevoked(s, by)
+			n++
+		}
+		errs = append(errs, err)
+	}
+	return n, errors.Join(errs...)
+}
+
 // resumeAgain is how long after a decision the housekeeping makes sure that the
 // turn is due: whoever decided may have died before it was.
 const resumeAgain = 5 * time.Second

@@ -14,8 +14,10 @@ package vault
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -74,6 +76,32 @@ func ParseRef(s string) (r Ref, ok bool) {
 		return "", false
 	}
 	return Ref(refScheme + name), true
+}
+
+// RefsIn lists the references that a section of a configuration holds, in JSON.
+func RefsIn(section json.RawMessage) []Ref {
+	var v any
+	_ = json.Unmarshal(section, &v)
+	var refs []Ref
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			if r, ok := ParseRef(v); ok {
+				refs = append(refs, r)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case map[string]any:
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				walk(v[key])
+			}
+		}
+	}
+	walk(v)
+	return refs
 }
 
 // Name is the secret's name: the reference without its scheme.

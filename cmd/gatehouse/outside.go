@@ -245,32 +245,6 @@ func holds(v any, u string) bool {
 	return false
 }
 
-// secretRefs lists the references to the vault that a section holds.
-func secretRefs(section json.RawMessage) []vault.Ref {
-	var v any
-	_ = json.Unmarshal(section, &v)
-	var refs []vault.Ref
-	var walk func(any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case string:
-			if r, ok := vault.ParseRef(v); ok {
-				refs = append(refs, r)
-			}
-		case []any:
-			for _, e := range v {
-				walk(e)
-			}
-		case map[string]any:
-			for _, e := range v {
-				walk(e)
-			}
-		}
-	}
-	walk(v)
-	return refs
-}
-
 // hostPort is the address that a URL names, with the scheme's usual port.
 func hostPort(raw string) string {
 	u, err := url.Parse(raw)

@@ -101,8 +101,8 @@ func revokeAllCommand(f *flags) *cobra.Command {
 		Long: "For the moment in which something is wrong and nobody knows yet what. It pauses\n" +
 			"every channel, stops the answers under way, logs every browser out of the\n" +
 			"console, makes login links worthless, and takes back every standing approval,\n" +
-			"every right to use a secret and all that members wanted taken up later. Secrets,\n" +
-			"members and messages stay.\n\n" +
+			"every right to use a secret and all that members wanted taken up later, in all\n" +
+			"workspaces. Secrets, members and messages stay.\n\n" +
 			"Afterwards: gatehouse login, look around, gatehouse resume.",
 		RunE: func(c *cobra.Command, a []string) error {
 			if !all {

@@ -77,25 +77,34 @@ func acting(f *flags, use, short string, many cobra.PositionalArgs, complete cob
 }
 
 func pairCommand(f *flags) *cobra.Command {
-	list := listing(f, "List who asks to be let in", "nobody is waiting", "REQUEST | CHANNEL | WHO | THEIR ID | EXPIRES IN",
+	list := listing(f, "List who asks to be let in", "nobody is waiting", "REQUEST | WORKSPACE | CHANNEL | WHO | THEIR ID | EXPIRES IN",
 		func(ctx context.Context, d *desk) ([]identity.Pairing, error) { return d.Pairings(ctx) },
 		func(p identity.Pairing) []string {
-			return []string{p.ID, string(p.Where.Channel), printable(p.Who.Name), printable(p.Who.ID), time.Until(p.Expires).Round(time.Minute).String()}
+			return []string{p.ID, p.Workspace, string(p.Where.Channel), printable(p.Who.Name), printable(p.Who.ID), time.Until(p.Expires).Round(time.Minute).String()}
 		})
-	list.Long = "List who asks to be let in. The code that a person was told is not kept, only its\nhash: compare the id, or have them tell you the code and approve that."
+	list.Long = "List who asks to be let in. The code that a person was told is not kept, only its\nhash: compare the id, or have them tell you the code and approve that.\n\n" +
+		"Without --workspace those of all workspaces are listed, and a code or a request is\nfound in whichever it is of."
 	requests := suggestions(f, false, pairingIDs)
 	return inWorkspace(f, group("pair", "Let people in who wrote to a bot", list,
 		acting(f, "approve CODE|REQUEST", "Let somebody in; what they wrote is answered at once", cobra.ExactArgs(1), requests,
 			func(ctx context.Context, d *desk, a []string) (string, error) {
 				p, err := d.Approve(ctx, a[0])
-				return printable(p.Who.Name) + " is in", err
+				return printable(p.Who.Name) + " is in" + ofWorkspace(p), err
 			}),
 		acting(f, "deny CODE|REQUEST", "Refuse somebody", cobra.ExactArgs(1), requests,
 			func(ctx context.Context, d *desk, a []string) (string, error) {
 				p, err := d.Deny(ctx, a[0])
-				return printable(p.Who.Name) + " is refused", err
+				return printable(p.Who.Name) + " is refused" + ofWorkspace(p), err
 			}),
 	))
+}
+
+// ofWorkspace names the workspace that a request was for, unless it is the home.
+func ofWorkspace(p identity.Pairing) string {
+	if p.Workspace == workspace {
+		return ""
+	}
+	return ", workspace " + p.Workspace
 }
 
 func membersCommand(f *flags) *cobra.Command {

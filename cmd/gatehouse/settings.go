@@ -126,7 +126,7 @@ func bindings(models map[string]config.Model, list []gateway.ChannelConfig) []va
 		for _, u := range reaches(c.Driver, c.Section) {
 			hosts = append(hosts, hostPort(u))
 		}
-		for _, r := range secretRefs(c.Section) {
+		for _, r := range vault.RefsIn(c.Section) {
 			all = append(all, vault.Binding{Ref: r, Kind: vault.ForChannel, Name: string(c.ID), Hosts: hosts})
 		}
 	}

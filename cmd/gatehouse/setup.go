@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
 func channelsCommand(f *flags) *cobra.Command {
@@ -28,9 +29,9 @@ func channelsCommand(f *flags) *cobra.Command {
 		Use: "remove ID", Short: "Take a channel out of the configuration", Args: args(cobra.ExactArgs(1)),
 		ValidArgsFunction: suggestions(f, false, channelIDs),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			err := d.RemoveChannel(ctx, channels.ID(a[0]))
+			left, err := d.RemoveChannel(ctx, channels.ID(a[0]))
 			if err == nil {
-				fmt.Fprintf(c.OutOrStdout(), "removed; its token is still in the vault (gatehouse secrets delete %s-token)\n", strings.ToLower(a[0]))
+				fmt.Fprint(c.OutOrStdout(), removedText(left))
 			}
 			return err
 		}),
@@ -50,6 +51,22 @@ func channelsCommand(f *flags) *cobra.Command {
 		}),
 	}
 	return group("channels", "Connect the gateway to platforms", channelsAdd(f), list, channelsLink(f), channelsPause(f), channelsResume(f), remove, connect)
+}
+
+// removedText says which secrets a channel has left, and how they go.
+func removedText(left operator.Removed) string {
+	if len(left.Secrets) == 0 {
+		return "removed\n"
+	}
+	in := ""
+	if left.Workspace != workspace {
+		in = " --workspace " + left.Workspace
+	}
+	text := "removed; still in the vault, to be removed with\n"
+	for _, name := range left.Secrets {
+		text += "  gatehouse secrets delete" + in + " " + name + "\n"
+	}
+	return text
 }
 
 func listChannels(ctx context.Context, out io.Writer, d *desk, probe bool) error {

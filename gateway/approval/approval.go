@@ -334,9 +334,14 @@ func (b *Book) Revoke(ctx context.Context, by scope.Scope, id string) (Standing,
 		if by.Workspace() != s.Workspace || !by.Role().Approves() && by.Member() != s.Member {
 			return Standing{}, ErrDenied
 		}
-		return s, b.store.Write(ctx, kv.Write{Space: space, Key: standingKey(s)})
+		return s, b.End(ctx, s)
 	}
 	return Standing{}, fmt.Errorf("%q: %w", id, ErrUnknown)
+}
+
+// End is Revoke for those who look after the installation, whosever it is.
+func (b *Book) End(ctx context.Context, s Standing) error {
+	return b.store.Write(ctx, kv.Write{Space: space, Key: standingKey(s)})
 }
 
 // Tidy forgets what has ended long ago.

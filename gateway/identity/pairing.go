@@ -267,6 +267,15 @@ func (d *Directory) Forget(ctx context.Context, p Pairing) error {
 	return d.store.Write(ctx, d.unset(pairKey(p.Where.Channel, p.ID), 0))
 }
 
+// Asks reports whether a request is open that has this code or id.
+func (d *Directory) Asks(ctx context.Context, by scope.Scope, ref string) (bool, error) {
+	_, version, err := d.pending(ctx, by, ref)
+	if errors.Is(err, ErrUnknown) {
+		err = nil
+	}
+	return version != 0, err
+}
+
 // pending finds an open request. Every one is compared, whichever it is.
 func (d *Directory) pending(ctx context.Context, by scope.Scope, ref string) (Pairing, int64, error) {
 	if !d.may(by, scope.Approve) {

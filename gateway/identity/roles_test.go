@@ -31,6 +31,13 @@ func acts(t *testing.T) map[string]struct {
 			_, err := w.dir.Deny(ctx, by, w.ask("x").ID)
 			return err
 		}},
+		"Asks": {scope.Approve, func(w *world, by scope.Scope) error {
+			asks, err := w.dir.Asks(ctx, by, w.ask("x").ID)
+			if err == nil && !asks {
+				t.Error("an open request is not found")
+			}
+			return err
+		}},
 		"StartCode": {scope.Administer, func(w *world, by scope.Scope) error {
 			_, err := w.dir.StartCode(ctx, by, "m-member")
 			return err

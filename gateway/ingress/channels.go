@@ -128,7 +128,7 @@ func (a *Admin) checkChannel(w http.ResponseWriter, r *http.Request, by scope.Sc
 
 func (a *Admin) removeChannel(w http.ResponseWriter, r *http.Request, by scope.Scope) {
 	id := r.PathValue("id")
-	if err := a.o.Operator.RemoveChannel(r.Context(), by, channels.ID(id)); err != nil {
+	if _, err := a.o.Operator.RemoveChannel(r.Context(), by, channels.ID(id)); err != nil {
 		a.channelsFailed(w, r, by, err)
 		return
 	}

@@ -549,14 +549,50 @@ func (p *Operator) startLink(ctx context.Context, c gateway.ChannelConfig, code 
 	return p.o.Gateway.StartLinkOf(ctx, c, code)
 }
 
-// RemoveChannel takes a channel out of the configuration; its token stays in
-// the vault until it is deleted.
-func (p *Operator) RemoveChannel(ctx context.Context, by scope.Scope, id channels.ID) (err error) {
+// Removed is what a channel that was removed has left behind.
+type Removed struct {
+	Workspace string   `json:"workspace"`         // that it belonged to
+	Secrets   []string `json:"secrets,omitempty"` // there, which no other section names
+}
+
+// RemoveChannel takes a channel out of the configuration; its secrets stay in
+// the vault until they are deleted.
+func (p *Operator) RemoveChannel(ctx context.Context, by scope.Scope, id channels.ID) (_ Removed, err error) {
 	defer func() { p.did(ctx, by, "channel removed", string(id), &err) }()
 	if err := p.allow(by); err != nil {
-		return err
+		return Removed{}, err
 	}
-	return p.o.Settings.RemoveChannel(ctx, id)
+	before := slices.Clone(p.o.Settings.Channels())
+	if err := p.o.Settings.RemoveChannel(ctx, id); err != nil {
+		return Removed{}, err
+	}
+	return p.leftBy(ctx, id, before)
+}
+
+// leftBy finds the secrets that a channel has left in the vault and that no other
+// channel of its workspace names.
+func (p *Operator) leftBy(ctx context.Context, id channels.ID, before []gateway.ChannelConfig) (r Removed, err error) {
+	i := slices.IndexFunc(before, func(c gateway.ChannelConfig) bool { return c.ID == id })
+	if i < 0 {
+		return r, nil
+	}
+	r.Workspace = p.workspaceOf(before[i])
+	var named []string
+	for _, c := range p.o.Settings.Channels() {
+		if p.workspaceOf(c) == r.Workspace {
+			for _, ref := range vault.RefsIn(c.Section) {
+				named = append(named, ref.Name())
+			}
+		}
+	}
+	kept, err := p.o.Vault.List(ctx, r.Workspace)
+	for _, ref := range vault.RefsIn(before[i].Section) {
+		there := slices.ContainsFunc(kept, func(m vault.Meta) bool { return m.Name == ref.Name() })
+		if there && !slices.Contains(named, ref.Name()) && !slices.Contains(r.Secrets, ref.Name()) {
+			r.Secrets = append(r.Secrets, ref.Name())
+		}
+	}
+	return r, err
 }
 
 // LinkChannel links an account to a configured channel by a person's hand. It

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway"
+	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -195,7 +196,7 @@ var unscoped = []string{"Providers"}
 
 // rights are what the methods need that need another right than to administer.
 var rights = map[string]scope.Right{
-	"Pairings": scope.See, "People": scope.See, "Invitations": scope.See, "Rooms": scope.See, "Workspaces": scope.See,
+	"Pairings": scope.See, "PairingsEverywhere": scope.See, "People": scope.See, "Invitations": scope.See, "Rooms": scope.See, "Workspaces": scope.See,
 	"Approve": scope.Approve, "Deny": scope.Approve, "Approvals": scope.Approve, "Decide": scope.Approve, "RevokeApproval": scope.Approve,
 	"Memory": scope.Console, "MemoryItem": scope.Console, "SearchMemory": scope.Console, "KeepMemory": scope.Console, "ForgetMemory": scope.Console,
 	"OwnCode": scope.Console, "OwnSecrets": scope.Console, "Bots": scope.Console,
@@ -240,7 +241,7 @@ func TestEveryMethodRefusesThoseNotInCharge(t *testing.T) {
 // reads are the methods that change nothing, so that nothing is recorded.
 var reads = []string{
 	"Approvals", "Errands", "AuditEntries", "VerifyAudit", "Logins", "Status", "DeadLetters", "DeadLetter", "TurnFailed", "Providers", "Platforms",
-	"Models", "CheckModel", "ProbeChannel", "Pairings", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets", "Bots",
+	"Models", "CheckModel", "ProbeChannel", "Pairings", "PairingsEverywhere", "People", "Invitations", "Rooms", "Workspaces", "Secrets", "OwnSecrets", "Bots",
 	"Modules", "PlanModule", "Publishers", "Memory", "MemoryItem", "SearchMemory", "ReindexMemory",
 	"Decide", // recorded as an approval, where it is decided
 }
@@ -420,6 +421,24 @@ func TestEverythingIsRevokedAtOnce(t *testing.T) {
 	if err := r.vault.Grant(t.Context(), "main", "api", vault.Grant{Kind: "tool", Name: "http_request"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.CreateWorkspace(t.Context(), r.owner, "guild", "The guild"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.vault.Set(t.Context(), "guild", "till", []byte("another-long-value"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.vault.Grant(t.Context(), "guild", "till", vault.Grant{Kind: "tool", Name: "http_request"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, workspace := range []string{"main", "guild"} {
+		v, err := json.Marshal(approval.Standing{ID: "s-" + workspace, Workspace: workspace, Member: "m-1", Tool: "pay", Expires: time.Now().Add(time.Hour)})
+		if err == nil {
+			err = r.store.Write(t.Context(), kv.Write{Space: "approval", Key: "s/m-1/s-" + workspace, Value: v})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	link, err := r.logins.Invite(t.Context(), identity.OwnerID)
 	if err != nil {
 		t.Fatal(err)
@@ -447,7 +466,7 @@ func TestEverythingIsRevokedAtOnce(t *testing.T) {
 		t.Errorf("one of another workspace: %v", err)
 	}
 	got, err := r.RevokeAll(t.Context(), r.owner)
-	if d := cmp.Diff(operator.Revoked{Logins: 1, Grants: 1, Errands: 2}, got); d != "" || err != nil {
+	if d := cmp.Diff(operator.Revoked{Logins: 1, Approvals: 2, Grants: 2, Errands: 2}, got); d != "" || err != nil {
 		t.Errorf("%v\n%s", err, d)
 	}
 	if _, err := r.logins.Member(t.Context(), session); !errors.Is(err, login.ErrNobody) {
@@ -457,8 +476,116 @@ func TestEverythingIsRevokedAtOnce(t *testing.T) {
 	if err != nil || len(all) != 1 || len(all[0].Grants) != 0 {
 		t.Errorf("the secret is %+v, %v", all, err)
 	}
+	if all, err := r.vault.List(t.Context(), "guild"); err != nil || len(all) != 1 || len(all[0].Grants) != 0 {
+		t.Errorf("the guild's secret is %+v, %v", all, err)
+	}
+	if left, err := r.store.List(t.Context(), "approval", "s/", "", 0); err != nil || len(left) != 0 {
+		t.Errorf("%d approvals stand, %v", len(left), err)
+	}
+	if again, err := r.RevokeAll(t.Context(), r.owner); err != nil || again != (operator.Revoked{}) {
+		t.Errorf("again: %+v, %v", again, err)
+	}
 	if s, err := r.Status(t.Context(), r.owner); err != nil || s.Paused.IsZero() {
 		t.Errorf("the workspace is not paused: %v", err)
+	}
+}
+
+// asks makes a request to be let into a workspace.
+func (r *rig) asks(t *testing.T, workspace, id string) {
+	t.Helper()
+	v, err := json.Marshal(identity.Pairing{
+		ID: id, Workspace: workspace, Where: channels.Address{Channel: "hall", Conversation: "dm"}, Who: channels.Sender{ID: "who-" + id, Name: id},
+		Created: time.Now(), Expires: time.Now().Add(time.Hour), Status: "open",
+	})
+	if err == nil {
+		err = r.store.Write(t.Context(), kv.Write{Space: "identity", Key: workspace + "/pair/hall/" + id, Value: v})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The home's owners find a request in whichever workspace it is; others see their
+// own alone.
+func TestARequestIsFoundInEveryWorkspace(t *testing.T) {
+	r := newRig(t)
+	for _, workspace := range []string{"guild", "shop"} {
+		if _, err := r.CreateWorkspace(t.Context(), r.owner, workspace, workspace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	guild := r.join(t, "guild", "gwen", scope.Owner)
+	admin := r.join(t, "main", "anna", scope.Admin)
+	for id, workspace := range map[string]string{"aaaaaa": "main", "bbbbbb": "guild", "cccccc": "shop", "dddddd": "shop"} {
+		r.asks(t, workspace, id)
+	}
+	for _, test := range []struct {
+		name string
+		by   scope.Scope
+		want []string
+	}{
+		{"the home's owner", r.owner, []string{"guild/bbbbbb", "main/aaaaaa", "shop/cccccc", "shop/dddddd"}},
+		{"the home's admin", admin, []string{"main/aaaaaa"}},
+		{"the guild's owner", guild, []string{"guild/bbbbbb"}},
+	} {
+		all, err := r.PairingsEverywhere(t.Context(), test.by)
+		var got []string
+		for _, p := range all {
+			got = append(got, p.Workspace+"/"+p.ID)
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(test.want, got); d != "" || err != nil {
+			t.Errorf("%s: %v\n%s", test.name, err, d)
+		}
+	}
+	for _, by := range []scope.Scope{admin, guild} {
+		if _, err := r.Approve(t.Context(), by, "cccccc"); !errors.Is(err, identity.ErrUnknown) {
+			t.Errorf("%s lets somebody into the shop: %v", by.Member(), err)
+		}
+		if _, err := r.Deny(t.Context(), by, "dddddd"); !errors.Is(err, identity.ErrUnknown) {
+			t.Errorf("%s refuses somebody in the shop: %v", by.Member(), err)
+		}
+	}
+	if p, err := r.Approve(t.Context(), r.owner, "cccccc"); err != nil || p.Workspace != "shop" {
+		t.Errorf("approved %+v, %v", p, err)
+	}
+	if p, err := r.Deny(t.Context(), r.owner, "dddddd"); err != nil || p.Workspace != "shop" {
+		t.Errorf("denied %+v, %v", p, err)
+	}
+	if left, err := r.PairingsEverywhere(t.Context(), r.owner); err != nil || len(left) != 2 {
+		t.Errorf("left %+v, %v", left, err)
+	}
+	recorded, err := r.audit.Last(t.Context(), audit.Query{Member: identity.OwnerID, Kinds: []audit.Kind{audit.Admin}}, 2)
+	var did []string
+	for _, e := range recorded {
+		did = append(did, e.Do+" "+e.On)
+	}
+	slices.Sort(did)
+	if d := cmp.Diff([]string{"pairing approved in shop who-cccccc", "pairing denied in shop who-dddddd"}, did); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
+	}
+}
+
+// What a channel has left in the vault is said by name, unless another one uses it.
+func TestARemovedChannelSaysWhatItLeaves(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.CreateWorkspace(t.Context(), r.owner, "guild", "The guild"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"hall-token", "shared"} {
+		if _, err := r.vault.Set(t.Context(), "guild", name, []byte("a-value-that-is-long"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	section := json.RawMessage(`{"token":"secret://hall-token","again":{"x":["secret://hall-token"]},"app":"secret://shared","gone":"secret://never-set"}`)
+	r.settings.list = []gateway.ChannelConfig{
+		{ID: "hall", Driver: driver{r.settings}, Section: section, Policy: identity.Policy{Workspace: "guild"}},
+		{ID: "yard", Driver: driver{r.settings}, Section: json.RawMessage(`{"token":"secret://shared"}`), Policy: identity.Policy{Workspace: "guild"}},
+		{ID: "home", Driver: driver{r.settings}, Section: json.RawMessage(`{"token":"secret://hall-token"}`)},
+	}
+	left, err := r.RemoveChannel(t.Context(), r.owner, "hall")
+	if d := cmp.Diff(operator.Removed{Workspace: "guild", Secrets: []string{"hall-token"}}, left); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
 	}
 }
 

@@ -52,8 +52,9 @@ type Revoked struct {
 
 // RevokeAll is for the moment in which something is wrong and nobody knows yet
 // what: nothing new begins, what runs is stopped, everybody is logged out of the
-// console, and no permission stands any more. It goes on after a failure, so
-// that as much as can be is revoked. Secrets, members and messages stay.
+// console, and no permission stands any more, in any workspace. It goes on after
+// a failure, so that as much as can be is revoked. Secrets, members and messages
+// stay.
 func (p *Operator) RevokeAll(ctx context.Context, by scope.Scope) (_ Revoked, err error) {
 	defer func() { p.did(ctx, by, "everything revoked", "", &err) }()
 	if err := p.allow(by); err != nil {
@@ -64,37 +65,32 @@ func (p *Operator) RevokeAll(ctx context.Context, by scope.Scope) (_ Revoked, er
 	r.Turns = p.o.Gateway.StopTurns()
 	r.Logins, err = p.o.Logins.RevokeMember(ctx, "")
 	errs = append(errs, err)
-	r.Approvals, err = p.revokeApprovals(ctx, by)
+	r.Approvals, err = p.o.Gateway.EndStandings(ctx, by)
 	errs = append(errs, err)
 	r.Errands, err = p.o.Gateway.EndErrands(ctx, by)
 	errs = append(errs, err)
-	r.Grants, err = p.revokeGrants(ctx, by)
+	r.Grants, err = p.revokeGrants(ctx)
 	return r, errors.Join(append(errs, err)...)
 }
 
-func (p *Operator) revokeApprovals(ctx context.Context, by scope.Scope) (n int, err error) {
-	all, err := p.Approvals(ctx, by)
+// revokeGrants takes the grants of all workspaces back.
+func (p *Operator) revokeGrants(ctx context.Context) (n int, err error) {
+	all, err := p.o.Directory.Workspaces(ctx)
 	errs := []error{err}
-	for _, s := range all.Standings {
-		_, err := p.RevokeApproval(ctx, by, s.ID)
-		if err == nil {
-			n++
+	for _, w := range all {
+		if w.Ending {
+			continue // its key goes first, and with it whatever could be used
 		}
+		secrets, err := p.o.Vault.List(ctx, w.ID)
 		errs = append(errs, err)
-	}
-	return n, errors.Join(errs...)
-}
-
-func (p *Operator) revokeGrants(ctx context.Context, by scope.Scope) (n int, err error) {
-	all, err := p.o.Vault.List(ctx, by.Workspace())
-	errs := []error{err}
-	for _, m := range all {
-		for _, g := range m.Grants {
-			err := p.o.Vault.Revoke(ctx, by.Workspace(), m.Name, g)
-			if err == nil {
-				n++
+		for _, m := range secrets {
+			for _, g := range m.Grants {
+				err := p.o.Vault.Revoke(ctx, w.ID, m.Name, g)
+				if err == nil {
+					n++
+				}
+				errs = append(errs, err)
 			}
-			errs = append(errs, err)
 		}
 	}
 	return n, errors.Join(errs...)

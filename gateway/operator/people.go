@@ -27,23 +27,109 @@ func (p *Operator) Pairings(ctx context.Context, by scope.Scope) ([]identity.Pai
 	return p.directory(by).Pairings(ctx)
 }
 
-// Approve lets a stranger in, by the code that they were told or by the id of
-// their request; what they wrote is answered at once.
-func (p *Operator) Approve(ctx context.Context, by scope.Scope, ref string) (out identity.Pairing, err error) {
-	defer func() { p.did(ctx, by, "pairing approved", out.Who.ID, &err) }()
-	if err := p.may(ctx, by, scope.Approve); err != nil {
-		return identity.Pairing{}, err
+// PairingsEverywhere is Pairings of every workspace for owners of the home, who
+// look after them all. For others it is their own.
+func (p *Operator) PairingsEverywhere(ctx context.Context, by scope.Scope) ([]identity.Pairing, error) {
+	if err := p.may(ctx, by, scope.See); err != nil {
+		return nil, err
 	}
-	return p.o.Gateway.ApprovePairing(ctx, by, ref)
+	all, err := p.ownedBy(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	var open []identity.Pairing
+	for _, w := range all {
+		some, err := p.o.Directory.In(w).Pairings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, some...)
+	}
+	return open, nil
 }
 
-// Deny refuses a stranger.
-func (p *Operator) Deny(ctx context.Context, by scope.Scope, ref string) (out identity.Pairing, err error) {
-	defer func() { p.did(ctx, by, "pairing denied", out.Who.ID, &err) }()
+// ownedBy lists the workspaces in which somebody may do what they do in their
+// own, that one first.
+func (p *Operator) ownedBy(ctx context.Context, by scope.Scope) ([]string, error) {
+	own := []string{by.Workspace()}
+	if by.Workspace() != p.o.Directory.Home() {
+		return own, nil
+	}
+	if err := p.may(ctx, by, scope.Own); errors.Is(err, identity.ErrForbidden) {
+		return own, nil
+	} else if err != nil {
+		return nil, err
+	}
+	all, err := p.o.Directory.Workspaces(ctx)
+	for _, w := range all {
+		if w.ID != by.Workspace() && !w.Ending {
+			own = append(own, w.ID)
+		}
+	}
+	return own, err
+}
+
+// Approve lets a stranger in, by the code that they were told or by the id of
+// their request; what they wrote is answered at once. An owner of the home lets
+// them into whichever workspace they ask for.
+func (p *Operator) Approve(ctx context.Context, by scope.Scope, ref string) (out identity.Pairing, err error) {
+	did := "pairing approved"
+	defer func() { p.did(ctx, by, did, out.Who.ID, &err) }()
 	if err := p.may(ctx, by, scope.Approve); err != nil {
 		return identity.Pairing{}, err
 	}
-	return p.o.Gateway.DenyPairing(ctx, by, ref)
+	as, err := p.askedOf(ctx, by, ref)
+	if err != nil {
+		return identity.Pairing{}, err
+	}
+	did += elsewhere(by, as)
+	return p.o.Gateway.ApprovePairing(ctx, as, ref)
+}
+
+// Deny refuses a stranger, wherever Approve would let them in.
+func (p *Operator) Deny(ctx context.Context, by scope.Scope, ref string) (out identity.Pairing, err error) {
+	did := "pairing denied"
+	defer func() { p.did(ctx, by, did, out.Who.ID, &err) }()
+	if err := p.may(ctx, by, scope.Approve); err != nil {
+		return identity.Pairing{}, err
+	}
+	as, err := p.askedOf(ctx, by, ref)
+	if err != nil {
+		return identity.Pairing{}, err
+	}
+	did += elsewhere(by, as)
+	return p.o.Gateway.DenyPairing(ctx, as, ref)
+}
+
+// askedOf is who decides about a request: whoever asks, or the owner of the other
+// workspace that it is for.
+func (p *Operator) askedOf(ctx context.Context, by scope.Scope, ref string) (scope.Scope, error) {
+	all, err := p.ownedBy(ctx, by)
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	for _, w := range all {
+		as, err := p.ownerOf(ctx, by, w)
+		if errors.Is(err, identity.ErrUnknown) {
+			continue // nobody owns it
+		}
+		if err != nil {
+			return scope.Scope{}, err
+		}
+		if asks, err := p.directory(as).Asks(ctx, as, ref); err != nil || asks {
+			return as, err
+		}
+	}
+	return by, nil
+}
+
+// elsewhere says for the record in which workspace something was done, where that
+// is another than the one of who did it.
+func elsewhere(by, as scope.Scope) string {
+	if by.Workspace() == as.Workspace() {
+		return ""
+	}
+	return " in " + as.Workspace()
 }
 
 // People lists the members and who is known as whom.

@@ -220,9 +220,9 @@ func (c *Client) AddChannel(ctx context.Context, n NewChannel) (operator.Added, 
 	return post[operator.Added](ctx, c, "/api/channels", n)
 }
 
-// RemoveChannel removes one.
-func (c *Client) RemoveChannel(ctx context.Context, id channels.ID) error {
-	return c.call(ctx, http.MethodDelete, "/api/channels/"+url.PathEscape(string(id)), nil, nil)
+// RemoveChannel removes one, and says what it has left.
+func (c *Client) RemoveChannel(ctx context.Context, id channels.ID) (left operator.Removed, err error) {
+	return left, c.send(ctx, http.MethodDelete, "/api/channels/"+url.PathEscape(string(id)), nil, &left)
 }
 
 // ProbeChannel asks a channel's platform whether it works.

@@ -277,7 +277,7 @@ func (h *handler) addChannel(r *http.Request, by scope.Scope) (any, error) {
 }
 
 func (h *handler) removeChannel(r *http.Request, by scope.Scope) (any, error) {
-	return struct{}{}, h.op.RemoveChannel(r.Context(), by, channels.ID(r.PathValue("id")))
+	return h.op.RemoveChannel(r.Context(), by, channels.ID(r.PathValue("id")))
 }
 
 func (h *handler) probe(r *http.Request, by scope.Scope) (any, error) {

@@ -44,7 +44,12 @@ type (
 
 func (h *handler) peopleRoutes() map[string]route {
 	return map[string]route{
-		"GET /api/pairings": func(r *http.Request, by scope.Scope) (any, error) { return h.op.Pairings(r.Context(), by) },
+		"GET /api/pairings": func(r *http.Request, by scope.Scope) (any, error) {
+			if r.URL.Query().Has("everywhere") {
+				return h.op.PairingsEverywhere(r.Context(), by)
+			}
+			return h.op.Pairings(r.Context(), by)
+		},
 		"POST /api/pairings/{ref}/approve": func(r *http.Request, by scope.Scope) (any, error) {
 			return h.op.Approve(r.Context(), by, r.PathValue("ref"))
 		},
@@ -147,8 +152,12 @@ func (h *handler) room(act func(context.Context, scope.Scope, channels.Address) 
 	}
 }
 
-// Pairings lists who asks to be let in.
+// Pairings lists who asks to be let in, in the client's workspace, or where it
+// names none in all that the caller looks after.
 func (c *Client) Pairings(ctx context.Context) ([]identity.Pairing, error) {
+	if c.Workspace == "" {
+		return get[[]identity.Pairing](ctx, c, "/api/pairings?everywhere")
+	}
 	return get[[]identity.Pairing](ctx, c, "/api/pairings")
 }
 
