@@ -54,6 +54,8 @@ func (s *settings) read() (config.Config, config.Faults, error) {
 	switch {
 	case errors.Is(err, os.ErrNotExist) && !s.explicit:
 		text = nil
+	case errors.Is(err, os.ErrNotExist):
+		return config.Config{}, nil, fmt.Errorf("there is no configuration %s, which --config or GATEHOUSE_CONFIG names; correct the path, or begin with an empty file: touch %s", s.path, s.path)
 	case err != nil:
 		return config.Config{}, nil, fmt.Errorf("read the configuration: %w", err)
 	}
