@@ -130,12 +130,17 @@ type Installed struct {
 	Name string `json:"name,omitempty"`
 }
 
-// Status is a late receipt: what became of a message that was sent.
+// Status is a late receipt: what became of a message that was sent. One of a
+// failure becomes a dead letter, which tells the operator.
 type Status struct {
 	ID    MessageID `json:"id"`
-	State string    `json:"state"` // delivered, read, failed
+	State string    `json:"state"` // delivered, read, or StatusFailed
 	Why   string    `json:"why,omitempty"`
 }
+
+// StatusFailed is the state of a message that the platform had taken, and could
+// not deliver.
+const StatusFailed = "failed"
 
 func (Message) content()    {}
 func (Edit) content()       {}

@@ -628,3 +628,31 @@ func TestTurnsAtOnceKeepTheCap(t *testing.T) {
 		}
 	})
 }
+
+// TestLateFailureIsADeadLetter: what a platform took and could not deliver is told
+// to the operator, once, with the platform's reason; other receipts are not.
+func TestLateFailureIsADeadLetter(t *testing.T) {
+	bubble(t, func() rigOptions { return rigOptions{policy: identity.Policy{DM: identity.DMPairing}} }, func(r *rig) {
+		for i, state := range []string{"delivered", "failed", "read", "failed"} {
+			e := said("bot", fmt.Sprintf("m%d/%s", min(i, 2), state), "")
+			e.Who.Self, e.Content = true, channels.Status{ID: "m", State: state, Why: "131026 Message undeliverable"}
+			r.accept(e)
+		}
+		again := said("bot", "m1/failed", "")
+		again.Who.Self, again.Content = true, channels.Status{ID: "m", State: "failed", Why: "131026 Message undeliverable"}
+		r.accept(again)
+		r.after(time.Second)
+		dead, err := r.bus.DeadLetters(t.Context(), bus.Inbox, 0, 0)
+		if err != nil || len(dead) != 2 {
+			t.Fatalf("%d dead letters, %v; want 2", len(dead), err)
+		}
+		for _, d := range dead {
+			if !strings.Contains(d.Reason, "could not deliver it: 131026") {
+				t.Errorf("%q", d.Reason)
+			}
+		}
+		if got := r.chat.sent(); len(got) > 0 {
+			t.Errorf("somebody was told: %+v", got)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -170,6 +171,10 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 		}
 		return s.holdBack(r)
 	}
+	if st, ok := e.Content.(channels.Status); ok && st.State == channels.StatusFailed {
+		s.undelivered(r, e, st)
+		return nil
+	}
 	j, err := s.g.dir.Judge(ctx, e, l.config().Policy)
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)
@@ -181,6 +186,13 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 		return s.setAside(r, e, j)
 	}
 	return s.resolve(ctx, r, e, j)
+}
+
+// undelivered makes a dead letter of the word that a message which the platform
+// had taken has not arrived. Nobody said it, so nobody is judged for it.
+func (s *sitting) undelivered(r bus.Record, e channels.Event, st channels.Status) {
+	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Dead, Reason: strings.TrimSuffix("the platform took a message and could not deliver it: "+st.Why, ": ")}
+	s.g.metrics.Send(e.Where.Channel, delivery.Dead)
 }
 
 // resolve applies a judgement; what may run becomes an item.

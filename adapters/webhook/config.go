@@ -20,6 +20,7 @@ type settings struct {
 	Mapping        codec.Mapping
 	CallbackURL    string
 	CallbackSecret string // a reference
+	CallbackFiles  bool
 }
 
 const schema = `{
@@ -64,7 +65,8 @@ const schema = `{
     },
     "trusted": {"type": "boolean", "default": false, "description": "The sender wrote the message himself. Otherwise it is content of others, and a text such as /stop is no command."},
     "callback_url": {"type": "string", "format": "uri", "description": "Where answers are sent."},
-    "callback_secret": {"type": "string", "description": "The secret that answers are signed with, as Standard Webhooks; a reference."}
+    "callback_secret": {"type": "string", "description": "The secret that answers are signed with, as Standard Webhooks; a reference."},
+    "callback_files": {"type": "boolean", "default": true, "description": "Files of an answer are in the callback, in base64, up to 5 MB each. Otherwise the text says that they are missing."}
   }
 }
 `
@@ -83,11 +85,12 @@ type written struct {
 	Trusted        bool                `json:"trusted"`
 	CallbackURL    string              `json:"callback_url"`
 	CallbackSecret string              `json:"callback_secret"`
+	CallbackFiles  bool                `json:"callback_files"`
 }
 
 func defaults() written {
 	return written{
-		Message: "{{ .message ?? .text ?? . }}", Conversation: `{{ .conversation ?? "default" }}`, Sender: "webhook",
+		Message: "{{ .message ?? .text ?? . }}", Conversation: `{{ .conversation ?? "default" }}`, Sender: "webhook", CallbackFiles: true,
 	}
 }
 
@@ -97,6 +100,7 @@ func (s *written) fields() map[string]any {
 		"verify": &s.Verify, "verify_token": &s.VerifyToken, "message": &s.Message, "conversation": &s.Conversation,
 		"thread": &s.Thread, "sender": &s.Sender, "sender_name": &s.SenderName, "id": &s.ID, "when": &s.When,
 		"trusted": &s.Trusted, "callback_url": &s.CallbackURL, "callback_secret": &s.CallbackSecret,
+		"callback_files": &s.CallbackFiles,
 	}
 }
 
@@ -112,7 +116,7 @@ func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 
 // settings are what a section says.
 func (s written) settings(f *section.Faults) settings {
-	out := settings{VerifyToken: s.VerifyToken, CallbackURL: s.CallbackURL, CallbackSecret: s.CallbackSecret}
+	out := settings{VerifyToken: s.VerifyToken, CallbackURL: s.CallbackURL, CallbackSecret: s.CallbackSecret, CallbackFiles: s.CallbackFiles}
 	if len(s.Verify) == 0 {
 		f.Add("verify", "is missing: how a request proves whose it is, such as {kind: github, secret: secret://NAME}")
 	} else {

@@ -22,7 +22,7 @@ const secretRef = "secret://hook"
 var lacks = []channeltest.Ability{
 	channeltest.Rooms, channeltest.Threads, channeltest.JoinedThreads, channeltest.Edits, channeltest.Deletions, channeltest.Reactions,
 	channeltest.Presses, channeltest.FilesIn, channeltest.Drops, channeltest.Outages,
-	channeltest.Editing, channeltest.Deleting, channeltest.Reacting, channeltest.Typing, channeltest.FilesOut, channeltest.Captions,
+	channeltest.Editing, channeltest.Deleting, channeltest.Reacting, channeltest.Typing,
 	channeltest.Albums, channeltest.Buttons, channeltest.Answering, channeltest.CommandMenu, channeltest.Quoting, channeltest.TextLimit,
 	channeltest.Reconciling, channeltest.BadFormats,
 }
@@ -58,7 +58,11 @@ func harness(p *webhooktest.Server) *channeltest.Harness {
 		Again: func(id channels.MessageID) { p.Say(said[id]) },
 		Shown: func(at channels.Address) (out []channeltest.Shown) {
 			for _, r := range p.Shown(string(at.Conversation)) {
-				out = append(out, channeltest.Shown{ID: channels.MessageID(r.ID), Native: r.Text, Text: r.Text})
+				x := channeltest.Shown{ID: channels.MessageID(r.ID), Native: r.Text, Text: r.Text}
+				for _, f := range r.Files {
+					x.Files = append(x.Files, channeltest.Upload{Kind: channels.FileKind(f.Kind), Name: f.Name, MIME: f.MIME, Body: f.Data})
+				}
+				out = append(out, x)
 			}
 			return out
 		},

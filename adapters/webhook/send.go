@@ -56,7 +56,11 @@ func (c *Channel) call(ctx context.Context, p channels.Part, now time.Time) erro
 	if err := ctx.Err(); err != nil {
 		return c.fail(channels.Transient, 0, err)
 	}
-	body, err := codec.Encode(p, now)
+	files, err := c.files(ctx, p.Files)
+	if err != nil {
+		return err
+	}
+	body, err := codec.Encode(p, files, now)
 	if err != nil {
 		return c.fail(channels.Rejected, 0, err)
 	}
@@ -82,6 +86,37 @@ func (c *Channel) call(ctx context.Context, p channels.Part, now time.Time) erro
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // so that the connection can be used again
 	return c.classify(resp)
+}
+
+// maxFile is the largest file that a callback carries, in bytes. It is held in
+// memory, as the signature is over all of it.
+const maxFile = 5 << 20
+
+var errTooBig = errors.New("the file is larger than 5 MB")
+
+// files reads what a callback carries.
+func (c *Channel) files(ctx context.Context, all []channels.File) (out []codec.File, err error) {
+	for _, f := range all {
+		b, err := content(ctx, f)
+		if err != nil {
+			return nil, c.fail(channels.Other, 0, err)
+		}
+		if len(b) > maxFile {
+			return nil, c.fail(channels.Rejected, 0, errTooBig)
+		}
+		out = append(out, codec.File{Kind: string(f.Kind), Name: f.Name, MIME: f.MIME, Data: b})
+	}
+	return out, nil
+}
+
+// content reads a file, but not much more than may be sent of it.
+func content(ctx context.Context, f channels.File) ([]byte, error) {
+	r, err := f.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	return io.ReadAll(io.LimitReader(r, maxFile+1))
 }
 
 // lost classifies a callback without an answer. Who repeats it does no harm, as

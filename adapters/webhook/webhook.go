@@ -104,9 +104,18 @@ var (
 	_ channels.Idempotent = (*Channel)(nil)
 )
 
-// Features implements channels.Channel. A program needs no limits.
+// maxBeside is the longest text beside a file, in characters: a longer one comes
+// in a callback of its own.
+const maxBeside = 64 << 10
+
+// Features implements channels.Channel. A program needs no limits but those of
+// files, of which a callback carries one.
 func (c *Channel) Features(channels.Address) channels.Features {
-	return channels.Features{Dialect: markup.CommonMark, Threads: true}
+	f := channels.Features{Dialect: markup.CommonMark, Threads: true}
+	if c.cfg.CallbackURL != "" && c.cfg.CallbackFiles {
+		f.MaxFile, f.MaxCaption = maxFile, maxBeside
+	}
+	return f
 }
 
 // Idempotent implements channels.Idempotent: a callback carries the part's key as

@@ -18,6 +18,15 @@ type Reply struct {
 	Text         string `json:"text"`        // CommonMark, unless Format says otherwise
 	Format       string `json:"format"`      // markdown or plain
 	At           string `json:"at,omitzero"` // RFC 3339; when it was sent
+	Files        []File `json:"files,omitempty"`
+}
+
+// File is an attachment of a callback.
+type File struct {
+	Kind string `json:"kind"` // photo, voice, audio, video, sticker, document
+	Name string `json:"name,omitempty"`
+	MIME string `json:"mime,omitempty"`
+	Data []byte `json:"data"` // base64 in the JSON
 }
 
 // NewReply makes the form of a part in which programs read it.
@@ -35,10 +44,13 @@ func NewReply(p channels.Part, at time.Time) Reply {
 	return r
 }
 
-// Encode is the body of a callback.
-func Encode(p channels.Part, at time.Time) ([]byte, error) {
+// Encode is the body of a callback that carries files, which are those of the
+// part, read.
+func Encode(p channels.Part, files []File, at time.Time) ([]byte, error) {
+	r := NewReply(p, at)
+	r.Files = files
 	return json.Marshal(struct {
 		Type string `json:"type"`
 		Reply
-	}{"reply", NewReply(p, at)})
+	}{"reply", r})
 }

@@ -150,6 +150,9 @@ func TestBatch(t *testing.T) {
 	if d := cmp.Diff([]string{"something for another number of the same app", "a change of account_update", "a message that cannot be read", "status sent"}, sorted(u.Ignored)); d != "" {
 		t.Error(d)
 	}
+	if st, ok := u.Events[3].Content.(channels.Status); !ok || st.State != channels.StatusFailed || !strings.Contains(st.Why, "131047 Re-engagement message: "+codec.WindowClosed) {
+		t.Errorf("%+v", u.Events[3].Content)
+	}
 	if d := cmp.Diff([]codec.Failure{{ID: "o2", Code: 131047, Why: "Re-engagement message"}}, u.Failed); d != "" {
 		t.Error(d)
 	}

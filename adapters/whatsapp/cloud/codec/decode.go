@@ -137,12 +137,15 @@ func (u *Update) status(s status, self Self) {
 	why := ""
 	switch s.Status {
 	case "delivered", "read":
-	case "failed":
+	case channels.StatusFailed:
 		f := Failure{ID: channels.MessageID(s.ID), Why: "for a reason that is not given"}
 		if len(s.Errors) > 0 {
 			f.Code, f.Why = s.Errors[0].Code, s.Errors[0].Title
 		}
 		why = fmt.Sprintf("%d %s", f.Code, f.Why)
+		if m, ok := meanings[f.Code]; ok {
+			why += ": " + m.fix
+		}
 		u.Failed = append(u.Failed, f)
 	default:
 		u.ignore("status %s", s.Status)
