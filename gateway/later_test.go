@@ -78,15 +78,15 @@ func TestInvariant01ErrandsActAsTheirMaker(t *testing.T) {
 			t.Fatalf("said %+v", said)
 		}
 		r.after(time.Hour)
+		if _, err := r.dir.SetRole(t.Context(), r.owner(), id, scope.Approver); err != nil {
+			t.Fatal(err)
+		}
 		r.stop() // nothing runs when it is due
 		<-time.After(90 * time.Minute)
 		if got := a.runs(); len(got) != 0 {
 			t.Fatalf("too early: %v", got)
 		}
 		r = newRig(t, o())
-		if _, err := r.dir.SetRole(t.Context(), r.owner(), id, scope.Approver); err != nil {
-			t.Fatal(err)
-		}
 		said := r.wait(1)
 		if said[0].To != "dm-anna" || !strings.Contains(said[0].Text, "asked you to take this up now") || !strings.Contains(said[0].Text, "check the boiler") {
 			t.Errorf("said %+v", said)
