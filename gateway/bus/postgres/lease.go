@@ -35,6 +35,9 @@ func (e *Engine) Lease(ctx context.Context, w bus.Want) ([]*bus.Lease, error) {
 	for {
 		changed := e.wake.watch()
 		leases, wait, err := e.tryLease(ctx, w)
+		if err != nil && ctx.Err() == nil && e.wake.isClosed() {
+			return nil, bus.ErrClosed // Close took the connection away under it
+		}
 		if err != nil || len(leases) > 0 || w.NoWait {
 			return leases, wrap("lease", err)
 		}
