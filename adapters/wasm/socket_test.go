@@ -89,7 +89,7 @@ func (b *hub) change(f func()) {
 // wait blocks until ok holds.
 func (b *hub) wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		b.mu.Lock()
 		done, changed := ok(), b.changed

@@ -9,7 +9,7 @@ import (
 
 // Deadline is how long the waits of this package last before they fail the
 // test. It is only ever reached by a test that fails.
-const Deadline = 15 * time.Second
+const Deadline = time.Minute
 
 // board is a mutex whose changes can be waited for.
 type board struct {

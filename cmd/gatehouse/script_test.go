@@ -157,7 +157,7 @@ func worldOf(ts *testscript.TestScript) *world {
 }
 
 // patience bounds every wait of a script.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // until waits for something to become true.
 func until(ts *testscript.TestScript, what string, is func() bool) {

@@ -102,7 +102,7 @@ func startBrowser(t *testing.T) context.Context {
 }
 
 // patience is how long a page may take, on a machine that is busy.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 func (b *tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()

@@ -245,7 +245,7 @@ func (c *crash) torment(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		open := eventually(patience/20, func() bool { return c.watch.open() > 0 })
+		open := eventually(patience/40, func() bool { return c.watch.open() > 0 })
 		if hard {
 			c.kill()
 		} else {

@@ -74,7 +74,7 @@ func (r *rig) refused(args ...string) string {
 }
 
 func (r *rig) tried(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // some compile a guest
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience) // some compile a guest
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.set.binary, append(args, "--config", r.configPath())...) //nolint:gosec // a binary of ours
 	cmd.Env = r.env

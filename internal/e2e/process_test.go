@@ -50,9 +50,9 @@ func (p *process) Term() error {
 	select {
 	case <-p.done:
 		return p.err
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		p.Kill()
-		return errors.New("it had not ended 30 s after SIGTERM")
+		return errors.New("it had not ended a minute after SIGTERM")
 	}
 }
 

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -86,6 +88,18 @@ func outcome(t *testing.T, policy string, raw json.RawMessage) string {
 		t.Error("the update was not acknowledged")
 	}
 	return what
+}
+
+// unsaid is the outcome of a payload that is taken in, and of which nothing is said.
+const unsaid = "taken, and nothing is said"
+
+// watchFor is how long to wait for what becomes of a payload, whose line in the
+// golden file begins with head: not longer than that where silence is expected.
+func watchFor(golden []byte, head string) time.Duration {
+	if bytes.Contains(golden, []byte(head+"\n\t"+unsaid+"\n")) {
+		return 10 * time.Second
+	}
+	return patience
 }
 
 // said tells the model's answer from what the gateway says itself.

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for something that will happen.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // settings of a rig. The zero value is a channel that anybody may write to,
 // without streaming and without rates.

@@ -88,23 +88,24 @@ func TestSlackRecordedPayloads(t *testing.T) {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
+	golden := filepath.Join("testdata", "recorded", "slack", "outcomes.golden")
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var got strings.Builder
 	for _, path := range paths {
 		rec := readSlackRecording(t, path)
-		got.WriteString(rec.outcomes(t, "open"))
+		got.WriteString(rec.outcomes(t, "open", want))
 		if strings.HasPrefix(rec.file, "dm--") { // elsewhere the policy of direct chats does not matter
-			got.WriteString(rec.outcomes(t, "pairing"))
+			got.WriteString(rec.outcomes(t, "pairing", want))
 		}
 	}
-	golden := filepath.Join("testdata", "recorded", "slack", "outcomes.golden")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
+		return
 	}
 	if d := cmp.Diff(string(want), got.String()); d != "" {
 		t.Errorf("-want +got:\n%s", d)
@@ -113,7 +114,7 @@ func TestSlackRecordedPayloads(t *testing.T) {
 
 // outcomes is what the gateway does with the payloads of a recording. A team's
 // are sent one after the other to one gateway.
-func (rec slackRecording) outcomes(t *testing.T, policy string) string {
+func (rec slackRecording) outcomes(t *testing.T, policy string, golden []byte) string {
 	t.Helper()
 	var out strings.Builder
 	var r *slackRig
@@ -134,7 +135,8 @@ func (rec slackRecording) outcomes(t *testing.T, policy string) string {
 			r.up()
 			r.await("the channel to be connected", func(slacktest.Log) bool { return r.srv.Calls("auth.test") > 0 })
 		}
-		fmt.Fprintf(&out, "%s, %s, dm: %s\n\t%s\n", rec.file, p.name, policy, r.outcome(p.raw))
+		head := fmt.Sprintf("%s, %s, dm: %s", rec.file, p.name, policy)
+		fmt.Fprintf(&out, "%s\n\t%s\n", head, r.outcome(p.raw, watchFor(golden, head)))
 	}
 	r.end()
 	return out.String()
@@ -152,7 +154,7 @@ func (r *slackRig) ignored() (reasons []string) {
 }
 
 // outcome is what the gateway does with one payload.
-func (r *slackRig) outcome(raw json.RawMessage) string {
+func (r *slackRig) outcome(raw json.RawMessage, within time.Duration) string {
 	r.t.Helper()
 	user := r.team.User("U0SOMEBODY", "Somebody")
 	for _, m := range slackUser.FindAllStringSubmatch(string(raw), -1) {
@@ -172,8 +174,8 @@ func (r *slackRig) outcome(raw json.RawMessage) string {
 	}
 	sent, logged := len(r.srv.Delivered()), len(r.ignored())
 	r.srv.Inject(raw)
-	what := "taken, and nothing is said"
-	eventually(10*time.Second, func() bool {
+	what := unsaid
+	eventually(within, func() bool {
 		if all := r.srv.Delivered()[sent:].Of(slacktest.Sent, slacktest.Answered); len(all) > 0 {
 			what = said(all[0].Text)
 			if all[0].Thread != "" {

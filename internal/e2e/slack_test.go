@@ -223,7 +223,7 @@ func TestSlackCrash(t *testing.T) {
 				if i < kills {
 					r.up()
 					sent := len(r.srv.Delivered())
-					eventually(patience/10, func() bool { return len(r.srv.Delivered()) > sent+i })
+					eventually(patience/20, func() bool { return len(r.srv.Delivered()) > sent+i })
 					r.proc.Kill()
 				}
 			}

@@ -51,7 +51,7 @@ func listen(t *testing.T, c *sdk.Client) (events <-chan socketmode.Event) {
 
 func await(t *testing.T, events <-chan socketmode.Event, kind socketmode.EventType) socketmode.Event {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case e := <-events:
@@ -104,7 +104,7 @@ func TestSocketModeOfTheSDK(t *testing.T) {
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"syscall"
 	"testing"
@@ -186,8 +187,9 @@ func TestTheDeadAreHeard(t *testing.T) {
 	srv := telegramtest.NewServer(t)
 	srv.Private(srv.User(7, "Ada"))
 	srv.SetLatency(200 * time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { cancel() }})
 	url := srv.URL() + "/bot" + srv.Token() + "/sendMessage?chat_id=7&text=x"
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
