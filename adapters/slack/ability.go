@@ -154,7 +154,11 @@ func (c *Channel) Probe(ctx context.Context) (channels.Identity, error) {
 		}
 		return channels.Identity{Name: t.name, Notes: []string{"Teams install the app at " + c.host.Public() + pathInstall + "; those may that the key teams names."}}, nil
 	}
-	t, err := c.test(ctx, c.cfg.Token)
+	look := func(ctx context.Context) (*team, error) { return c.test(ctx, c.cfg.Token) }
+	if c.cfg.renews() {
+		look = c.rotating
+	}
+	t, err := look(ctx)
 	if err != nil {
 		return channels.Identity{}, err
 	}

@@ -32,10 +32,16 @@ type settings struct {
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
 	Teams        string `json:"teams"`
+
+	// With ClientID and ClientSecret, for one team whose tokens end.
+	RefreshToken string `json:"refresh_token"`
 }
 
 // many reports whether teams install the app themselves.
-func (s settings) many() bool { return s.ClientID != "" }
+func (s settings) many() bool { return s.ClientID != "" && s.RefreshToken == "" }
+
+// renews reports whether tokens are kept in the vault, and renewed.
+func (s settings) renews() bool { return s.ClientID != "" }
 
 // admits reports whether a team may install the app.
 func (s settings) admits(team string) bool {
@@ -95,6 +101,10 @@ const schema = `{
       "type": "string",
       "description": "The ids of the teams that may install the app, such as T0123456789, with spaces between them. Without any, none may."
     },
+    "refresh_token": {
+      "type": "string",
+      "description": "For an app with token rotation in one team: the refresh token (xoxe-1-...) from the page OAuth & Permissions, as a reference. client_id and client_secret go with it; token is left out."
+    },
     "base_url": {
       "type": "string",
       "format": "uri",
@@ -122,6 +132,7 @@ func parse(cfg json.RawMessage) (settings, []channels.Fault) {
 		"base_url": &s.BaseURL, "token": &s.Token, "app_token": &s.AppToken, "signing_secret": &s.SigningSecret, "mode": &s.Mode,
 		"sockets": &s.Sockets, "command": &s.Command, "ack_reaction": &s.AckReaction,
 		"client_id": &s.ClientID, "client_secret": &s.ClientSecret, "teams": &s.Teams,
+		"refresh_token": &s.RefreshToken,
 	})
 	if ok {
 		s.check(f)
@@ -134,11 +145,15 @@ func (s *settings) check(f *section.Faults) {
 	switch {
 	case s.many() && s.Token != "":
 		f.Add("token", "is the token of one team; leave it out where client_id lets several install the app")
-	case s.many() && strings.TrimSpace(s.ClientSecret) == "":
+	case s.RefreshToken != "" && s.ClientID == "":
+		f.Add("client_id", "is missing: a token is renewed with client_id and client_secret, from the app's page Basic Information")
+	case s.RefreshToken != "" && (s.Token != "" || s.Teams != ""):
+		f.Add("refresh_token", "is for one team and makes its tokens; leave token and teams out beside it")
+	case s.renews() && strings.TrimSpace(s.ClientSecret) == "":
 		f.Add("client_secret", "is missing: it goes with client_id, on the app's page Basic Information")
-	case !s.many() && (s.ClientSecret != "" || s.Teams != ""):
+	case !s.renews() && (s.ClientSecret != "" || s.Teams != ""):
 		f.Add("client_id", "is missing: client_secret and teams go with it")
-	case !s.many() && strings.TrimSpace(s.Token) == "":
+	case !s.renews() && strings.TrimSpace(s.Token) == "":
 		f.Add("token", "is missing: store the bot's token (xoxb-...) with `gatehouse secrets set NAME` and write secret://NAME here")
 	}
 	switch s.Mode {

@@ -305,15 +305,21 @@ func (c *Channel) renewed(ctx context.Context, id string) (record, error) {
 		}
 		return r, err
 	}
-	if r, err = c.keep(ctx, out); err != nil {
-		return r, c.api.fail("renew a token", channels.Other, err)
+	return c.renewal(ctx, id, out)
+}
+
+// renewal keeps what a renewal gave. The caller holds renew.
+func (c *Channel) renewal(ctx context.Context, id string, out sdk.OAuthV2Response) (record, error) {
+	r, err := c.keep(ctx, out)
+	if err != nil {
+		return r, c.api.fail(opRenew, channels.Other, err)
 	}
 	value, err := json.Marshal(r)
 	if err == nil {
 		err = c.host.State().Put(ctx, channels.Write{Key: teamPrefix + id, Value: value})
 	}
 	if err != nil {
-		return r, c.api.fail("renew a token", channels.Other, err)
+		return r, c.api.fail(opRenew, channels.Other, err)
 	}
 	return r, nil
 }

@@ -216,3 +216,82 @@ func TestTokensAreRenewed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// rotation is a channel of one team whose app has token rotation.
+func (s *shop) rotation(from channeltest.Snapshot, refresh string) {
+	s.t.Helper()
+	s.host = channeltest.NewHost(s.t, channeltest.Restore(from), channeltest.WithSecret("secret://app", s.srv.AppToken()),
+		channeltest.WithSecret("secret://refresh", refresh), channeltest.WithSecret("secret://client", s.srv.ClientSecret()))
+	s.sink = channeltest.NewSink(s.host)
+	cfg, err := json.Marshal(map[string]string{
+		"base_url": s.srv.BaseURL(), "app_token": "secret://app", "refresh_token": "secret://refresh",
+		"client_id": s.srv.ClientID(), "client_secret": "secret://client",
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if s.ch, err = (slack.Driver{Watch: 50 * time.Millisecond}).Open(s.t.Context(), s.host, cfg); err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	done, ch, sink := make(chan error, 1), s.ch, s.sink
+	go func() { done <- ch.Run(ctx, sink) }()
+	ended := false
+	s.stop = func() {
+		if !ended {
+			ended = true
+			cancel()
+			if err := <-done; channels.KindOf(err) != channels.Unauthorized && err != nil {
+				s.t.Error(err)
+			}
+		}
+	}
+	s.t.Cleanup(s.stop)
+}
+
+// The tokens of one team are made from a refresh token and renewed; the chain
+// goes on after a restart, and begins anew with another refresh token when Slack
+// refuses it.
+func TestTokenOfOneTeamIsRotated(t *testing.T) {
+	s := &shop{t: t, srv: slacktest.NewServer(t, slacktest.WithRotation(30*time.Minute))} // ends so soon that it is renewed at once
+	team := s.srv.Team("T0MAIN000", "")
+	u := team.User("U0SOMEONE", "Somebody")
+	hear := func(text string) channels.Event {
+		team.Direct(u).Say(u, text)
+		return s.sink.WaitEvent(text, func(e channels.Event) bool {
+			m, ok := e.Content.(channels.Message)
+			return ok && m.Text == text
+		})
+	}
+	seed := team.Refresh()
+	s.rotation(channeltest.Snapshot{}, seed)
+	s.host.WaitHealth(channels.Connected)
+	e := hear("hello")
+	if team.Refresh() == seed {
+		t.Error("the refresh token was not used")
+	}
+	const ref = "secret://channel.test.t0main000.token"
+	first := s.host.SecretValue(ref)
+	channeltest.Eventually(t, "the token to be renewed", func() bool { return first != "" && s.host.SecretValue(ref) != first })
+	s.stop()
+	s.rotation(s.host.Snapshot(), seed) // which counts no more
+	s.host.WaitHealth(channels.Connected)
+	hear("after a restart")
+	if _, err := s.ch.Send(t.Context(), channels.Part{Key: "a", To: e.Where, Body: markup.Plain("here")}); err != nil {
+		t.Error(err)
+	}
+	who, err := s.ch.(channels.Prober).Probe(t.Context())
+	if err != nil || who.Account != "T0MAIN000" {
+		t.Errorf("%+v, %v", who, err)
+	}
+	s.stop()
+	last := s.host
+	s.rotation(channeltest.Snapshot{}, seed)
+	if h := s.host.WaitHealth(channels.Broken); !strings.Contains(h.Fix, "refresh_token") {
+		t.Errorf("%+v", h)
+	}
+	s.stop()
+	s.rotation(last.Snapshot(), team.Refresh())
+	s.host.WaitHealth(channels.Connected)
+	hear("with another refresh token")
+}

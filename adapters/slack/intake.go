@@ -27,7 +27,7 @@ func (c *Channel) events(ctx context.Context, p codec.Payload) (events []channel
 	if p.Team == "" {
 		t, ok = c.teams.only()
 	}
-	if !ok && c.cfg.many() { // another gateway may have installed it
+	if !ok && c.cfg.renews() { // another gateway may have installed it
 		t, _ = c.recall(ctx, p.Team)
 		ok = t != nil
 	}

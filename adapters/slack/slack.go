@@ -92,8 +92,11 @@ var (
 
 // firstLook asks who the bot is, or where the app is installed.
 func (c *Channel) firstLook(ctx context.Context) (*team, error) {
-	if c.cfg.many() {
+	switch {
+	case c.cfg.many():
 		return c.installed(ctx)
+	case c.cfg.renews():
+		return c.rotating(ctx)
 	}
 	return c.learn(ctx)
 }
@@ -164,6 +167,9 @@ func fixFor(err error) string {
 	if errors.As(err, &e) && e.Op == opOpen {
 		return fixAppToken
 	}
+	if errors.As(err, &e) && e.Op == opRenew {
+		return fixRefresh
+	}
 	return fixToken
 }
 
@@ -173,7 +179,7 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 	if err != nil {
 		return err
 	}
-	if c.cfg.many() {
+	if c.cfg.renews() {
 		var renewing sync.WaitGroup
 		defer renewing.Wait()
 		renewing.Go(func() { c.renewing(ctx) })

@@ -133,7 +133,7 @@ func (c *Channel) at(ctx context.Context, a channels.AccountID) (*team, error) {
 	if t, ok := c.teams.get(a); ok {
 		return t, nil
 	}
-	if c.cfg.many() {
+	if c.cfg.renews() {
 		// Another gateway may have installed it.
 		t, err := c.recall(ctx, string(a))
 		if err == nil && t == nil {
