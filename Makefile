@@ -59,7 +59,7 @@ needs:
 	@$(NEEDS)
 
 bench: build ## print the table of speed and size
-	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./adapters/slack/... ./adapters/discord ./gateway/bus/sqlite \
+	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m $(TESTFLAGS) ./internal/e2e/... ./adapters/telegram/... ./adapters/slack/... ./adapters/discord ./gateway/bus/sqlite \
 		./vault ./vault/egress ./vault/leak/... ./gateway/identity ./adapters/webhook/... ./adapters/whatsapp/... ./memory/sqlite ./memory/postgres
 	$(GO) test -run='^$$' -bench=. -benchtime=1x -timeout=30m $(TESTFLAGS) ./adapters/wasm
 	$(GO) test -run='^$$' -bench=. -benchmem $(TESTFLAGS) ./internal/sandbox/...
