@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook"
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook/stagetest"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/webhooktest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
@@ -53,7 +54,7 @@ func BenchmarkSend(b *testing.B) {
 	p := webhooktest.New("")
 	defer p.Close()
 	h := channeltest.NewHost(b, channeltest.WithSecret(secretRef, webhooktest.Secret))
-	ch, err := webhook.Driver{}.Open(b.Context(), h, harness(p).Config)
+	ch, err := webhook.Driver{}.Open(b.Context(), h, stagetest.Section(p))
 	if err != nil {
 		b.Fatal(err)
 	}

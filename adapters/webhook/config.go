@@ -2,9 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
@@ -16,6 +14,7 @@ import (
 // settings are the adapter's own keys of a channel's section.
 type settings struct {
 	Verify         proof.Spec
+	Proof          codec.Proof
 	VerifyToken    string // a reference
 	Mapping        codec.Mapping
 	CallbackURL    string
@@ -48,7 +47,9 @@ const schema = `{
         "public_key": {"type": "string", "description": "ed25519: 32 bytes in hexadecimal or base64."},
         "keys_url": {"type": "string", "format": "uri", "description": "jwt: where the issuer publishes its keys."},
         "issuer": {"type": "string"},
-        "audience": {"type": "string"}
+        "audience": {"type": "string"},
+        "match": {"type": "string", "description": "jwt: a claim, and where the body says the same, such as serviceurl=/serviceUrl."},
+        "pointer": {"type": "string", "description": "body: where the secret stands, such as /context/token."}
       }
     },
     "verify_token": {"type": "string", "description": "meta: what the platform shows when it checks the URL, as a reference."},
@@ -73,25 +74,19 @@ const schema = `{
 
 // written is a channel's section as it is written.
 type written struct {
-	Verify         json.RawMessage     `json:"verify"`
-	VerifyToken    string              `json:"verify_token"`
-	Message        string              `json:"message"`
-	Conversation   string              `json:"conversation"`
-	Thread         string              `json:"thread"`
-	Sender         string              `json:"sender"`
-	SenderName     string              `json:"sender_name"`
-	ID             string              `json:"id"`
-	When           map[string][]string `json:"when"`
-	Trusted        bool                `json:"trusted"`
-	CallbackURL    string              `json:"callback_url"`
-	CallbackSecret string              `json:"callback_secret"`
-	CallbackFiles  bool                `json:"callback_files"`
+	codec.Keys
+
+	Verify         json.RawMessage
+	VerifyToken    string
+	CallbackURL    string
+	CallbackSecret string
+	CallbackFiles  bool
 }
 
 func defaults() written {
-	return written{
-		Message: "{{ .message ?? .text ?? . }}", Conversation: `{{ .conversation ?? "default" }}`, Sender: "webhook", CallbackFiles: true,
-	}
+	return written{Keys: codec.Keys{
+		Message: "{{ .message ?? .text ?? . }}", Conversation: `{{ .conversation ?? "default" }}`, Sender: "webhook",
+	}, CallbackFiles: true}
 }
 
 // fields are where the keys of a section go.
@@ -129,24 +124,10 @@ func (s written) settings(f *section.Faults) settings {
 	if s.VerifyToken != "" && out.Verify.Kind != proof.Meta {
 		f.Add("verify_token", "is only used with the kind meta")
 	}
-	template := func(path, text string, must bool) codec.Template {
-		t, err := codec.Parse(text)
-		switch {
-		case err != nil:
-			f.Add(path, err.Error())
-		case must && strings.TrimSpace(text) == "":
-			f.Add(path, "must not be empty")
-		}
-		return t
+	out.Proof = codec.Proof{
+		Kind: string(out.Verify.Kind), Stamp: out.Verify.Stamp, Signed: out.Verify.Signed(), Stamped: out.Verify.Stamped(),
 	}
-	out.Mapping = codec.Mapping{
-		Message: template("message", s.Message, true), Conversation: template("conversation", s.Conversation, true),
-		Thread: template("thread", s.Thread, false), Sender: template("sender", s.Sender, true),
-		SenderName: template("sender_name", s.SenderName, false), Key: template("id", s.ID, false), Trusted: s.Trusted,
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.When)) {
-		out.Mapping.When = append(out.Mapping.When, codec.When{Name: name, Test: template("when", name, true), Is: s.When[name]})
-	}
+	out.Mapping = s.Mapping(func(path, text string) { f.Add(path, text) })
 	s.callback(f)
 	return out
 }

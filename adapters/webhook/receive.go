@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
@@ -17,34 +15,26 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 )
 
-// answer is what the sender of a request is told.
+// answer is what the sender of a request is told, with what the host adds.
 type answer struct {
-	Status  string        `json:"status"` // accepted, answered, pending, ignored or refused
-	ID      string        `json:"id,omitempty"`
-	Why     string        `json:"why,omitempty"`
-	Replies []codec.Reply `json:"replies,omitempty"`
+	codec.Answer
 
-	code int
 	wait time.Duration // after which it is worth trying again
 	text string        // instead of JSON
 }
 
-// The states of a request.
-const (
-	accepted = "accepted" // it is kept and will be worked on
-	answered = "answered" // here is what there is to say
-	pending  = "pending"  // it is kept; whoever asks again with the same key gets the answer
-	ignored  = "ignored"  // it was understood and is not meant for the bot
-	refused  = "refused"
-)
-
-func refuse(code int, why string) answer { return answer{Status: refused, Why: why, code: code} }
+func refuse(code int, why string) answer { return answer{Answer: codec.Refuse(code, why)} }
 
 // later asks the sender to try again.
 func later(err error) answer {
-	return answer{
-		Status: refused, Why: "try again later", code: http.StatusServiceUnavailable, wait: max(time.Second, channels.RetryAfter(err)),
-	}
+	a := refuse(http.StatusServiceUnavailable, "try again later")
+	a.wait = max(time.Second, channels.RetryAfter(err))
+	return a
+}
+
+// says is a text instead of JSON.
+func says(text string) answer {
+	return answer{Answer: codec.Answer{Code: http.StatusOK}, text: text}
 }
 
 // Receive implements channels.Receiver. A request that can never be taken is
@@ -61,13 +51,13 @@ func (c *Channel) Receive(sink channels.Sink) http.Handler {
 		}
 		if a.text != "" {
 			h.Set("Content-Type", "text/plain; charset=utf-8")
-			w.WriteHeader(a.code)
+			w.WriteHeader(a.Code)
 			_, _ = io.WriteString(w, a.text)
 			return
 		}
 		h.Set("Content-Type", "application/json")
-		w.WriteHeader(a.code)
-		_ = json.NewEncoder(w).Encode(a) // when the sender is gone, there is nobody to tell
+		w.WriteHeader(a.Code)
+		_ = json.NewEncoder(w).Encode(a.Answer) // when the sender is gone, there is nobody to tell
 	})
 }
 
@@ -79,7 +69,8 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 		w.Header().Set("Allow", http.MethodPost)
 		return refuse(http.StatusMethodNotAllowed, "send it with POST")
 	}
-	wait, err := patience(r)
+	query := r.URL.Query()
+	wait, err := codec.Patience(query)
 	if err != nil {
 		return refuse(http.StatusBadRequest, err.Error())
 	}
@@ -91,28 +82,27 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 		}
 		return refuse(http.StatusBadRequest, "the body cannot be read")
 	}
-	if a := c.judged(r.Context(), c.check, r.Header, body); a.code != 0 {
+	if a := c.judged(r.Context(), c.check, r.Header, body); a.Code != 0 {
 		return a
 	}
-	payload, err := codec.Decode(r.Header.Get("Content-Type"), body)
+	in := codec.Raw{Header: r.Header.Get, Query: query, Body: c.check.Conceal(body)}
+	out, err := c.cfg.Mapping.Read(in, c.cfg.Proof, codec.At{Channel: c.host.ID(), Account: account, Key: rand.Text()})
 	if err != nil {
 		return refuse(http.StatusBadRequest, err.Error())
 	}
 	c.host.Heard()
-	if text, ok := challengeOf(c.cfg.Verify.Kind, payload); ok {
-		return answer{code: http.StatusOK, text: text}
-	}
-	in := codec.Request{Payload: payload, Header: r.Header.Get, Query: r.URL.Query()}
-	out := c.cfg.Mapping.Event(in, codec.At{Channel: c.host.ID(), Account: account, Key: cmp.Or(c.cfg.key(r.Header, body), rand.Text())})
-	if out.Ignored != "" {
+	switch {
+	case out.Challenge != "":
+		return says(out.Challenge)
+	case out.Ignored != "":
 		c.host.Log().DebugContext(r.Context(), "update ignored", "reason", out.Ignored)
-		return answer{Status: ignored, Why: out.Ignored, code: http.StatusOK}
+		return answer{Answer: codec.Ignore(out.Ignored)}
 	}
-	if a := c.accept(r.Context(), sink, out.Event); a.code != 0 {
+	if a := c.accept(r.Context(), sink, out.Event); a.Code != 0 {
 		return a
 	}
 	if wait == 0 {
-		return answer{Status: accepted, ID: out.Event.Key, code: http.StatusAccepted}
+		return answer{Answer: codec.Take(out.Event.Key)}
 	}
 	return c.await(r.Context(), sink, out.Event.Key, wait)
 }
@@ -141,32 +131,10 @@ func (c *Channel) challenge(r *http.Request) answer {
 	if q.Get("hub.mode") != "subscribe" {
 		return refuse(http.StatusBadRequest, "it is no check of a subscription")
 	}
-	if a := c.judged(r.Context(), c.token, http.Header{tokenHeader: q["hub.verify_token"]}, nil); a.code != 0 {
+	if a := c.judged(r.Context(), c.token, http.Header{tokenHeader: q["hub.verify_token"]}, nil); a.Code != 0 {
 		return a
 	}
-	return answer{code: http.StatusOK, text: q.Get("hub.challenge")}
-}
-
-// challengeOf is what Slack wants to read when it checks an address.
-func challengeOf(k proof.Kind, payload any) (string, bool) {
-	m, _ := payload.(map[string]any)
-	text, ok := m["challenge"].(string)
-	return text, k == proof.Slack && m["type"] == "url_verification" && ok
-}
-
-// key is what stays the same when a request comes again, where the configuration
-// does not say; "" when nothing is. An id that is not signed is not believed:
-// somebody who repeats what he has overheard could change it.
-func (s settings) key(h http.Header, body []byte) string {
-	switch v := s.Verify; {
-	case v.Kind == proof.Standard:
-		return h.Get("Webhook-Id")
-	case !v.Signed():
-		return h.Get("Idempotency-Key")
-	case v.Stamp != "": // the same text may be sent twice, at different times
-		return codec.Hash([]byte(h.Get(v.Stamp)), []byte("\n"), body)
-	}
-	return codec.Hash(body)
+	return says(q.Get("hub.challenge"))
 }
 
 // accept makes an event durable. The zero answer says that it is.
@@ -187,41 +155,19 @@ func (c *Channel) accept(ctx context.Context, sink channels.Sink, e channels.Eve
 	return answer{}
 }
 
-// longestWait is how long a request may wait for its answer.
-const longestWait = 2 * time.Minute
-
-var errWait = errors.New("wait must be a time of at most 2m, such as 30s")
-
-// patience is how long a request waits: ?wait=30s, or ?wait=30.
-func patience(r *http.Request) (time.Duration, error) {
-	text := strings.TrimSpace(r.URL.Query().Get("wait"))
-	if text == "" {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(text)
-	if n, bad := strconv.Atoi(text); bad == nil {
-		d, err = time.Duration(n)*time.Second, nil
-	}
-	if err != nil || d < 0 || d > longestWait {
-		return 0, errWait
-	}
-	return d, nil
-}
-
 // await reads the answer to an event, for as long as its sender waits.
 func (c *Channel) await(ctx context.Context, sink channels.Sink, key string, wait time.Duration) answer {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	a := answer{Status: answered, ID: key, code: http.StatusOK}
+	var replies []codec.Reply
 	for p, err := range sink.Replies(ctx, account, key) {
 		if err != nil {
 			if ctx.Err() == nil {
 				c.host.Log().WarnContext(ctx, "the answer cannot be read", "event", key, "err", err)
 			}
-			a.Status, a.code = pending, http.StatusAccepted
-			return a
+			return answer{Answer: codec.Answered(key, replies, false)}
 		}
-		a.Replies = append(a.Replies, codec.NewReply(p, time.Time{}))
+		replies = append(replies, codec.NewReply(p, time.Time{}))
 	}
-	return a
+	return answer{Answer: codec.Answered(key, replies, true)}
 }

@@ -134,26 +134,9 @@ func (c *Channel) lost(err error, sent *attempt.Trace) error {
 
 // classify reads a callback's status.
 func (c *Channel) classify(resp *http.Response) error {
-	wait := retryAfter(resp.Header.Get("Retry-After"))
-	err := errors.New("the callback answers " + strconv.Itoa(resp.StatusCode))
-	switch s := resp.StatusCode; {
-	case s/100 == 2:
+	kind, wait, is := codec.Refusal(resp.StatusCode, resp.Header.Get("Retry-After"))
+	if !is {
 		return nil
-	case s == http.StatusTooManyRequests:
-		return c.fail(channels.RateLimited, wait, err)
-	case s/100 == 5, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
-		return c.fail(channels.Transient, wait, err)
-	case s == http.StatusUnauthorized, s == http.StatusForbidden:
-		return c.fail(channels.Unauthorized, 0, err)
-	case s == http.StatusGone:
-		return c.fail(channels.Gone, 0, err)
 	}
-	return c.fail(channels.Rejected, 0, err)
-}
-
-func retryAfter(text string) time.Duration {
-	if n, err := strconv.Atoi(text); err == nil && n > 0 && n < 24*60*60 {
-		return time.Duration(n) * time.Second
-	}
-	return 0
+	return c.fail(kind, wait, errors.New("the callback answers "+strconv.Itoa(resp.StatusCode)))
 }

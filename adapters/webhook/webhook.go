@@ -9,7 +9,6 @@
 package webhook
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -132,17 +131,8 @@ func (c *Channel) Run(ctx context.Context, _ channels.Sink) error {
 
 // Probe implements channels.Prober.
 func (c *Channel) Probe(context.Context) (channels.Identity, error) {
-	who := channels.Identity{Account: account, Name: "Webhook " + string(c.host.ID()), Link: c.host.Public()}
-	if c.host.Public() == "" {
-		who.Notes = append(who.Notes, "There is no public_url: requests reach the gateway at the path /hooks/"+string(c.host.ID())+" of the address under `listen` only.")
-	}
-	if c.cfg.CallbackURL == "" {
-		who.Notes = append(who.Notes, "There is no callback_url: an answer is only for those who wait for it with ?wait=30s, or ask again with the same key.")
-	}
-	if !c.cfg.Verify.Stamped() && !c.cfg.Verify.Signed() {
-		who.Notes = append(who.Notes, "Whoever learns the secret can send anything at any time. A kind that signs the request is better where the sender can sign.")
-	}
-	return who, nil
+	setup := codec.Setup{Channel: c.host.ID(), Public: c.host.Public(), Callback: c.cfg.CallbackURL, Proof: c.cfg.Proof}
+	return channels.Identity{Account: account, Name: "Webhook " + string(c.host.ID()), Link: setup.Public, Notes: setup.Notes()}, nil
 }
 
 // queue lets the requests of one conversation be accepted one after the other.
@@ -186,12 +176,6 @@ func Preview(id channels.ID, cfg json.RawMessage, h http.Header, query url.Value
 	if len(body) > codec.MaxBody {
 		return codec.Outcome{}, fmt.Errorf("the body is longer than %d bytes, and would be refused", codec.MaxBody)
 	}
-	payload, err := codec.Decode(h.Get("Content-Type"), body)
-	if err != nil {
-		return codec.Outcome{}, err
-	}
-	key := cmp.Or(s.key(h, body), "(new with each request)")
-	return s.Mapping.Event(codec.Request{Payload: payload, Header: h.Get, Query: query}, codec.At{
-		Channel: id, Account: account, Key: key, Time: time.Now(),
-	}), nil
+	in := codec.Raw{Header: h.Get, Query: query, Body: body}
+	return s.Mapping.Read(in, s.Proof, codec.At{Channel: id, Account: account, Key: "(new with each request)", Time: time.Now()})
 }

@@ -119,6 +119,10 @@ func showOutcome(w io.Writer, out codec.Outcome) {
 		fmt.Fprintf(w, "ignored: %s\n", out.Ignored)
 		return
 	}
+	if out.Challenge != "" {
+		fmt.Fprintln(w, "no message: the platform checks the address, and is answered")
+		return
+	}
 	e := out.Event
 	fmt.Fprintf(w, "conversation  %s\n", printable(string(e.Where.Conversation)))
 	if e.Where.Thread != "" {

@@ -35,8 +35,9 @@ type When struct {
 
 // Outcome is what a request comes to.
 type Outcome struct {
-	Event   channels.Event
-	Ignored string // why there is none; "": there is one
+	Event     channels.Event
+	Ignored   string // why there is none; "": there is one
+	Challenge string // what the platform wants to read instead; there is no event
 }
 
 // At is where and as what an event comes in.
