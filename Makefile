@@ -10,7 +10,7 @@ MUTANTS ?= ./vault ./vault/backup ./vault/kek ./vault/leak ./vault/egress ./gate
 TOOL     := $(GO) tool -modfile=internal/toolchain/go.mod
 PGSERVER := $(GO) run ./internal/db/pgtest/cmd/pgserver
 GUESTS   := adapters/guests/dist/shipped.zip
-SHIPPED  := telegram slack discord whatsapp-cloud
+SHIPPED  := telegram slack discord whatsapp-cloud webhook
 ENGINE   := adapters/guests/dist/quickjs.wasm
 NEEDS    := internal/toolchain/needs
 

@@ -9,10 +9,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 )
 
 var errSecret = errors.New("a secret cannot be read")
@@ -45,9 +49,13 @@ func (c *channel) own(name string) (string, error) {
 // credentials puts secrets where the manifest has them. The guest never sees
 // the result.
 func (c *channel) credentials(ctx context.Context, fit []grant, u *url.URL, h http.Header, body []byte) ([]byte, error) {
-	query := u.Query()
+	query, signer := u.Query(), ""
 	for _, g := range fit {
 		if g.Credential == nil {
+			continue
+		}
+		if g.Credential.In == inSignature {
+			signer = g.Credential.Secret
 			continue
 		}
 		v, err := c.secret(ctx, g.Credential.Secret)
@@ -69,7 +77,42 @@ func (c *channel) credentials(ctx context.Context, fit []grant, u *url.URL, h ht
 			}
 		}
 	}
+	if signer != "" {
+		return body, c.sign(ctx, signer, u, h, body)
+	}
 	return body, nil
+}
+
+// inSignature is where a credential goes that is shown to nobody: it signs the
+// request in the manner of Standard Webhooks.
+const inSignature = "signature"
+
+// idHeader carries the id of a message that is signed, the same in each
+// repetition: the guest's choice. Time and signature are the host's.
+const idHeader = "Webhook-Id"
+
+var errNoID = errors.New("a request that is signed needs the header webhook-id")
+
+// sign puts the signature of a body into a request's header.
+func (c *channel) sign(ctx context.Context, name string, u *url.URL, h http.Header, body []byte) error {
+	host, ok := c.h.(proof.Verifier)
+	switch {
+	case !ok:
+		return errNoVerifier
+	case h.Get(idHeader) == "":
+		return errNoID
+	}
+	signed, err := host.Sign(ctx, c.s.refs[name], u.Host, h.Get(idHeader), time.Now(), body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSecret, err)
+	}
+	maps.Copy(h, signed)
+	return nil
+}
+
+// signs reports whether a request that some grants cover is signed.
+func signs(fit []grant) bool {
+	return slices.ContainsFunc(fit, func(g grant) bool { return g.Credential != nil && g.Credential.In == inSignature })
 }
 
 var errPointer = errors.New("the body has no place for the credential")

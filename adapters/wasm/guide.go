@@ -26,9 +26,16 @@ func (m *modular) Guide() channels.Guide {
 	secrets := t.secrets()
 	for _, name := range slices.Sorted(maps.Keys(t.schema.Properties)) {
 		p := t.schema.Properties[name]
+		optional := p.Default != nil || !slices.Contains(t.schema.Required, name)
+		if p.Format == formatProof {
+			g.Asks = append(g.Asks, proofAsks(name, optional)...)
+		}
+		if p.Type == "object" {
+			continue // what is no single value is written into the configuration by hand
+		}
 		a := channels.Ask{
 			Key: name, Label: name, Help: texts.Properties[name].Description, Secret: slices.Contains(secrets, name),
-			Optional: p.Default != nil || !slices.Contains(t.schema.Required, name),
+			Optional: optional,
 		}
 		if title := texts.Properties[name].Title; title != "" {
 			a.Label = title
@@ -49,6 +56,17 @@ func (m *modular) Guide() channels.Guide {
 	}
 	slices.SortStableFunc(g.Asks, func(a, b channels.Ask) int { return rank(a) - rank(b) })
 	return g
+}
+
+// proofAsks ask for a proof of the kinds that need a secret and nothing else.
+func proofAsks(name string, optional bool) []channels.Ask {
+	return []channels.Ask{
+		{
+			Key: name + ".kind", Label: "Proof", Help: "How a request proves whose it is.", Optional: optional,
+			Choices: []string{"bearer", "github", "standard-webhooks", "stripe", "slack", "meta"},
+		},
+		{Key: name + ".secret", Label: "Secret", Help: "What the sender signs with, or shows as its token.", Secret: true, Optional: optional},
+	}
 }
 
 func rank(a channels.Ask) int {

@@ -2,10 +2,14 @@ package wasm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 )
@@ -37,9 +41,33 @@ func fromConfig(v module.Verify) map[string]string {
 	return map[string]string{"public_key": v.PublicKey, "keys_url": v.KeysURL, "issuer": v.Issuer, "audience": v.Audience}
 }
 
+// formatProof marks a key of the configuration under which the operator writes a
+// whole proof, as in the section of a webhook channel.
+const formatProof = "proof"
+
+// chosen is the key under which the operator says how requests are proved; "" when
+// the manifest says it.
+func chosen(v module.Verify) string {
+	if !isVariable(v.Kind) {
+		return ""
+	}
+	return variable(v.Kind)
+}
+
+// toldProof is what a guest is told of a proof.
+func toldProof(s proof.Spec) wire.Proof {
+	return wire.Proof{Kind: string(s.Kind), Stamp: s.Stamp, Signed: s.Signed(), Stamped: s.Stamped()}
+}
+
 // proofFaults lists what is wrong with a manifest's proof, whatever the
 // operator will write.
 func (t *terms) proofFaults(v module.Verify) []proof.Fault {
+	if name := chosen(v); name != "" {
+		if t.schema.Properties[name].Format != formatProof {
+			return []proof.Fault{{Path: "kind", Text: "names no key of config_schema whose format is " + formatProof}}
+		}
+		return nil
+	}
 	standIns := map[string]string{}
 	for name, text := range fromConfig(v) {
 		if !isVariable(text) {
@@ -67,8 +95,18 @@ func (t *terms) proofFaults(v module.Verify) []proof.Fault {
 // noKey has the form of a public key.
 const noKey = "0000000000000000000000000000000000000000000000000000000000000000"
 
-// proof is that of a webhook with what the operator wrote.
-func (t *terms) proof(v module.Verify, refs map[string]string, keys map[string]any) (proof.Spec, []proof.Fault) {
+// proof is that of a webhook with what the operator wrote. The paths of faults
+// are those of the section.
+func (t *terms) proof(v module.Verify, refs map[string]string, keys map[string]any) (proof.Spec, []channels.Fault) {
+	if name := chosen(v); name != "" {
+		raw, _ := json.Marshal(keys[name]) // it came from JSON
+		s, wrong := proof.Read(raw)
+		var faults []channels.Fault
+		for _, f := range wrong {
+			faults = append(faults, channels.Fault{Path: strings.TrimSuffix(name+"."+f.Path, "."), Text: f.Text})
+		}
+		return s, faults
+	}
 	s := specOf(v, func(text string) string {
 		if isVariable(text) {
 			text, _ = keys[variable(text)].(string)
@@ -78,12 +116,19 @@ func (t *terms) proof(v module.Verify, refs map[string]string, keys map[string]a
 	if ref, ok := refs[v.Secret]; ok {
 		s.Secret = ref
 	}
-	return s, s.Faults()
+	var faults []channels.Fault
+	for _, f := range s.Faults() {
+		faults = append(faults, channels.Fault{Path: variable(fromConfig(v)[f.Path]), Text: f.Text})
+	}
+	return s, faults
 }
 
 // closed reports whether nobody can call a webhook, because the operator left
-// out what proves a call: its secret or its key.
+// out what proves a call: its secret or its key, or all of it.
 func (t *terms) closed(v module.Verify, refs map[string]string, keys map[string]any) bool {
+	if name := chosen(v); name != "" {
+		return keys[name] == nil
+	}
 	if ref, stored := refs[v.Secret]; stored && ref == "" {
 		return true
 	}

@@ -45,6 +45,10 @@ func (h *call) exchange(ctx context.Context, r wire.Request, body []byte) (wire.
 		return wire.Response{}, nil, sandbox.Unavailable
 	}
 	ctx, cancel := h.bounded(ctx, r)
+	if signs(fit) && (r.File != "" || len(r.Form) > 0) {
+		cancel()
+		return wire.Response{}, nil, h.failed(errStreamed, sandbox.Invalid)
+	}
 	form, err := h.form(ctx, r)
 	if err != nil {
 		cancel()
@@ -99,6 +103,8 @@ func (h *call) form(ctx context.Context, r wire.Request) (*attempt.Form, error) 
 	}
 	return nil, nil //nolint:nilnil // a request without a form
 }
+
+var errStreamed = errors.New("a body that is streamed cannot be signed")
 
 var errTooLarge = errors.New("it is larger than the manifest allows")
 

@@ -52,7 +52,7 @@ func (s *schema) needs(keys map[string]any) []string {
 }
 
 type property struct {
-	Type    string `json:"type"` // string, integer, number, boolean; "": any of enum
+	Type    string `json:"type"` // string, integer, number, boolean, object; "": any of enum
 	Format  string `json:"format"`
 	Pattern string `json:"pattern"`
 	Enum    []any  `json:"enum"`
@@ -74,8 +74,8 @@ func (s *schema) read(b json.RawMessage) error {
 		if _, err := regexp.Compile(p.Pattern); err != nil {
 			errs = append(errs, fmt.Errorf("%s: pattern: %w", name, err))
 		}
-		if !slices.Contains([]string{"", "string", "integer", "number", "boolean"}, p.Type) {
-			errs = append(errs, fmt.Errorf("%s: type %q, want string, integer, number or boolean", name, p.Type)) //nolint:err113 // for people
+		if !slices.Contains([]string{"", "string", "integer", "number", "boolean", "object"}, p.Type) {
+			errs = append(errs, fmt.Errorf("%s: type %q, want string, integer, number, boolean or object", name, p.Type)) //nolint:err113 // for people
 		}
 	}
 	return errors.Join(errs...)
@@ -149,11 +149,15 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 			continue
 		}
 		spec, wrong := t.proof(w.Verify, s.refs, keys)
-		for _, f := range wrong {
-			faults = append(faults, channels.Fault{Path: variable(fromConfig(w.Verify)[f.Path]), Text: f.Text})
-		}
+		faults = append(faults, wrong...)
 		s.proofs = append(s.proofs, spec)
 	}
+	for i, w := range t.m.Webhooks { // no secret's name is for the guest
+		if name := chosen(w.Verify); name != "" && keys[name] != nil {
+			keys[name] = toldProof(s.proofs[i])
+		}
+	}
+	faults = append(faults, t.unsigned(s.refs, keys)...)
 	for _, m := range t.m.Sockets {
 		g, err := newSocketGrant(m, socketBase(m.URL, keys))
 		if err != nil {
@@ -165,9 +169,24 @@ func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
 	return s, faults
 }
 
+// unsigned are the secrets that are missing, because the operator wrote where
+// signed requests go.
+func (t *terms) unsigned(refs map[string]string, keys map[string]any) (faults []channels.Fault) {
+	for _, h := range t.m.HTTP {
+		if c := h.Credential; c != nil && c.In == inSignature && refs[c.Secret] == "" && isVariable(h.Host) && keys[variable(h.Host)] != nil {
+			faults = append(faults, channels.Fault{Path: c.Secret, Text: "is missing: what requests to the " + variable(h.Host) + " are signed with"})
+		}
+	}
+	return faults
+}
+
 // requests are those that the manifest lists, with what the configuration says.
+// Those to an address that the operator left out cannot be made.
 func (t *terms) requests(keys map[string]any) (all []grant, faults []channels.Fault) {
 	for _, h := range t.m.HTTP {
+		if isVariable(h.Host) && keys[variable(h.Host)] == nil {
+			continue
+		}
 		base := manifestURL(h)
 		if isVariable(h.Host) {
 			base = resolved(h.Host, keys)
@@ -218,6 +237,11 @@ func (p property) check(v any) string {
 		if _, ok := v.(bool); !ok {
 			return "must be true or false"
 		}
+	case "object":
+		if _, ok := v.(map[string]any); !ok {
+			return "must be a mapping"
+		}
+		return ""
 	case "integer", "number":
 		if n, ok := v.(float64); !ok || p.Type == "integer" && n != float64(int64(n)) {
 			return "must be a number"
@@ -235,11 +259,18 @@ func (p property) check(v any) string {
 		return "must have the form " + p.Pattern
 	}
 	if p.Format == "uri" {
-		if _, err := anyURL(text); err != nil {
+		if _, err := anyURL(withoutQuery(text)); err != nil {
 			return err.Error()
 		}
 	}
 	return ""
+}
+
+// withoutQuery is a URL up to its query, which belongs to an address that is
+// called as it is. Where requests only begin with it, newGrant wants none.
+func withoutQuery(text string) string {
+	before, _, _ := strings.Cut(text, "?")
+	return before
 }
 
 // socketBase is where a socket of the manifest connects to. Where the operator

@@ -79,6 +79,9 @@ func newTerms(m *module.Manifest) (*terms, error) {
 		}
 	}
 	for i, h := range m.HTTP {
+		if c := h.Credential; c != nil && c.In == inSignature && (!t.stored(c.Secret) || m.Tool != nil) {
+			fault("http[%d].credential: a channel's requests are signed with a secret that the operator stores", i)
+		}
 		if c := h.Credential; c != nil && (c.In == "frame" || c.In == "body" && t.stored(c.Secret)) {
 			fault("http[%d].credential: a stored secret can go into a header, the query or the path", i)
 		}
@@ -151,7 +154,9 @@ func (t *terms) secrets() []string {
 		}
 	}
 	for _, w := range t.m.Webhooks {
-		add(w.Verify.Secret)
+		if w.Verify.Secret != "" {
+			add(w.Verify.Secret)
+		}
 	}
 	for _, s := range t.m.Sockets {
 		if s.Credential != nil && t.stored(s.Credential.Secret) && !slices.Contains(all, s.Credential.Secret) {

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,14 +21,18 @@ import (
 
 const maxHook = 1 << 20 // bytes
 
+// hooksPath is where the gateway has the webhooks of its channels.
+const hooksPath = "/hooks/"
+
 // Receive implements channels.Receiver. The host verifies; the guest sees only
 // what the platform sent. The platform is told so only after the commit.
 func (l receiving) Receive(sink channels.Sink) http.Handler {
 	p := &poller{channel: l.c, sink: sink}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if status, body := p.request(w, r); status/100 == 2 {
+		if status, body := p.request(w, r); status/100 == 2 || len(body) > 0 {
 			w.Header().Set("Content-Type", contentType(body))
 			w.Header().Set("X-Content-Type-Options", "nosniff")
+			w.Header().Set("Cache-Control", "no-store")
 			w.WriteHeader(status)
 			_, _ = w.Write(body) //nolint:gosec // as text or JSON
 		} else {
@@ -95,36 +100,58 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 	if err == nil {
 		b, err = h.batch(r.Context(), result.Effects)
 	}
+	var awaited *channels.Event
+	if err == nil && out.Await != nil {
+		awaited, err = b.event(out.Await.Key)
+	}
 	if err != nil {
 		p.h.Log().WarnContext(r.Context(), "the guest could not read a request; the platform sends it again", "err", err)
 		return later(w, channels.RetryAfter(err)), nil
 	}
 	p.h.Heard()
-	if len(b.Events)+len(b.State) > 0 {
-		rejected, err := channels.Offer(r.Context(), p.sink, b.Batch)
-		if err != nil {
-			p.h.Log().WarnContext(r.Context(), "update not accepted; the platform sends it again", "err", err)
-			return later(w, channels.RetryAfter(err)), nil
-		}
-		for _, err := range rejected {
-			p.h.Log().ErrorContext(r.Context(), "an update cannot be kept and is passed over", "err", err)
-		}
-		if link.Sleep(r.Context(), p.ration.take(len(b.Events))) != nil {
-			return later(w, 0), nil
-		}
+	lost, err := p.offer(r.Context(), b)
+	switch {
+	case err != nil:
+		return later(w, channels.RetryAfter(err)), nil
+	case lost && out.Refused != 0:
+		return possible(out.Refused), nil
 	}
 	p.after(h)
 	p.requestAll(r.Context(), b.requests)
 	if err := p.sendAll(r.Context(), b.messages); err != nil {
 		p.h.Log().WarnContext(r.Context(), "a message of the guest could not be sent over its socket", "err", err)
 	}
-	if out.Status == 0 {
-		out.Status = http.StatusOK
+	if awaited != nil {
+		return p.await(w, r, in, *awaited, milliseconds(out.Await.WaitMS))
 	}
-	if out.Status < 200 || out.Status > 599 {
-		out.Status = http.StatusInternalServerError
+	return possible(out.Status), result.Out.Body
+}
+
+// offer has what a request brought accepted. lost: all of it can never be kept.
+func (p *poller) offer(ctx context.Context, b wanted) (lost bool, err error) {
+	if len(b.Events)+len(b.State) == 0 {
+		return false, nil
 	}
-	return out.Status, result.Out.Body
+	rejected, err := channels.Offer(ctx, p.sink, b.Batch)
+	if err != nil {
+		p.h.Log().WarnContext(ctx, "update not accepted; the platform sends it again", "err", err)
+		return false, err
+	}
+	for _, err := range rejected {
+		p.h.Log().ErrorContext(ctx, "an update cannot be kept and is passed over", "err", err)
+	}
+	return len(rejected) > 0 && len(rejected) == len(b.Events), link.Sleep(ctx, p.ration.take(len(b.Events)))
+}
+
+// possible is a status that a guest says, if it is one; 0 is 200.
+func possible(status int) int {
+	switch {
+	case status == 0:
+		return http.StatusOK
+	case status < 200 || status > 599:
+		return http.StatusInternalServerError
+	}
+	return status
 }
 
 // proved is the first of some entries whose proof holds, and else why the last
@@ -143,9 +170,10 @@ func (p *poller) proved(r *http.Request, hooks []int, content []byte, query url.
 // else those for others, and the path below the channel's own.
 func (p *poller) hooks(r *http.Request) (path string, at []int) {
 	path = r.URL.Path
-	if u, err := url.Parse(p.h.Public()); err == nil {
+	if u, err := url.Parse(p.h.Public()); err == nil && u.Path != "" {
 		path = strings.TrimPrefix(path, strings.TrimRight(u.Path, "/"))
 	}
+	path = strings.TrimPrefix(path, hooksPath+string(p.h.ID())) // without a public_url, or behind a proxy that takes part of it away
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}

@@ -110,16 +110,21 @@ func ask(op uint32, header any, body []byte, out any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := frame(h, body)
+	return tell(op, h, body, out)
+}
+
+// tell is ask with a header that is JSON already.
+func tell(op uint32, header, body []byte, out any) ([]byte, error) {
+	request := frame(header, body)
 	n := gwCall(op, unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)))
 	if n < 0 {
 		return nil, Refusal(n)
 	}
 	result := make([]byte, n)
 	gwResult(unsafe.Pointer(unsafe.SliceData(result)), uint32(n))
-	header2, content, err := unframe(result)
+	answer, content, err := unframe(result)
 	if err == nil && out != nil {
-		err = json.Unmarshal(header2, out)
+		err = json.Unmarshal(answer, out)
 	}
 	return content, err
 }

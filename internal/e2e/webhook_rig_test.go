@@ -22,19 +22,33 @@ const hookToken = "a-token-of-the-tests"
 
 func newHookRig(t testing.TB, set settings) *hookRig {
 	t.Helper()
+	return newHookRigOf(t, set, "adapter: webhook")
+}
+
+// newGuestHookRig has both channels run as guests.
+func newGuestHookRig(t testing.TB, set settings) *hookRig {
+	t.Helper()
+	set.binary = withGuests(t)
+	r := newHookRigOf(t, set, "adapter: wasm\n    module: webhook\n    dm: open")
+	shareCompiled(t, r.dir)
+	return r
+}
+
+func newHookRigOf(t testing.TB, set settings, adapter string) *hookRig {
+	t.Helper()
 	set.listen = freePort(t)
 	p := webhooktest.New("http://" + set.listen + "/hooks/hook")
 	t.Cleanup(p.Close)
 	set.extra = fmt.Sprintf(`  hook:
-    adapter: webhook
-    verify: {kind: standard-webhooks, secret: %q}
+    %[1]s
+    verify: {kind: standard-webhooks, secret: %[2]q}
     sender: "{{ .sender }}"
-    callback_url: %q
-    callback_secret: %q
+    callback_url: %[3]q
+    callback_secret: %[2]q
   ask:
-    adapter: webhook
-    verify: {kind: bearer, secret: %q}
-`, webhooktest.Secret, p.URL(), webhooktest.Secret, hookToken) + set.extra
+    %[1]s
+    verify: {kind: bearer, secret: %[4]q}
+`, adapter, webhooktest.Secret, p.URL(), hookToken) + set.extra
 	return &hookRig{newRig(t, set), p}
 }
 
@@ -85,10 +99,15 @@ func (r *hookRig) post(channel, text string) (status int) {
 	return status
 }
 
-// wait asks the channel "ask" and waits in the request.
+// wait asks the channel "ask" and waits in the request. Where the channel is not
+// ready yet, it comes again, as it is told.
 func (r *hookRig) wait(id, text, wait string) (status int, a hookAnswer) {
 	r.t.Helper()
-	status, body := r.request("ask", "?wait="+wait, text, "Idempotency-Key", id)
+	var body []byte
+	eventually(patience, func() bool {
+		status, body = r.request("ask", "?wait="+wait, text, "Idempotency-Key", id)
+		return status != http.StatusServiceUnavailable
+	})
 	if err := json.Unmarshal(body, &a); err != nil {
 		r.t.Fatalf("%d %s %v", status, body, err)
 	}

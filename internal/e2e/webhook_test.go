@@ -54,7 +54,33 @@ func TestWebhookWays(t *testing.T) {
 // answered exactly once: a repetition is recognised by its id.
 func TestWebhookCrash(t *testing.T) {
 	t.Parallel()
-	r := newHookRig(t, settings{script: delayed(80 * time.Millisecond)})
+	crashHooks(t, newHookRig(t, settings{script: delayed(80 * time.Millisecond)}))
+}
+
+// TestWebhookGuestCrash does the same to the channels that run as guests, and asks
+// again after the last restart for what was said in the request.
+func TestWebhookGuestCrash(t *testing.T) {
+	t.Parallel()
+	r := newGuestHookRig(t, settings{script: delayed(80 * time.Millisecond)})
+	r.up()
+	if status, a := r.wait("q1", "how are you?", "2m"); status != 200 || a.Status != "answered" || len(a.Replies) != 1 || !strings.Contains(a.Replies[0].Text, "how are you?") {
+		t.Errorf("%d %+v", status, a)
+	}
+	r.kill()
+	crashHooks(t, r)
+	r.up()
+	if status, a := r.wait("q1", "asked again", "2m"); status != 200 || len(a.Replies) != 1 || strings.Contains(a.Replies[0].Text, "again") {
+		t.Errorf("after a restart: %d %+v", status, a)
+	}
+	if r.program.Refused() != 0 {
+		t.Error("a callback was not signed")
+	}
+	r.term()
+}
+
+// crashHooks kills a gateway that is not up yet in the middle of its answers.
+func crashHooks(t *testing.T, r *hookRig) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed(t), 4)) //nolint:gosec // repeatable on purpose
 	r.up()
 	const places, each = 4, 8

@@ -49,6 +49,8 @@ func (m *Manifest) Wishes() []string {
 
 func (v Verify) words() string {
 	switch {
+	case variable.MatchString(v.Kind):
+		return "what the configuration says"
 	case v.KeysURL != "":
 		return fmt.Sprintf("tokens of %s for %s, whose keys are at %s", v.Issuer, v.Audience, v.KeysURL)
 	case v.Secret == "":
@@ -68,6 +70,9 @@ func (h HTTP) url() string {
 func (c *Credential) words() string {
 	if c == nil {
 		return ""
+	}
+	if c.In == "signature" {
+		return fmt.Sprintf(", signed by the gateway with the secret %q", c.Secret)
 	}
 	return fmt.Sprintf(", with the secret %q put in by the gateway", c.Secret)
 }

@@ -51,7 +51,7 @@ type Webhook struct {
 // Verify is how the host checks that a call is the platform's: kinds and fields
 // are those of the package channels/proof.
 type Verify struct {
-	Kind      string `json:"kind"`
+	Kind      string `json:"kind"`   // or ${config.name}, where the operator wrote the whole proof
 	Secret    string `json:"secret"` // the secret's name, never its value
 	Name      string `json:"name"`   // of the header that carries the proof
 	Prefix    string `json:"prefix"`
@@ -96,7 +96,7 @@ type HTTP struct {
 // never sees it.
 type Credential struct {
 	Secret   string `json:"secret"`
-	In       string `json:"in"`       // header, query, path, body or frame
+	In       string `json:"in"`       // header, query, path, body or frame; signature: it signs the body, as Standard Webhooks
 	Name     string `json:"name"`     // of the header or the parameter
 	Pointer  string `json:"pointer"`  // in a body or a frame, such as /d/token
 	Template string `json:"template"` // such as "Bearer {}"; "" is the value alone

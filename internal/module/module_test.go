@@ -122,6 +122,32 @@ limits: {memory_mb: 64, fuel: -1}
 	}
 }
 
+// TestChosenProof: a manifest may leave the proof to the operator, and then says
+// nothing more of it. A signature is told from a secret that is shown.
+func TestChosenProof(t *testing.T) {
+	text := func(verify string) []byte {
+		return []byte(`{"id":"a","version":"1.0.0","abi":"gw1","kind":["channel"],"sha256":"` + strings.Repeat("0", 64) + `",
+			"webhooks":[{"path":"/","methods":["POST"],"verify":` + verify + `}],
+			"http":[{"scheme":"https","host":"${config.to.origin}","methods":["POST"],"path":"/","credential":{"secret":"s","in":"signature"}}]}`)
+	}
+	m, err := module.ParseManifest(text(`{"kind":"${config.verify}"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"receives POST calls on /, verified with what the configuration says",
+		`sends POST to https://${config.to.origin}/..., signed by the gateway with the secret "s"`,
+	}
+	if diff := cmp.Diff(want, m.Wishes()); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []string{`{"kind":"${config.verify}","secret":"s"}`, `{"kind":"${verify}"}`, `{"kind":"bearer"}`} {
+		if _, err := module.ParseManifest(text(bad)); err == nil || !strings.Contains(err.Error(), "webhooks[0].verify") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
 func pack(t *testing.T, k ed25519.PrivateKey) []byte {
 	t.Helper()
 	b, err := module.Pack([]byte(manifest()), code, k)

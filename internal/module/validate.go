@@ -153,7 +153,11 @@ func (w Webhook) validate(place string, f *faults) {
 		f.add(place+".path", "%q, want a plain path that begins with /", w.Path)
 	}
 	validateMethods(place, w.Methods, f)
-	if v := w.Verify; v.Kind == "" || !secretForm.MatchString(v.Secret) && v.PublicKey == "" && v.KeysURL == "" {
+	if v := w.Verify; variable.MatchString(v.Kind) {
+		if v != (Verify{Kind: v.Kind}) {
+			f.add(place+".verify", "want nothing beside %s: the configuration says the rest", v.Kind)
+		}
+	} else if v.Kind == "" || !secretForm.MatchString(v.Secret) && v.PublicKey == "" && v.KeysURL == "" {
 		f.add(place+".verify", "missing: want a kind and the name of a secret, a public key, or where keys are published, so that not everyone can call")
 	}
 }
@@ -210,7 +214,7 @@ func (c Credential) validate(place string, f *faults) {
 	if !secretForm.MatchString(c.Secret) {
 		f.add(place+".secret", "%q, want a secret's name", c.Secret)
 	}
-	f.oneOf(place+".in", c.In, "header", "query", "path", "body", "frame")
+	f.oneOf(place+".in", c.In, "header", "query", "path", "body", "frame", "signature")
 	switch c.In {
 	case "header", "query":
 		if c.Name == "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/discord"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/slack"
 	"github.com/gatehouse-chat/gatehouse/adapters/guests/telegram"
+	"github.com/gatehouse-chat/gatehouse/adapters/guests/webhook"
 	cloud "github.com/gatehouse-chat/gatehouse/adapters/guests/whatsapp-cloud"
 	"github.com/gatehouse-chat/gatehouse/channels/guest"
 )
@@ -32,6 +33,8 @@ func chosen() guest.Bot {
 			return slack.Bot()
 		case "telegram":
 			return telegram.Bot()
+		case "webhook":
+			return webhook.Bot()
 		}
 	}
 	return guest.Bot{}

@@ -20,6 +20,7 @@ type In struct {
 
 	Poll     *Poll              `json:"poll,omitempty"`     // poll
 	Request  *Request           `json:"request,omitempty"`  // http_request; the payload's body is the request's
+	Replies  *Replies           `json:"replies,omitempty"`  // http_request, once more: what its await was for
 	Part     *Part              `json:"part,omitempty"`     // send, edit, reconcile
 	At       *channels.Address  `json:"at,omitempty"`       // edit, react, typing, delete
 	ID       channels.MessageID `json:"id,omitempty"`       // edit, react, delete
@@ -44,6 +45,8 @@ type Out struct {
 	NoSocket bool               `json:"no_socket,omitempty"` // start: no connection is wanted; the channel polls, if its manifest says so
 	Socket   *Connect           `json:"socket,omitempty"`    // socket_open
 	Status   int                `json:"status,omitempty"`    // http_request: what the platform is answered; 0: 200
+	Refused  int                `json:"refused,omitempty"`   // http_request: the status if nothing that was handed in can ever be kept; 0: as if it were kept
+	Await    *Await             `json:"await,omitempty"`     // http_request: the platform waits for the answer
 	Again    bool               `json:"again,omitempty"`     // socket_message: there is more to do; call once more before other messages come
 	Unready  bool               `json:"unready,omitempty"`   // socket_message: it does not show yet that the connection works
 	Receipt  *channels.Receipt  `json:"receipt,omitempty"`   // send, reconcile
@@ -51,6 +54,32 @@ type Out struct {
 	Identity *channels.Identity `json:"identity,omitempty"`
 	Link     string             `json:"link,omitempty"` // start_link
 	Text     string             `json:"text,omitempty"` // tool_execute: what the model is told
+}
+
+// Await asks the host to wait for what is said to an event that the call hands
+// in, and to call http_request once more with the same header, without the body
+// and with the Replies. The platform is answered what that call says, which hands
+// in nothing.
+type Await struct {
+	Key    string `json:"key"`     // of the event
+	WaitMS int64  `json:"wait_ms"` // at most; the host's limit is 2 minutes
+}
+
+// Replies are what was said to an event, in order, without files. While Pending,
+// there may be more: nobody waited longer.
+type Replies struct {
+	Key     string `json:"key"`
+	Parts   []Part `json:"parts,omitempty"`
+	Pending bool   `json:"pending,omitempty"`
+}
+
+// Proof is what a guest is told of a proof that the operator wrote, in its place
+// in the configuration: what it needs to know a request again.
+type Proof struct {
+	Kind    string `json:"kind"`
+	Stamp   string `json:"stamp,omitempty"` // the header with the time, which is signed
+	Signed  bool   `json:"signed"`          // the proof covers the body
+	Stamped bool   `json:"stamped"`         // it holds for a short time only
 }
 
 // Poll is one turn of polling. A guest that wants the host to wait for the

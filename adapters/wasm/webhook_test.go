@@ -1,0 +1,232 @@
+package wasm_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook/stagetest"
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook/webhooktest"
+	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
+)
+
+// TestWebhookConformance holds the guest to what the native adapter is held to,
+// on the same stage and with the same goldens.
+func TestWebhookConformance(t *testing.T) {
+	d := newDriver(t, "webhook")
+	channeltest.Run(t, channeltest.Suite{
+		Driver: d.For(json.RawMessage(`{"module":"webhook"}`)),
+		New: func(_ testing.TB, public string) *channeltest.Harness {
+			p := webhooktest.New(public)
+			h := stagetest.Harness(p)
+			h.Config = stagetest.Section(p, "module", "webhook")
+			return h
+		},
+		Lacks:  append(stagetest.Lacks(), channeltest.FilesOut, channeltest.Captions), // a guest's callbacks carry none
+		Golden: "../webhook/testdata/format",
+	})
+}
+
+// hooked is a webhook channel that runs as a guest.
+type hooked struct {
+	t    *testing.T
+	host *channeltest.Host
+	sink *channeltest.Sink
+	ch   channels.Channel
+	hook http.Handler
+}
+
+// openHook starts the guest with the keys of a section.
+func openHook(t *testing.T, keys string) *hooked {
+	t.Helper()
+	d := newDriver(t, "webhook")
+	section := json.RawMessage(`{"module":"webhook",` + keys + `}`)
+	h := channeltest.NewHost(t, channeltest.WithSecret(stagetest.SecretRef, stagetest.Secret))
+	ch, err := d.For(section).Open(t.Context(), h, section)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := channeltest.NewSink(h)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- ch.Run(ctx, sink) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	h.WaitHealth(channels.Connected)
+	receiver, ok := channels.As[channels.Receiver](ch)
+	if !ok {
+		t.Fatal("it receives nothing")
+	}
+	return &hooked{t, h, sink, ch, receiver.Receive(sink)}
+}
+
+// post sends a request; header are names and values.
+func (x *hooked) post(url, body string, header ...string) (status int, answer string) {
+	x.t.Helper()
+	r := httptest.NewRequestWithContext(x.t.Context(), http.MethodPost, url, strings.NewReader(body))
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	x.hook.ServeHTTP(w, r)
+	return w.Code, strings.TrimSpace(w.Body.String())
+}
+
+// TestWebhookGuestGitHub: GitHub's published examples have the same outcomes as
+// with the native adapter.
+func TestWebhookGuestGitHub(t *testing.T) {
+	x := openHook(t, stagetest.GitHub)
+	got := stagetest.Outcomes(t, "../webhook/testdata/octokit/examples.json.gz", x.hook, x.sink.Events)
+	want, err := os.ReadFile("../webhook/testdata/octokit/outcomes.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const bearerHook = `"verify":{"kind":"bearer","secret":"secret://hook"}`
+
+var shown = []string{"Authorization", "Bearer " + stagetest.Secret}
+
+// TestWebhookGuestAnswers: what the sender of a request is told.
+func TestWebhookGuestAnswers(t *testing.T) {
+	x := openHook(t, bearerHook)
+	for _, c := range []struct {
+		name, url, body string
+		header          []string
+		status          int
+		says            string
+	}{
+		{"taken", "/", `{"text":"hi"}`, append([]string{"Idempotency-Key", "k1"}, shown...), 202, `{"status":"accepted","id":"k1"}`},
+		{"again", "/", `{"text":"hi"}`, append([]string{"Idempotency-Key", "k1"}, shown...), 202, `{"status":"accepted","id":"k1"}`},
+		{"no proof", "/", `{"text":"hi"}`, nil, 401, "Unauthorized"},
+		{"a wrong proof", "/", `{"text":"hi"}`, []string{"Authorization", "Bearer x"}, 401, "Unauthorized"},
+		{"no JSON", "/", `{"text":`, append([]string{"Content-Type", "application/json"}, shown...), 400, `{"status":"refused","why":"the body is not the JSON that its content type promises"}`},
+		{"too long for everybody", "/", strings.Repeat("x", 1<<20+1), shown, 413, "Request Entity Too Large"},
+		{"where the gateway has it", "/hooks/test", `{"text":"hi"}`, append([]string{"Idempotency-Key", "k1"}, shown...), 202, `{"status":"accepted","id":"k1"}`},
+		{"elsewhere", "/hooks/other", `{"text":"hi"}`, shown, 404, "Not Found"},
+		{"a strange wait", "/?wait=1h", `{"text":"hi"}`, shown, 400, `{"status":"refused","why":"wait must be a time of at most 2m, such as 30s"}`},
+		{"nothing to say", "/", `{"text":" "}`, shown, 200, `{"status":"ignored","why":"the message is empty"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if status, says := x.post(c.url, c.body, c.header...); status != c.status || says != c.says {
+				t.Errorf("%d %s, want %d %s", status, says, c.status, c.says)
+			}
+		})
+	}
+	if n := len(x.sink.Events()); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// TestWebhookGuestWaits: who waits gets the answer in the same request, or is told
+// that there is none yet and gets it with the same key.
+func TestWebhookGuestWaits(t *testing.T) {
+	x := openHook(t, bearerHook+`,"trusted":true`)
+	ask := append([]string{"Idempotency-Key", "k1"}, shown...)
+	if status, says := x.post("/?wait=1ms", "how are you?", ask...); status != 202 || says != `{"status":"pending","id":"k1"}` {
+		t.Errorf("too early: %d %s", status, says)
+	}
+	e := x.sink.Events()[0]
+	x.sink.Reply(e.Account, e.Key, channels.Part{Key: "t/0", To: e.Where, Body: markup.Parse("very **well**")})
+	x.sink.EndTurn(e.Account, e.Key)
+	status, says := x.post("/?wait=1m", "how are you?", ask...)
+	want := fmt.Sprintf(`{"status":"answered","id":"k1","replies":[{"id":"t/0","channel":%q,"conversation":"default","text":"very **well**","format":"markdown"}]}`, x.host.ID())
+	if status != 200 || says != want {
+		t.Errorf("%d %s, want %s", status, says, want)
+	}
+	if n := len(x.sink.Events()); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// TestWebhookGuestLarge: a body as large as the guest takes fits into its limits,
+// whatever is in it. A larger one is refused for good and wears nothing out.
+func TestWebhookGuestLarge(t *testing.T) {
+	x := openHook(t, bearerHook)
+	const most = 64 << 10
+	for name, element := range map[string]string{
+		"mappings": `{"a":12345678},`, "numbers": "1,", "texts": `"",`, "lists": "[],", "escapes": `"\n\u0001<",`,
+	} {
+		list := strings.Repeat(element, (most-8)/len(element))
+		if status, says := x.post("/", "["+list+"1]", shown...); status != http.StatusAccepted {
+			t.Errorf("%s: %d %s\n%+v", name, status, says, x.host.Logs())
+		}
+	}
+	if status, says := x.post("/", strings.Repeat("x", most+1), shown...); status != http.StatusRequestEntityTooLarge {
+		t.Errorf("too long: %d %s", status, says)
+	}
+}
+
+// TestWebhookGuestChallenges: platforms that check the address are answered.
+func TestWebhookGuestChallenges(t *testing.T) {
+	x := openHook(t, `"verify":{"kind":"meta","secret":"secret://hook"},"verify_token":"secret://hook"`)
+	get := func(token string) (int, string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="+token, nil)
+		w := httptest.NewRecorder()
+		x.hook.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	if status, says := get(strings.ReplaceAll(stagetest.Secret, " ", "+")); status != 200 || says != "1158201444" {
+		t.Errorf("%d %s", status, says)
+	}
+	if status, says := get("x"); status != 401 {
+		t.Errorf("another token: %d %s", status, says)
+	}
+}
+
+// TestWebhookGuestSections: what is wrong with a section is said where it stands,
+// and the guest is told of a proof what it needs and no secret's name.
+func TestWebhookGuestSections(t *testing.T) {
+	d := newDriver(t, "webhook")
+	for _, c := range []struct{ in, want string }{
+		{bearerHook, ""},
+		{bearerHook + `,"callback_url":"https://x/y?z=1","callback_secret":"secret://s"`, ""},
+		{`"message":"x"`, "verify"},
+		{`"verify":"github"`, "verify"},
+		{`"verify":{"kind":"bearer"}`, "verify.secret"},
+		{`"verify":{"kind":"x"}`, "verify.kind"},
+		{bearerHook + `,"mesage":"x"`, "mesage"},
+		{bearerHook + `,"when":["a"]`, "when"},
+		{bearerHook + `,"trusted":"yes"`, "trusted"},
+		{bearerHook + `,"callback_url":"https://x"`, "callback_secret"},
+		{bearerHook + `,"callback_url":"ftp://x","callback_secret":"s"`, "callback_url"},
+	} {
+		section := json.RawMessage(`{"module":"webhook",` + c.in + `}`)
+		var paths []string
+		for _, f := range d.For(section).Check(section) {
+			paths = append(paths, f.Path)
+		}
+		if got := strings.Join(paths, " "); got != c.want {
+			t.Errorf("%s: faults at %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+// TestWebhookGuestProbe: the notes are those of the native adapter.
+func TestWebhookGuestProbe(t *testing.T) {
+	x := openHook(t, bearerHook)
+	prober, ok := channels.As[channels.Prober](x.ch)
+	if !ok {
+		t.Fatal("it cannot be probed")
+	}
+	who, err := prober.Probe(t.Context())
+	if err != nil || len(who.Notes) != 3 {
+		t.Errorf("%+v %v", who, err)
+	}
+}
