@@ -67,13 +67,13 @@ func strangersErrand(key string, j identity.Judgement) bool {
 	return j.Do != identity.Run || url.PathEscape(j.Scope.Member()) != maker
 }
 
-// said is the event that comes in at a time.
+// said is the event that comes in at a time, in whose zone it speaks.
 func (e Errand) said(now time.Time) channels.Event {
 	ev := e.Event
 	ev.Key, ev.At = e.key(), now
 	ev.Content = channels.Message{
 		ID:   channels.MessageID(e.Quotes),
-		Text: fmt.Sprintf(textErrandDue, e.Made.UTC().Format(errandTime), e.Text),
+		Text: fmt.Sprintf(textErrandDue, e.Made.In(now.Location()).Format(errandTime), e.Text),
 	}
 	return ev
 }
@@ -157,7 +157,7 @@ func (g *Gateway) runErrands(ctx context.Context) error {
 
 func (g *Gateway) runErrand(ctx context.Context, e errandRow) error {
 	i := &intake{g: g, id: e.Event.Where.Channel}
-	r, err := i.record(e.said(g.now()))
+	r, err := i.record(e.said(g.now().In(g.zone)))
 	if err != nil {
 		return err
 	}

@@ -120,6 +120,7 @@ type Options struct {
 	Audit     audit.Recorder // nil: nothing is recorded
 	Version   string
 	Now       func() time.Time // nil: time.Now
+	Zone      *time.Location   // of the days and times that members name; nil: the machine's
 	Log       *slog.Logger
 	Metrics   *Metrics     // nil: none are kept
 	Leaks     *leak.Guard  // hides secrets in replies and drafts; nil: nothing is hidden
@@ -142,6 +143,7 @@ type Gateway struct {
 	erasers   []Eraser
 	version   string
 	now       func() time.Time
+	zone      *time.Location // of days and times that members name
 	log       *slog.Logger
 	metrics   *Metrics
 	leaks     *leak.Guard
@@ -170,6 +172,9 @@ func New(o Options) *Gateway {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Zone == nil {
+		o.Zone = time.Local
+	}
 	if o.Agent.MaxTurns <= 0 {
 		o.Agent.MaxTurns = 64
 	}
@@ -179,7 +184,7 @@ func New(o Options) *Gateway {
 	g := &Gateway{
 		bus: o.Bus, dir: o.Directory, book: session.NewBook(o.Bus), outside: o.Outside, seals: o.Seals, keep: o.Retention, replicas: o.Replicas,
 		leave: o.Offboard, shred: o.Shred, erasers: o.Erase, leaks: o.Leaks, memory: o.Memory,
-		version: o.Version, now: o.Now, log: o.Log, metrics: o.Metrics, audit: o.Audit, spend: newLedger(o.Bus, o.Now),
+		version: o.Version, now: o.Now, zone: o.Zone, log: o.Log, metrics: o.Metrics, audit: o.Audit, spend: newLedger(o.Bus, o.Now),
 		running: newRunning(), settled: newBell(), loops: newLoopGuard(), agent: o.Agent, lines: map[channels.ID]*line{}, started: o.Now(),
 		approvals: approval.NewBook(o.Bus, o.Now), tidied: map[string]string{}, blobs: o.Blobs,
 	}

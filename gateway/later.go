@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,11 +15,11 @@ import (
 
 // The bounds of what can be asked for.
 const (
-	soonest    = time.Minute
+	soonest    = time.Minute // after a span; a time of day may be nearer
 	farthest   = 400 * 24 * time.Hour
 	oftenest   = time.Hour // between two times of one that comes again
 	longest    = 4000      // bytes of its text
-	errandTime = "2 January 2006 at 15:04 MST"
+	errandTime = "Monday, 2 January 2006 at 15:04 MST"
 )
 
 // later answers /later: it keeps what is to be taken up later, lists what is
@@ -40,82 +39,35 @@ func (s *sitting) later(ctx context.Context, it item, args string) (string, erro
 	word, rest, _ := strings.Cut(strings.TrimSpace(args), " ")
 	switch {
 	case word == "":
-		return listErrands(all, by), nil
+		return listErrands(all, by, s.g.zone), nil
 	case word == "cancel":
 		return s.cancelErrand(all, by, strings.TrimSpace(rest)), nil
 	}
-	when, text, ok := parseLater(args)
+	when, text, wrong := parseLater(args, s.g.now().In(s.g.zone))
 	switch {
-	case !ok:
-		return textLaterHow, nil
+	case wrong != "":
+		return wrong, nil
 	case len(all) >= maxErrands:
 		return fmt.Sprintf(textLaterMany, maxErrands), nil
 	}
 	return s.keepErrand(it, when, text)
 }
 
-// delay says when something is to be taken up.
-type delay struct {
-	in    time.Duration
-	again bool // and every time that it has passed again
-}
-
-// parseLater reads "2h what", "in 90m what" or "every 1d what"; ok is false when
-// it is none of these, or lies out of bounds.
-func parseLater(args string) (d delay, text string, ok bool) {
-	word, rest, _ := strings.Cut(strings.TrimSpace(args), " ")
-	switch strings.ToLower(word) {
-	case "in":
-		word, rest, _ = strings.Cut(strings.TrimSpace(rest), " ")
-	case "every":
-		d.again = true
-		word, rest, _ = strings.Cut(strings.TrimSpace(rest), " ")
-	}
-	text = strings.TrimSpace(rest)
-	d.in, ok = howLong(strings.ToLower(word))
-	least := soonest
-	if d.again {
-		least = oftenest
-	}
-	return d, text, ok && d.in >= least && d.in <= farthest && text != "" && len(text) <= longest
-}
-
-// howLong reads a time such as 90m, 1h30m or 2w.
-func howLong(word string) (sum time.Duration, ok bool) {
-	units := map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
-	for word != "" {
-		digits := 0
-		for digits < len(word) && word[digits] >= '0' && word[digits] <= '9' {
-			digits++
-		}
-		n, err := strconv.ParseUint(word[:digits], 10, 16)
-		if err != nil || digits == len(word) || units[word[digits]] == 0 {
-			return 0, false
-		}
-		sum += time.Duration(n) * units[word[digits]]
-		if sum > farthest {
-			return 0, false
-		}
-		word = word[digits+1:]
-	}
-	return sum, sum > 0
-}
-
 // keepErrand keeps it with the commit that answers the command. Its id follows
 // from the message, so that one that is worked on again keeps nothing twice.
-func (s *sitting) keepErrand(it item, when delay, text string) (string, error) {
+func (s *sitting) keepErrand(it item, when moment, text string) (string, error) {
 	by := it.scope.Scope
 	asked := it.event
 	e := Errand{
-		ID: "l" + idOf(it)[:8], Made: s.g.now(), Due: s.g.now().Add(when.in), Maker: by.Member(), Where: by.Conversation(), Text: text,
+		ID: "l" + idOf(it)[:8], Made: s.g.now(), Due: when.due, Maker: by.Member(), Where: by.Conversation(), Text: text,
 		Event: channels.Event{Account: asked.Account, Where: asked.Where, Room: asked.Room, Who: asked.Who, Addressed: true, Content: channels.Message{}},
 	}
 	if c, ok := asked.Content.(channels.Command); ok {
 		e.Quotes = string(c.ID)
 	}
 	said := textLaterOnce
-	if when.again {
-		e.Every, said = when.in, textLaterAgain
+	if when.every > 0 {
+		e.Every, said = when.every, textLaterAgain
 	}
 	w, err := errandRow{Errand: e, key: errandsOf(by.Workspace(), by.Member()) + e.ID}.write()
 	if err != nil {
@@ -123,14 +75,14 @@ func (s *sitting) keepErrand(it item, when delay, text string) (string, error) {
 	}
 	s.state = append(s.state, w)
 	s.g.recordErrand(by.Principal(), "asked", e)
-	return fmt.Sprintf(said, e.Due.UTC().Format(errandTime), e.ID), nil
+	return fmt.Sprintf(said, when.due.Format(errandTime), e.ID), nil
 }
 
 // shownTo reports whether a list may show an errand where its maker asks: in a
 // room, others read along.
 func (e Errand) shownTo(by scope.Scope) bool { return by.Direct() || e.Where == by.Conversation() }
 
-func listErrands(all []errandRow, by scope.Scope) string {
+func listErrands(all []errandRow, by scope.Scope, zone *time.Location) string {
 	var b strings.Builder
 	for _, e := range all {
 		if !e.shownTo(by) {
@@ -140,7 +92,7 @@ func listErrands(all []errandRow, by scope.Scope) string {
 		if e.Every > 0 {
 			often = ", every " + span(e.Every)
 		}
-		fmt.Fprintf(&b, "\n- `%s` %s%s: %s", e.ID, e.Due.UTC().Format(errandTime), often, excerpt(e.Text))
+		fmt.Fprintf(&b, "\n- `%s` %s%s: %s", e.ID, e.Due.In(zone).Format(errandTime), often, excerpt(e.Text))
 	}
 	if b.Len() == 0 {
 		return textLaterNone + " " + textLaterHow

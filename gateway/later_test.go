@@ -13,7 +13,6 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -255,6 +254,35 @@ func TestErrandsOfTwoGateways(t *testing.T) {
 	})
 }
 
+// What is asked for a time of day comes at that time, in the gateway's zone, and the
+// answer names both.
+func TestLaterAtATimeOfDay(t *testing.T) {
+	a := &acting{}
+	o := func() rigOptions {
+		p := pairs()
+		p.agent.Runner = a
+		return p
+	}
+	bubble(t, o, func(r *rig) {
+		id := r.join("anna", scope.Ordinary)
+		now := time.Now().UTC()
+		due := time.Date(now.Year(), now.Month(), now.Day()+1, 9, 0, 0, 0, time.UTC)
+		n := len(r.chat.sent())
+		r.accept(ordered("anna", "1", "later", "tomorrow 9:00 call Ada"))
+		if got, want := r.wait(n + 1)[n].Text, due.Format("Monday, 2 January 2006 at 15:04 UTC"); !strings.Contains(got, want) {
+			t.Errorf("said %q, want %q", got, want)
+		}
+		r.after(time.Until(due) - time.Minute)
+		if got := a.runs(); len(got) != 0 {
+			t.Errorf("too early: %v", got)
+		}
+		r.after(2 * time.Minute)
+		if d := cmp.Diff([]string{"call Ada as " + id + ", member"}, a.runs()); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 // TestWhoMayAskForLater: members, for so much and no more; a room shows nothing of
 // what was asked elsewhere.
 func TestWhoMayAskForLater(t *testing.T) {
@@ -277,7 +305,8 @@ func TestWhoMayAskForLater(t *testing.T) {
 			return e
 		}
 		ask(ordered("eve", "e1", "later", "2h look"), "Only members")
-		ask(ordered("anna", "1", "later", "2h"), "Write when and what")
+		ask(ordered("anna", "1", "later", "2h"), "not what")
+		ask(ordered("anna", "1b", "later", "soon look"), "Write when and what")
 		ask(ordered("anna", "2", "later", "2h call the bank"), "I will take this up")
 		ask(ordered("anna", "2b", "later", ""), "call the bank")
 		ask(room("3", ""), "There is nothing")
@@ -303,46 +332,6 @@ func TestWhoMayAskForLater(t *testing.T) {
 		}
 		if rooms != 1 || errandsLeft(t, r) != 0 {
 			t.Errorf("%d answers in the room, %d left", rooms, errandsLeft(t, r))
-		}
-	})
-}
-
-func TestParseLater(t *testing.T) {
-	for args, want := range map[string]string{
-		"2h look":                         "2h0m0s look",
-		"in 90m look there":               "1h30m0s look there",
-		"every 1d look":                   "every 24h0m0s look",
-		"Every 1w2d look":                 "every 216h0m0s look",
-		"1h30m  two  words":               "1h30m0s two  words",
-		"400d look":                       "9600h0m0s look",
-		"":                                "",
-		"2h":                              "",
-		"look":                            "",
-		"0m look":                         "",
-		"30s look":                        "",
-		"every 59m look":                  "",
-		"401d look":                       "",
-		"99999w look":                     "",
-		"-2h look":                        "",
-		"2 h look":                        "",
-		"h look":                          "",
-		"in":                              "",
-		"every":                           "",
-		"1m " + strings.Repeat("x", 4001): "",
-	} {
-		if got := gateway.ParseLater(args); got != want {
-			t.Errorf("%.40q: %q, want %q", args, got, want)
-		}
-	}
-}
-
-func FuzzParseLater(f *testing.F) {
-	for _, s := range []string{"2h look", "every 1w2d x", "in 5m y", "999999999w z", "1h1h1h"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, args string) {
-		if got := gateway.ParseLater(args); got != "" && (strings.HasPrefix(got, "-") || strings.HasPrefix(got, "0s")) {
-			t.Errorf("%q: %q", args, got)
 		}
 	})
 }

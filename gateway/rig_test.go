@@ -78,7 +78,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.wrap != nil {
 		ch = o.wrap(r.chat)
 	}
-	r.gw = gateway.New(gateway.Options{Bus: r.bus, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics, Leaks: o.leaks, Audit: o.audit, Offboard: o.leave, Shred: o.shred})
+	r.gw = gateway.New(gateway.Options{Bus: r.bus, Zone: time.UTC, Directory: r.dir, Agent: o.agent, Retention: o.keep, Replicas: o.others, Version: "test", Log: log, Metrics: o.metrics, Leaks: o.leaks, Audit: o.audit, Offboard: o.leave, Shred: o.shred})
 	cfg := gateway.ChannelConfig{ID: "chat", Driver: driver{ch}, Policy: o.policy, Stream: o.stream, Section: json.RawMessage("{}")}
 	if err := r.gw.Apply(t.Context(), []gateway.ChannelConfig{cfg}); err != nil {
 		t.Fatal(err)
