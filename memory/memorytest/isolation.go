@@ -283,7 +283,7 @@ func (r *rig) unindexed(ids ...string) {
 		r.t.Fatal(rows, err)
 	}
 	units := []int64{rows[0].Unit}
-	having, err := r.engine.Having(r.t.Context(), units, []string{"black", "cat", "the"}, 10)
+	having, err := r.engine.Having(r.t.Context(), units, []string{"black", "cat", "the"}, 10, store.Whichever)
 	if err != nil || slices.ContainsFunc(having, func(l []int64) bool { return len(l) > 0 }) {
 		r.t.Errorf("the index of words has %v, %v", having, err)
 	}

@@ -155,7 +155,7 @@ func (e *Engine) Sealed(ctx context.Context, units []int64, model store.Model, e
 
 // Having implements store.Engine. What the index of words gives is looked up
 // among the chunks: there a policy holds it to the units as well.
-func (e *Engine) Having(ctx context.Context, units []int64, words []string, limit int) ([][]int64, error) {
+func (e *Engine) Having(ctx context.Context, units []int64, words []string, limit int, _ store.Which) ([][]int64, error) {
 	out := make([][]int64, len(words))
 	within := make([]string, len(units))
 	for i, u := range units {

@@ -3,10 +3,14 @@ package sqlite_test
 import (
 	"database/sql"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	"github.com/gatehouse-chat/gatehouse/memory"
 	"github.com/gatehouse-chat/gatehouse/memory/memorytest"
 	"github.com/gatehouse-chat/gatehouse/memory/sqlite"
 	"github.com/gatehouse-chat/gatehouse/memory/sqlite/sqlitetest"
@@ -113,6 +117,40 @@ func TestUnitsAreReadAnew(t *testing.T) {
 		}
 		if f := read(store.LeaveOut); f.ID != made.ID || f.Chunks != step.want {
 			t.Errorf("%+v, want unit %d with %d chunks", f, made.ID, step.want)
+		}
+	}
+}
+
+// TestTheNewestOfWhatIsCommon: of more chunks than are listed for a word, those
+// that were kept last are looked at where there is no other word, and alone.
+func TestTheNewestOfWhatIsCommon(t *testing.T) {
+	const chunks = 1100
+	e := sqlite.New(sqlitetest.File(t, filepath.Join(t.TempDir(), "x.db")))
+	by := scope.New(scope.Principal{Workspace: "main", Member: "anna", Role: scope.Ordinary, Direct: true})
+	s := store.New(store.Options{Engine: e})
+	var items []memory.Item
+	for i := range chunks {
+		items = append(items, memory.Item{ID: "n" + strconv.Itoa(i), Reach: memory.Private, Kind: memory.Note, Label: memory.Trusted, Text: "common words"})
+	}
+	for part := range slices.Chunk(items, 550) {
+		if _, err := s.Remember(t.Context(), by, part...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range []string{"common", "common words"} {
+		hits, err := s.Recall(t.Context(), by, memory.Query{Text: q, Legs: memory.Words, Limit: 1})
+		if err != nil || len(hits) != 1 || hits[0].ID != "n1099" {
+			t.Errorf("%q finds %v, %v", q, hits, err)
+		}
+	}
+	units, err := e.Units(t.Context(), []store.Unit{{Workspace: "main", Reach: memory.Private, Name: "anna"}}, store.LeaveOut)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for which, want := range map[store.Which]bool{store.Newest: true, store.Whichever: false} {
+		got, err := e.Having(t.Context(), []int64{units[0].ID}, []string{"common"}, 10, which)
+		if err != nil || len(got[0]) != 10 || slices.Contains(got[0], chunks) != want {
+			t.Errorf("newest %v: %v, %v", which, got, err)
 		}
 	}
 }

@@ -29,8 +29,9 @@ type Engine interface {
 	Remove(ctx context.Context, f Filter) (int, error)
 
 	// Having lists for each word the chunks of the units that have it, limit at most
-	// for a word. Several words with spaces between are wanted together.
-	Having(ctx context.Context, units []int64, words []string, limit int) ([][]int64, error)
+	// for a word: which, where more have it, is as it is told. Several words with
+	// spaces between are wanted together.
+	Having(ctx context.Context, units []int64, words []string, limit int, which Which) ([][]int64, error)
 	// Nearest lists about n chunks of the units, whose vectors of the model are the
 	// nearest, with their cosine, in no order.
 	Nearest(ctx context.Context, units []int64, model Model, query []float32, n int) ([]Near, error)
@@ -64,6 +65,15 @@ type Missing bool
 const (
 	LeaveOut Missing = false
 	Make     Missing = true
+)
+
+// Which says what is listed where not all can be.
+type Which bool
+
+// What is listed.
+const (
+	Whichever Which = false // what is there the fastest: it is counted, no more
+	Newest    Which = true  // what was kept last, where the engine has an order
 )
 
 // Found is a unit and what it holds.

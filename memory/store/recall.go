@@ -66,7 +66,6 @@ type search struct {
 type opened struct {
 	row   *Row
 	chunk memory.Chunk
-	words []string
 	fits  bool // it has not expired, and is of the kinds and tags that were asked for
 }
 
@@ -163,16 +162,15 @@ func (r *search) likely(ctx context.Context, all []string) ([]int64, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	lists, err := r.s.engine.Having(ctx, r.ids, all, mostHaving)
+	lists, err := r.having(ctx, all, Whichever)
 	if err != nil {
-		return nil, fmt.Errorf("memory: words: %w", err)
+		return nil, err
 	}
 	r.idf = make(map[string]float64, len(all))
 	stats := r.stats()
 	weights := map[int64]float64{}
 	common, whole := 0, 0.0
 	for i, w := range all {
-		lists[i] = append(lists[i], r.sealed.having[w]...)
 		df := len(lists[i])
 		if df >= mostHaving {
 			// Somewhere between what was counted and all.
@@ -183,10 +181,15 @@ func (r *search) likely(ctx context.Context, all []string) ([]int64, error) {
 		r.idf[w] = stats.IDF(max(df, 1))
 		whole += r.idf[w]
 	}
+	if common == len(all) { // there is nothing else to look at than some of what has them
+		if lists, err = r.having(ctx, all, Newest); err != nil {
+			return nil, err
+		}
+	}
 	if common == len(all) && common > 1 { // none of them says much, but together they do
-		together, err := r.s.engine.Having(ctx, r.ids, []string{strings.Join(all, " ")}, mostHaving)
+		together, err := r.having(ctx, []string{strings.Join(all, " ")}, Newest)
 		if err != nil {
-			return nil, fmt.Errorf("memory: words: %w", err)
+			return nil, err
 		}
 		for _, c := range together[0] {
 			weights[c] += whole
@@ -201,6 +204,18 @@ func (r *search) likely(ctx context.Context, all []string) ([]int64, error) {
 		}
 	}
 	return heaviest(weights, wordDepth*r.depth), nil
+}
+
+// having lists what has words, what is sealed included.
+func (r *search) having(ctx context.Context, all []string, which Which) ([][]int64, error) {
+	lists, err := r.s.engine.Having(ctx, r.ids, all, mostHaving, which)
+	if err != nil {
+		return nil, fmt.Errorf("memory: words: %w", err)
+	}
+	for i, w := range all {
+		lists[i] = append(lists[i], r.sealed.having[w]...)
+	}
+	return lists, nil
 }
 
 func (r *search) stats() rank.Stats {
@@ -257,7 +272,7 @@ func (r *search) take(ctx context.Context, c *Chunk) error {
 	if err != nil {
 		return err
 	}
-	o := &opened{row: c.Item, chunk: opens, words: words.Split(string(JoinBody(opens.Heading, opens.Text)))}
+	o := &opened{row: c.Item, chunk: opens}
 	if c.Item.Sealed && len(r.q.Tags) > 0 {
 		it, err := r.s.item(ctx, c.Item)
 		if err != nil {
@@ -295,7 +310,7 @@ func (r *search) byWords(likely []int64, gated bool) []rank.Scored {
 		if o == nil || !o.fits {
 			continue
 		}
-		score, covered := stats.BM25(o.words, r.idf)
+		score, covered := stats.BM25(words.Split(string(JoinBody(o.chunk.Heading, o.chunk.Text))), r.idf)
 		if score > 0 && (!gated || covered >= leastCovered) {
 			out = append(out, rank.Scored{Chunk: c, Score: score, Covered: covered})
 		}

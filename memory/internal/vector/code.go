@@ -34,6 +34,9 @@ func Encode(v []float32) Code {
 	return c
 }
 
+// Length is how many bytes the code of a vector has.
+func Length(dimensions int) int { return head + dimensions }
+
 // Dimensions is the length of the vector.
 func (c Code) Dimensions() int { return max(0, len(c)-head) }
 
