@@ -17,12 +17,13 @@ import (
 )
 
 // What a socket is held to. A platform that beats by itself, as most do every
-// 30 to 45 seconds, is never pinged.
+// 30 to 45 seconds, is never pinged. One that vanishes right after a beat is
+// noticed within two quiet times and the wait for an answer: two minutes.
 const (
 	maxMessage    = 8 << 20 // bytes of a message that is received
 	maxOwn        = maxBody // bytes of a message that is sent: all of it is searched
 	shakeWithin   = 30 * time.Second
-	quietFor      = time.Minute // without a message or a ping, until the other side is pinged
+	quietFor      = 50 * time.Second // without a message or a ping, until the other side is pinged
 	answersWithin = 20 * time.Second
 )
 

@@ -394,7 +394,12 @@ func TestSocketPingsTheSilent(t *testing.T) {
 			}
 			_ = c.Write(ctx, websocket.MessageText, []byte("here"))
 		}, 75 * time.Minute, true},
-		{"is dead", func(ctx context.Context, c *websocket.Conn) { c.CloseRead(ctx) }, 80 * time.Second, false},
+		{"is dead", func(ctx context.Context, c *websocket.Conn) { c.CloseRead(ctx) }, 70 * time.Second, false},
+		{"vanishes right after a beat", func(ctx context.Context, c *websocket.Conn) {
+			c.CloseRead(ctx)
+			<-time.After(time.Second)
+			_ = c.Ping(ctx)
+		}, 2 * time.Minute, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
