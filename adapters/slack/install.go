@@ -241,7 +241,7 @@ func (c *Channel) installed(ctx context.Context) (*team, error) {
 		t, err := c.recall(ctx, id)
 		switch kind := channels.KindOf(err); {
 		case kind == channels.Unauthorized:
-			c.host.Log().WarnContext(ctx, "a team's token is refused: it has to install the app again", "team", id)
+			c.host.Log().WarnContext(ctx, "a team's token is refused", "team", id, "fix", c.fixRenewal(), "err", err)
 		case err != nil:
 			return nil, err
 		case t != nil:
@@ -285,7 +285,10 @@ const renewFor = 15 * time.Second
 // renewed replaces a team's token, one at a time. What Slack gave is in the
 // vault before it is used. Another gateway may have been first: then its token
 // is taken. It goes on when ctx ends, for up to renewFor: Slack takes the token
-// that renews once, so that an answer nobody waits for locks the gateway out.
+// that renews once, so that an answer nobody waits for locks the gateway out. When
+// the process dies before the answer is kept, the next start asks with the same
+// token, which Slack goes on to take for a short while. After that the token that
+// stands is used until it ends, and a person is told what to do.
 func (c *Channel) renewed(ctx context.Context, id string) (record, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewFor)
 	defer cancel()
@@ -300,12 +303,23 @@ func (c *Channel) renewed(ctx context.Context, id string) (record, error) {
 		if now, ok, again := c.record(ctx, id); again == nil && ok && now.Ends.After(r.Ends) {
 			return now, nil
 		}
-		if time.Now().Before(r.Ends) && channels.KindOf(err) != channels.Unauthorized {
-			return r, nil // it still stands, and there is time
+		if !time.Now().Before(r.Ends) {
+			return r, err
 		}
-		return r, err
+		if hopeless(err) { // what was kept is not what Slack gave last
+			c.host.Log().WarnContext(ctx, "a team's token is not renewed any more", "team", id, "ends", r.Ends, "fix", c.fixRenewal(), "err", err)
+		}
+		return r, nil // it still stands until it ends
 	}
 	return c.renewal(ctx, id, out)
+}
+
+// fixRenewal is what helps when Slack takes a refresh token no more.
+func (c *Channel) fixRenewal() string {
+	if c.cfg.RefreshToken != "" {
+		return fixRefresh
+	}
+	return "Have somebody of the team install the app again, at " + c.host.Public() + pathInstall + "; nothing of its conversations is lost."
 }
 
 // renewal keeps what a renewal gave. The caller holds renew.

@@ -8,6 +8,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -215,6 +216,39 @@ func TestTokensAreRenewed(t *testing.T) {
 	if _, err := s.ch.Send(t.Context(), channels.Part{Key: "b", To: at, Body: markup.Plain("after a restart")}); err != nil {
 		t.Error(err)
 	}
+}
+
+// A kill between Slack's answer and the vault loses what Slack gave. Slack takes
+// the token before for a while, so that the next start renews all the same; later
+// the old token serves until it ends, and the log says what a person has to do.
+func TestARenewalThatWasLost(t *testing.T) {
+	s := newShop(t, "T0ONE0000", slacktest.WithRotation(30*time.Minute), slacktest.WithGrace())
+	if status, page := s.install("T0ONE0000"); status != 200 {
+		t.Fatalf("%d %s", status, page)
+	}
+	team := s.srv.Team("T0ONE0000", "")
+	const ref = "secret://channel.test.t0one0000.token"
+	killed := s.host.Crash() // nothing is kept of what is renewed from here on
+	first := s.host.SecretValue(ref)
+	given := team.Refresh()
+	channeltest.Eventually(t, "Slack to give tokens that are not kept", func() bool { return team.Refresh() != given })
+	s.stop()
+
+	s.boot("T0ONE0000", killed)
+	channeltest.Eventually(t, "the token to be renewed", func() bool { return s.host.SecretValue(ref) != first })
+	s.stop()
+
+	team.EndGrace()
+	s.boot("T0ONE0000", killed)
+	u := team.User("U0SOMEONE", "Somebody")
+	at := channels.Address{Channel: "test", Account: "T0ONE0000", Conversation: channels.ConversationID(team.Direct(u).ID())}
+	if _, err := s.ch.Send(t.Context(), channels.Part{Key: "a", To: at, Body: markup.Plain("with the old one")}); err != nil {
+		t.Error(err)
+	}
+	told := func() bool {
+		return slices.ContainsFunc(s.host.Logs(), func(l channeltest.Line) bool { return strings.Contains(l.Attrs["fix"], s.public()+"/install") })
+	}
+	channeltest.Eventually(t, "the log to say what to do", told)
 }
 
 // rotation is a channel of one team whose app has token rotation.

@@ -3,6 +3,7 @@ package slacktest
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -73,15 +74,19 @@ func (s *Server) access(q *request) (object, *failure) {
 	return s.granted(t, t.issueLocked()), nil
 }
 
-// refreshed replaces a token. The refresh token counts once; the token before
-// stands for a while.
+// refreshed replaces a token. The refresh token counts once, or until its grace
+// ends; the token before stands for a while.
 func (s *Server) refreshed(q *request) (object, *failure) {
 	for _, t := range s.teams {
-		if t.refresh == "" || t.refresh != q.args["refresh_token"] {
+		used := q.args["refresh_token"]
+		if used == "" || t.refresh != used && !slices.Contains(t.spent, used) {
 			continue
 		}
 		if t.revoked {
 			return nil, fail("token_revoked")
+		}
+		if s.opts.grace && t.refresh == used {
+			t.spent = append(t.spent, used)
 		}
 		return s.granted(t, t.issueLocked()), nil
 	}

@@ -49,6 +49,7 @@ type options struct {
 	appToken   string
 	clientID   string
 	client     string // secret
+	grace      bool
 	rotate     time.Duration
 	scopes     []string
 	requestURL string
@@ -76,6 +77,10 @@ func WithScopes(scopes ...string) Option { return func(o *options) { o.scopes = 
 // WithRotation lets tokens expire after a time, as they do in an app that has
 // token rotation.
 func WithRotation(life time.Duration) Option { return func(o *options) { o.rotate = life } }
+
+// WithGrace lets refresh tokens that were used renew once more, as Slack does for a
+// short while, until EndGrace. Without it they count once.
+func WithGrace() Option { return func(o *options) { o.grace = true } }
 
 // WithoutTeam starts with no team: the app is installed later.
 func WithoutTeam() Option { return func(o *options) { o.team = false } }

@@ -16,6 +16,7 @@ type Team struct {
 
 	tokens    map[string]time.Time // and when each ends; zero: never
 	refresh   string
+	spent     []string // refresh tokens that were used and still count
 	revoked   bool
 	users     []*User
 	rooms     []*Channel
@@ -105,6 +106,9 @@ func (t *Team) Refresh() string {
 	defer t.s.mu.Unlock()
 	return t.refresh
 }
+
+// EndGrace lets the refresh tokens that were used count no more.
+func (t *Team) EndGrace() { t.s.change(func() { t.spent = nil }) }
 
 // Revoke makes every token of the team invalid.
 func (t *Team) Revoke() { t.s.change(func() { t.revoked = true }) }
