@@ -35,6 +35,9 @@ func (e *Engine) Unpark(ctx context.Context, tag string) (int, error) {
 
 // revive makes the records due now by the given update and puts them back.
 func (w *writer) revive(rs []moved, update string) error {
+	if err := w.release(); err != nil {
+		return err
+	}
 	for _, r := range rs {
 		if _, _, err := w.Exec(update, w.now, w.now, r.seq); err != nil {
 			return err

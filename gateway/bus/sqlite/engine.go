@@ -104,7 +104,8 @@ func New(d *db.DB, o Options) *Engine {
 		e.state, e.watch = m, append(e.watch, m.Apply)
 	}
 	e.ahead = map[string]int64{}
-	e.write.lanes, e.write.watched = map[laneID]*lane{}, o.Exclusive
+	e.write.lanes, e.write.watched, e.write.alone = map[laneID]*lane{}, o.Exclusive, o.Exclusive
+	e.write.orders.byName = map[orderName]*order{}
 	e.alarm = time.AfterFunc(time.Hour, e.ring)
 	e.alarm.Stop()
 	d.SetRider((*rider)(e))

@@ -32,6 +32,8 @@ type writer struct {
 	changes []kv.Write // of the state, by the transaction under way
 	fresh   bool       // lanes holds every channel that has waiting records
 	foreign int64      // SQLite's data_version when the lanes were loaded
+	alone   bool       // no other engine writes to the file
+	orders  orders
 }
 
 func (w *writer) lane(id laneID) *lane {
@@ -79,6 +81,9 @@ func (w *writer) refresh() error {
 }
 
 func (w *writer) loadLanes() error {
+	if err := w.store(); err != nil {
+		return err
+	}
 	err := w.Query(func(r db.Row) error {
 		w.due(laneID{r.Text(0), r.Text(1)}, r.Int(2))
 		return nil

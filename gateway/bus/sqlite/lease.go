@@ -119,11 +119,19 @@ func (r *rider) Ride(tx *db.Tx) error {
 	e := (*Engine)(r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	w := e.begin(tx)
+	if err := e.serveWaiters(w); err != nil {
+		return err
+	}
+	return w.store()
+}
+
+// serveWaiters leases to the waiters. The caller holds e.mu.
+func (e *Engine) serveWaiters(w *writer) error {
 	if len(e.waiters) == 0 {
 		return nil
 	}
 	e.rode = true
-	w := e.begin(tx)
 	if !w.fresh {
 		if err := w.refresh(); err != nil {
 			return err
@@ -152,6 +160,7 @@ func (r *rider) Arrive(err error, again bool) {
 	failed := err != nil && e.rode && !again
 	e.rode = false
 	e.write.settleLanes(err == nil)
+	e.write.settleOrders(err == nil)
 	if err != nil {
 		e.write.fresh = false
 	}
@@ -197,27 +206,20 @@ func (e *Engine) tell(committed bool) {
 
 // lease takes up to N orders for x.
 func (w *writer) lease(x *waiter) ([]*bus.Lease, error) {
-	var due []order
-	for id, l := range w.lanes {
-		if l.next > w.now || !x.takes(id) {
-			continue
-		}
-		found, err := w.dueOrders(id, l, x.want.N)
-		if err != nil {
-			return nil, err
-		}
-		due = append(due, found...)
+	due, err := w.dueFor(x)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(due, func(a, b order) int {
+	slices.SortFunc(due, func(a, b *order) int {
 		return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compare(a.head, b.head))
 	})
 	var leases []*bus.Lease
-	for i := range due {
+	for _, o := range due {
 		if len(leases) == x.want.N {
-			w.due(due[i].lane, due[i].due) // left for the next
+			w.due(o.lane, o.due) // left for the next
 			continue
 		}
-		l, err := w.take(&due[i], x.want)
+		l, err := w.take(o, x.want)
 		if err != nil {
 			return nil, err
 		}
@@ -228,11 +230,48 @@ func (w *writer) lease(x *waiter) ([]*bus.Lease, error) {
 	return leases, nil
 }
 
+// dueFor returns the orders that x may take, in no order. When the file holds
+// nothing that is due, it is what this transaction has made due.
+func (w *writer) dueFor(x *waiter) (due []*order, err error) {
+	if !w.dueBefore(x) {
+		for _, o := range w.orders.changed {
+			if !o.idle && o.due <= w.now && x.takes(o.lane) {
+				due = append(due, o)
+			}
+		}
+		return due, nil
+	}
+	if err := w.store(); err != nil {
+		return nil, err
+	}
+	for id, l := range w.lanes {
+		if l.next > w.now || !x.takes(id) {
+			continue
+		}
+		found, err := w.dueOrders(id, l, x.want.N)
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, found...)
+	}
+	return due, nil
+}
+
+// dueBefore reports whether rows that are stored may hold something due for x.
+func (w *writer) dueBefore(x *waiter) bool {
+	for id, l := range w.lanes {
+		if l.next <= w.now && x.takes(id) {
+			return true
+		}
+	}
+	return false
+}
+
 // dueOrders returns the oldest due orders of a lane, at most n, and brings the
 // lane's next up to what lies behind them. It stops by itself: SQLite prepares a
 // statement anew for every value that is bound to a LIMIT.
-func (w *writer) dueOrders(id laneID, l *lane, n int) ([]order, error) {
-	var due []order
+func (w *writer) dueOrders(id laneID, l *lane, n int) ([]*order, error) {
+	var due []*order
 	next := int64(never)
 	err := w.Query(func(r db.Row) error {
 		o := order{
@@ -243,7 +282,7 @@ func (w *writer) dueOrders(id laneID, l *lane, n int) ([]order, error) {
 			next = o.due
 			return db.ErrStop
 		}
-		due = append(due, o)
+		due = append(due, w.keep(&o))
 		return nil
 	}, `SELECT id, name, epoch, held, due, head, tail FROM bus_order
 		WHERE queue = ? AND channel = ? AND due IS NOT NULL ORDER BY due, head`, id.queue, id.channel)
@@ -262,7 +301,7 @@ func (w *writer) take(o *order, want bus.Want) (*bus.Lease, error) {
 			return nil, err
 		}
 	}
-	records, err := w.records(o, want.Max)
+	records, err := w.waiting(o, want.Max)
 	if err != nil {
 		return nil, err
 	}
@@ -273,15 +312,12 @@ func (w *writer) take(o *order, want bus.Want) (*bus.Lease, error) {
 	if err := w.mark(o.id, o.head, o.tail); err != nil {
 		return nil, err
 	}
-	until := w.now + want.For.Microseconds()
-	if _, _, err := w.Exec(`UPDATE bus_order SET epoch = epoch + 1, held = 1, due = ?, head = ?, tail = ? WHERE id = ?`,
-		until, o.head, o.tail, o.id); err != nil {
-		return nil, err
-	}
-	w.due(o.lane, until)
+	o.epoch, o.held, o.due = o.epoch+1, true, w.now+want.For.Microseconds()
+	o.out, o.fresh = len(records), nil
+	w.change(o)
 	return &bus.Lease{
-		Queue: o.lane.queue, Order: o.name, Channel: o.lane.channel, Epoch: o.epoch + 1,
-		Until: fromMicros(until), For: want.For, Records: records,
+		Queue: o.lane.queue, Order: o.name, Channel: o.lane.channel, Epoch: o.epoch,
+		Until: fromMicros(o.due), For: want.For, Records: records,
 	}, nil
 }
 
@@ -329,12 +365,16 @@ func (w *writer) free(o *order) error {
 	if err != nil {
 		return err
 	}
-	var due any
+	o.idle = !found
 	if found {
 		o.head, o.due = row.Int(0), row.Int(1)
-		due = o.due
-		w.due(o.lane, o.due)
 	}
-	_, _, err = w.Exec(`UPDATE bus_order SET held = 0, due = ?, head = ? WHERE id = ?`, due, o.head, o.id)
-	return err
+	w.end(o)
+	return nil
+}
+
+// end ends the order's lease, whose next record is known.
+func (w *writer) end(o *order) {
+	o.held, o.out, o.fresh = false, 0, nil
+	w.change(o)
 }

@@ -106,40 +106,16 @@ func (w *writer) append(records []bus.Record, state []bus.Write) error {
 	return nil
 }
 
-// order is a row of bus_order.
-type order struct {
-	id         int64
-	lane       laneID
-	name       string
-	epoch      int64
-	held       bool
-	due        int64
-	idle       bool // nothing waits: due is NULL
-	head, tail int64
-}
-
-func (w *writer) order(lane laneID, name string) (o order, found bool, err error) {
-	row, found, err := w.One(`SELECT id, epoch, held, due, head, tail FROM bus_order
-		WHERE queue = ? AND channel = ? AND name = ?`, lane.queue, lane.channel, name)
-	if err != nil || !found {
-		return order{}, false, err
-	}
-	return order{
-		id: row.Int(0), lane: lane, name: name, epoch: row.Int(1), held: row.Int(2) != 0,
-		due: row.Int(3), idle: row.IsNull(3), head: row.Int(4), tail: row.Int(5),
-	}, true, nil
-}
-
 // publish appends one record unless its key is known. The order's row changes
 // only when nothing waited there before.
 func (w *writer) publish(r *bus.Record) error {
 	lane := laneID{r.Queue, r.Channel}
-	o, found, err := w.order(lane, r.Order)
+	o, err := w.order(lane, r.Order)
 	if err != nil {
 		return err
 	}
-	if !found {
-		if o, err = w.newOrder(lane, r); err != nil || o.id == 0 {
+	if o == nil {
+		if o, err = w.newOrder(lane, r); err != nil || o == nil {
 			return err
 		}
 	}
@@ -149,26 +125,24 @@ func (w *writer) publish(r *bus.Record) error {
 		return err
 	}
 	w.lane(lane).pending++
-	if !o.idle {
-		return nil
-	}
-	w.due(lane, due)
-	_, _, err = w.Exec(`UPDATE bus_order SET due = ?, head = ? WHERE id = ?`, due, seq, o.id)
-	return err
+	w.arrives(o, r, seq, due)
+	return nil
 }
 
 // newOrder makes the row of an order, unless the record's key is known; then it
-// returns the zero order. Its first epoch is the highest position handed out:
-// no order that was forgotten before can have had a higher one.
-func (w *writer) newOrder(lane laneID, r *bus.Record) (order, error) {
+// returns nil. Its first epoch is the highest position handed out: no order that
+// was forgotten before can have had a higher one.
+func (w *writer) newOrder(lane laneID, r *bus.Record) (*order, error) {
 	known, err := w.knows(r)
 	if err != nil || known {
-		return order{}, err
+		return nil, err
 	}
-	_, id, err := w.Exec(`INSERT INTO bus_order (queue, channel, name, epoch)
+	if _, _, err := w.Exec(`INSERT INTO bus_order (queue, channel, name, epoch)
 		VALUES (?, ?, ?, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'bus_record'), 0))`,
-		lane.queue, lane.channel, r.Order)
-	return order{id: id, lane: lane, name: r.Order, idle: true}, err
+		lane.queue, lane.channel, r.Order); err != nil {
+		return nil, err
+	}
+	return w.order(lane, r.Order)
 }
 
 // insert returns the new record's position, or 0 when its key is known.

@@ -46,6 +46,9 @@ func (w *writer) revise(after int64, limit int, f func(bus.Letter) bus.Revision)
 		bus.Revision
 	}
 	var changes []change
+	if err := w.store(); err != nil {
+		return 0, err
+	}
 	err = w.Query(func(r db.Row) error {
 		l := bus.Letter{
 			Record: bus.Record{

@@ -13,13 +13,13 @@ import (
 )
 
 // fence returns the order of a lease that still stands.
-func (w *writer) fence(l *bus.Lease) (order, error) {
-	o, found, err := w.order(laneID{l.Queue, l.Channel}, l.Order)
+func (w *writer) fence(l *bus.Lease) (*order, error) {
+	o, err := w.order(laneID{l.Queue, l.Channel}, l.Order)
 	if err != nil {
-		return order{}, err
+		return nil, err
 	}
-	if !found || !o.held || o.epoch != l.Epoch {
-		return order{}, bus.ErrLeaseLost
+	if o == nil || !o.held || o.epoch != l.Epoch {
+		return nil, bus.ErrLeaseLost
 	}
 	return o, nil
 }
@@ -62,7 +62,7 @@ func (e *Engine) Settle(ctx context.Context, l *bus.Lease, out bus.Outcome) erro
 		if err := w.stands(out.State); err != nil {
 			return err
 		}
-		if err := w.settle(&o, at, out); err != nil {
+		if err := w.settle(o, at, out); err != nil {
 			return err
 		}
 		failpoint.Hit(failpoint.SettleBeforeCommit)
@@ -75,20 +75,31 @@ func (e *Engine) Settle(ctx context.Context, l *bus.Lease, out bus.Outcome) erro
 }
 
 func (w *writer) settle(o *order, at map[string][]int64, out bus.Outcome) error {
+	ended := 0 // records that need no lease any more
 	for _, key := range slices.Sorted(maps.Keys(out.Verdicts)) {
 		for _, seq := range at[key] {
 			if err := w.meet(o, seq, out.Verdicts[key]); err != nil {
 				return err
 			}
+			if f := out.Verdicts[key].Fate; f == bus.Ack || f == bus.Dead || f == bus.Park {
+				ended++
+			}
 		}
 	}
-	if o.head < o.tail || len(at) == 0 { // else the one leased record has its verdict
+	// What the lease has handed out is 0 when it is not known.
+	all := ended > 0 && ended == o.out
+	if !all && (o.head < o.tail || len(at) == 0) { // else the one leased record has its verdict
 		if err := w.giveBack(o); err != nil {
 			return err
 		}
 	}
 	if err := w.append(out.Emit, out.State); err != nil {
 		return err
+	}
+	if all && o.last != 0 && o.last <= o.tail {
+		o.idle = true
+		w.end(o)
+		return nil
 	}
 	return w.free(o)
 }
@@ -158,7 +169,7 @@ func (e *Engine) Hold(ctx context.Context, l *bus.Lease, h bus.Hold) ([]bus.Reco
 		if err := w.stands(h.State); err != nil {
 			return err
 		}
-		if joined, until, err = w.hold(&o, l, at, h); err != nil {
+		if joined, until, err = w.hold(o, l, at, h); err != nil {
 			return err
 		}
 		failpoint.Hit(failpoint.HoldBeforeCommit)
@@ -188,6 +199,9 @@ func (w *writer) hold(o *order, l *bus.Lease, at map[string][]int64, h bus.Hold)
 		return nil, 0, nil
 	}
 	if n := len(joined); n > 0 {
+		if o.out > 0 {
+			o.out += n
+		}
 		o.tail = max(o.tail, joined[n-1].Seq)
 		if err := w.mark(o.id, joined[0].Seq, joined[n-1].Seq); err != nil {
 			return nil, 0, err
@@ -199,10 +213,9 @@ func (w *writer) hold(o *order, l *bus.Lease, at map[string][]int64, h bus.Hold)
 	if err := w.append(h.Emit, h.State); err != nil {
 		return nil, 0, err
 	}
-	until = w.now + l.For.Microseconds()
-	w.due(o.lane, until)
-	_, _, err = w.Exec(`UPDATE bus_order SET due = ?, tail = ? WHERE id = ?`, until, o.tail, o.id)
-	return joined, until, err
+	o.due = w.now + l.For.Microseconds()
+	w.change(o)
+	return joined, o.due, nil
 }
 
 func (w *writer) progress(o *order, at map[string][]int64, progress map[string]json.RawMessage) error {

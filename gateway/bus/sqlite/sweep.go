@@ -105,6 +105,9 @@ func (e *Engine) sweepDead(ctx context.Context, keep time.Duration, s *bus.Swept
 }
 
 func (w *writer) forgetAll(rs []moved) error {
+	if err := w.release(); err != nil {
+		return err
+	}
 	for _, r := range rs {
 		if err := w.forget(r.seq); err != nil {
 			return err

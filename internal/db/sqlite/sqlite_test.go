@@ -255,9 +255,19 @@ func TestFsyncLatency(t *testing.T) {
 	}
 }
 
-// TestPanic: a write that panics does not take the database with it.
+// told is a rider that does nothing and remembers how transactions ended.
+type told struct{ ends []error }
+
+func (*told) Ride(*sqlite.Tx) error { return nil }
+
+func (r *told) Arrive(err error, _ bool) { r.ends = append(r.ends, err) }
+
+// TestPanic: a write that panics does not take the database with it, and the
+// rider learns that it was rolled back.
 func TestPanic(t *testing.T) {
 	d := open(t)
+	var rider told
+	d.SetRider(&rider)
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -276,6 +286,9 @@ func TestPanic(t *testing.T) {
 	}
 	if got := rows(t, d); got != 1 {
 		t.Errorf("%d rows, want 1", got)
+	}
+	if n := len(rider.ends); n != 2 || rider.ends[0] == nil || rider.ends[1] != nil {
+		t.Errorf("the rider was told %v", rider.ends)
 	}
 }
 

@@ -173,8 +173,12 @@ func (d *DB) alone(j *job, outcome *error, more bool) {
 // transact commits the jobs and what the rider adds. A job that fails before it
 // wrote anything leaves its error in errs and does not disturb the others; any
 // other failure rolls back and is returned.
-func (d *DB) transact(batch []*job, errs []error, again bool) error {
-	err := d.tx.run(func(tx *Tx) error {
+func (d *DB) transact(batch []*job, errs []error, again bool) (err error) {
+	err = errPanicked
+	if d.rider != nil {
+		defer func() { d.rider.Arrive(err, again) }()
+	}
+	return d.tx.run(func(tx *Tx) error {
 		for i, j := range batch {
 			before := tx.writes
 			err := j.f(tx)
@@ -188,8 +192,4 @@ func (d *DB) transact(batch []*job, errs []error, again bool) error {
 		}
 		return d.rider.Ride(tx)
 	}, &d.commits)
-	if d.rider != nil {
-		d.rider.Arrive(err, again)
-	}
-	return err
 }
