@@ -374,10 +374,14 @@ func History(channel, after string) (Call, error) {
 	}, nil
 }
 
-// Earlier asks for the last messages of a channel before an id, which is one page
-// of a history.
-func Earlier(channel, before string) (Call, error) {
-	c, err := History(channel, before)
+// Earlier asks for the last messages of a channel up to an id and with it, which
+// is one page of a history: what History leaves out.
+func Earlier(channel, upTo string) (Call, error) {
+	n, err := strconv.ParseUint(upTo, 10, 63)
+	if err != nil {
+		return Call{}, ErrPlace
+	}
+	c, err := History(channel, strconv.FormatUint(n+1, 10))
 	c.Path = strings.Replace(c.Path, "&after=", "&before=", 1)
 	return c, err
 }
