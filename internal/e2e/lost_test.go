@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os/exec"
@@ -76,7 +77,7 @@ func (r *rig) refused(args ...string) string {
 func (r *rig) tried(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience) // some compile a guest
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.set.binary, append(args, "--config", r.configPath())...) //nolint:gosec // a binary of ours
+	cmd := exec.CommandContext(ctx, cmp.Or(r.set.verbs, r.set.binary), append(args, "--config", r.configPath())...) //nolint:gosec // a binary of ours
 	cmd.Env = r.env
 	out, err := cmd.CombinedOutput()
 	return string(out), err

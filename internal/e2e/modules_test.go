@@ -73,7 +73,8 @@ func editions(t testing.TB, dir string, versions ...string) (packages []string, 
 // upgraded, rolled back, and its publisher revoked and trusted again. Every message
 // is answered, once.
 func TestUpgradeUnderLoad(t *testing.T) {
-	r := newRig(t, settings{adapter: "wasm", channel: []string{"module: courier"}})
+	// An installation compiles and tries a guest, in which the race detector has nothing to see.
+	r := newRig(t, settings{verbs: release(t), adapter: "wasm", channel: []string{"module: courier"}})
 	packages, publisher := editions(t, r.dir, "1.0.0", "1.1.0", "1.2.0")
 	r.verb("adapter", "trust", "add", publisher)
 	r.verb("adapter", "install", packages[0], "--yes")
@@ -115,7 +116,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 // TestKilledInstall: however an installation ends, what is installed is a whole
 // version: the one before or the new one.
 func TestKilledInstall(t *testing.T) {
-	r := newRig(t, settings{})
+	r := newRig(t, settings{binary: release(t)}) // the race detector has nothing to see in a guest
 	packages, publisher := editions(t, r.dir, "1.0.0", "1.1.0")
 	r.verb("adapter", "trust", "add", publisher)
 	r.verb("adapter", "install", packages[0], "--yes")

@@ -22,6 +22,7 @@ const patience = 2 * time.Minute
 // without streaming and without rates.
 type settings struct {
 	binary  string           // "": gateway
+	verbs   string           // the binary of commands beside it; "": the same
 	script  agenttest.Script // nil: agenttest.Echo
 	stream  bool
 	data    string   // the data folder; "": one of the test
