@@ -67,6 +67,9 @@ func TestPlans(t *testing.T) {
 				}
 				plan = append(plan, detail)
 			}
+			if err := rows.Err(); err != nil {
+				t.Fatal(err)
+			}
 			if got := strings.Join(plan, "; "); got != c.want {
 				t.Errorf("plan is\n%s\nwant\n%s", got, c.want)
 			}
