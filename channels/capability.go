@@ -2,6 +2,7 @@ package channels
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 )
@@ -76,10 +77,15 @@ type CommandSpec struct {
 	Args string // such as "<name>"; empty for none
 }
 
-// Reconciler tells whether a part with this key was delivered.
+// Reconciler tells whether a part with this key was delivered; it was not sent
+// before that time. ErrCannotTell says that nobody can know it of such a part.
 type Reconciler interface {
-	Sent(ctx context.Context, p Part) (Receipt, bool, error)
+	Sent(ctx context.Context, p Part, since time.Time) (Receipt, bool, error)
 }
+
+// ErrCannotTell is the answer of a Reconciler about a part of a kind that leaves
+// no trace on its platform.
+var ErrCannotTell = errors.New("the platform does not tell whether it was sent")
 
 // Idempotent marks a channel whose platform recognises a part that comes again
 // by its key, for so long after the first; 0 is for ever. A send whose end is

@@ -146,7 +146,7 @@ func (c *Channel) Delete(ctx context.Context, at channels.Address, id channels.M
 var errGone = errors.New("there is no such message")
 
 // Sent implements channels.Reconciler.
-func (c *Channel) Sent(ctx context.Context, p channels.Part) (channels.Receipt, bool, error) {
+func (c *Channel) Sent(ctx context.Context, p channels.Part, _ time.Time) (channels.Receipt, bool, error) {
 	e, ok, err := c.log.find(ctx, p.To.Conversation, p.Key)
 	if err != nil {
 		return channels.Receipt{}, false, c.fail("reconcile", channels.Transient, err)

@@ -3,6 +3,7 @@ package slack
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/url"
@@ -40,6 +41,41 @@ func (c *Channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 		return channels.Receipt{}, c.refused(c.api.refused(call.Method, n))
 	}
 	return codec.Sent(p, n.Result, time.Now()), nil
+}
+
+// maxSearch is how many pages of a conversation are read for one message.
+const maxSearch = 10
+
+// Sent implements channels.Reconciler: a message bears the key of its part.
+func (c *Channel) Sent(ctx context.Context, p channels.Part, since time.Time) (channels.Receipt, bool, error) {
+	var none channels.Receipt
+	if !codec.Traced(p) {
+		return none, false, channels.ErrCannotTell
+	}
+	t, err := c.at(ctx, p.To.Account)
+	if err != nil {
+		return none, false, err
+	}
+	cursor := ""
+	for range maxSearch {
+		method, in, err := codec.Search(p.To, since, cursor)
+		if err != nil {
+			return none, false, c.api.fail("reconcile", channels.Rejected, err)
+		}
+		var page json.RawMessage
+		if _, err := c.api.ask(ctx, t.ref, method, in, &page); err != nil {
+			if kind := channels.KindOf(err); kind == channels.Rejected || kind == channels.Gone {
+				return none, false, channels.ErrCannotTell // the app may not read there
+			}
+			return none, false, c.refused(err)
+		}
+		r, found, next := codec.Find(page, t.User, p)
+		if found || next == "" {
+			return r, found, nil
+		}
+		cursor = next
+	}
+	return none, false, channels.ErrCannotTell
 }
 
 // joins notes that the bot speaks in a thread, before it does: whoever reads

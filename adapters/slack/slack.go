@@ -88,6 +88,8 @@ var (
 	_ channels.Sole     = (*Channel)(nil)
 	_ channels.Prober   = (*Channel)(nil)
 	_ channels.Reloader = (*Channel)(nil)
+
+	_ channels.Reconciler = (*Channel)(nil)
 )
 
 // firstLook asks who the bot is, or where the app is installed.

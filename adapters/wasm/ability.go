@@ -145,7 +145,7 @@ func (l fetching) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 }
 
 // Sent implements channels.Reconciler.
-func (l reconciling) Sent(ctx context.Context, p channels.Part) (channels.Receipt, bool, error) {
+func (l reconciling) Sent(ctx context.Context, p channels.Part, _ time.Time) (channels.Receipt, bool, error) {
 	h := &call{}
 	part := l.c.part(p, h)
 	out, err := l.c.do(ctx, sandbox.OpReconcile, wire.In{Part: &part}, h)

@@ -180,7 +180,7 @@ func TestRepeatIsShownOnce(t *testing.T) {
 	if _, err := l.ch.Send(t.Context(), p); channels.KindOf(err) != channels.Ambiguous {
 		t.Fatalf("a lost answer is %v", err)
 	}
-	if _, ok, err := l.ch.Sent(t.Context(), p); ok || err != nil {
+	if _, ok, err := l.ch.Sent(t.Context(), p, time.Now()); ok || err != nil {
 		t.Errorf("Sent says %v %v of what nobody has confirmed", ok, err)
 	}
 	l.send(t, p)

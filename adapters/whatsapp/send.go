@@ -172,7 +172,7 @@ func (c *Channel) about(
 
 // Sent implements channels.Reconciler. What the server is not known to have
 // taken can be sent again under the same id: phones show it once.
-func (c *Channel) Sent(_ context.Context, p channels.Part) (channels.Receipt, bool, error) {
+func (c *Channel) Sent(_ context.Context, p channels.Part, _ time.Time) (channels.Receipt, bool, error) {
 	what := ""
 	if p.Replaces != "" {
 		id, _, _ := referred(p.Replaces)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -302,18 +303,19 @@ func parallel(r *rig) {
 }
 
 func reconciles(r *rig) {
+	began := time.Now()
 	e, _ := r.hear(Said{})
 	p := channels.Part{Key: "turn-sent/0", To: e.Where, Body: markup.Plain("sent")}
 	want, err := r.send(p)
 	r.check("send", err)
 	c := capability[channels.Reconciler](r)
-	got, ok, err := c.Sent(r.t.Context(), p)
+	got, ok, err := c.Sent(r.t.Context(), p, began)
 	r.check("sent", err)
 	if !ok || got.ID != want.ID {
 		r.t.Errorf("Sent says %v %+v of a part that was sent as %+v", ok, got, want)
 	}
 	p.Key = "turn-unsent/0"
-	_, ok, err = c.Sent(r.t.Context(), p)
+	_, ok, err = c.Sent(r.t.Context(), p, began)
 	r.check("sent", err)
 	if ok {
 		r.t.Errorf("Sent knows a part that was never sent")

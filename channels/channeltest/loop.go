@@ -268,7 +268,7 @@ func (c *loopChannel) Register(ctx context.Context, specs []channels.CommandSpec
 }
 
 // Sent implements channels.Reconciler.
-func (c *loopChannel) Sent(ctx context.Context, p channels.Part) (channels.Receipt, bool, error) {
+func (c *loopChannel) Sent(ctx context.Context, p channels.Part, _ time.Time) (channels.Receipt, bool, error) {
 	answer, err := c.call(ctx, "sent", loopCall{Key: p.Key})
 	return channels.Receipt{ID: channels.MessageID(answer.Message), At: time.Now()}, answer.Message != "", err
 }

@@ -189,7 +189,7 @@ func (deafAnswerer) Answer(context.Context, channels.Press, string) error    { r
 func (deafCommander) Register(context.Context, []channels.CommandSpec) error { return nil }
 func (otherProber) Probe(context.Context) (channels.Identity, error)         { return channels.Identity{}, nil }
 
-func (sureReconciler) Sent(context.Context, channels.Part) (channels.Receipt, bool, error) {
+func (sureReconciler) Sent(context.Context, channels.Part, time.Time) (channels.Receipt, bool, error) {
 	return channels.Receipt{ID: "m1"}, true, nil
 }
 

@@ -211,7 +211,10 @@ func (c *Courier) sentBefore(ctx context.Context, part channels.Part, made time.
 	ctx, cancel := context.WithTimeout(ctx, sendFor)
 	defer cancel()
 	defer c.recovered("reconcile", &err)
-	r, was, err = rec.Sent(ctx, part)
+	r, was, err = rec.Sent(ctx, part, made)
+	if errors.Is(err, channels.ErrCannotTell) {
+		return r, false, false, nil
+	}
 	return r, was, true, err
 }
 

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -241,7 +242,8 @@ func TestReconciler(t *testing.T) {
 	}{
 		{"it arrived", true, nil, []string{"hello"}},
 		{"it did not arrive", false, nil, []string{"hello"}},
-		{"it cannot tell", true, failure(channels.Transient, 0), []string{"hello", repeatMark + "\n\nhello"}},
+		{"it cannot be asked", true, failure(channels.Transient, 0), []string{"hello", repeatMark + "\n\nhello"}},
+		{"it cannot tell", true, fmt.Errorf("a file: %w", channels.ErrCannotTell), []string{"hello", repeatMark + "\n\nhello"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ type knowing struct {
 	err   error
 }
 
-func (k *knowing) Sent(_ context.Context, part channels.Part) (channels.Receipt, bool, error) {
+func (k *knowing) Sent(_ context.Context, part channels.Part, _ time.Time) (channels.Receipt, bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.asked++

@@ -68,6 +68,8 @@ type params struct {
 	Comment   string         `json:"initial_comment,omitempty"`
 	Files     []uploadedFile `json:"files,omitempty"`
 	Status    *string        `json:"status,omitempty"`
+
+	Metadata *trace `json:"metadata,omitempty"`
 }
 
 type uploadedFile struct {
@@ -106,6 +108,7 @@ func Encode(p channels.Part) (Call, error) {
 		q.User = p.Audience.Only
 		return call("chat.postEphemeral", false, q)
 	}
+	q.Metadata = traceOf(p.Key)
 	return call("chat.postMessage", false, q)
 }
 

@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -134,6 +135,35 @@ func FuzzClassify(f *testing.F) {
 		}
 		if a := codec.Classify(status, after, body, repeatable); repeatable && a.Kind == channels.Ambiguous {
 			t.Fatalf("a repeatable call is never ambiguous: %+v", a)
+		}
+	})
+}
+
+// FuzzFind: whatever a history says, only a message with an id is found.
+func FuzzFind(f *testing.F) {
+	p := channels.Part{Key: "turn/r000#0", To: channels.Address{Conversation: "C1"}, Body: markup.Plain("x")}
+	call, err := codec.Encode(p)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var sent struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := json.Unmarshal(call.Params, &sent); err != nil {
+		f.Fatal(err)
+	}
+	page := []byte(`{"messages":[{"ts":"1767224800.000100","user":"U1","metadata":` + string(sent.Metadata) + `}],"response_metadata":{"next_cursor":"n"}}`)
+	if r, found, _ := codec.Find(page, "U1", p); !found || r.ID != "1767224800.000100" {
+		f.Fatalf("%+v, %v", r, found)
+	}
+	if _, found, next := codec.Find(page, "U2", p); found || next != "n" {
+		f.Fatalf("somebody else's: %v, %q", found, next)
+	}
+	f.Add(page)
+	f.Add(bytes.Replace(page, []byte("1767224800.000100"), []byte("0.0"), 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, found, next := codec.Find(b, "U1", p); found && (r.ID == "" || r.At.IsZero() || next != "") {
+			t.Errorf("%+v, %q", r, next)
 		}
 	})
 }

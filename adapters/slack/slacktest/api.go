@@ -48,6 +48,8 @@ var methods = map[string]method{
 	"chat.appendStream":            {scope: "chat:write", run: (*Server).appendStream},
 	"chat.stopStream":              {scope: "chat:write", run: (*Server).stopStream},
 	"conversations.info":           {scope: "channels:read", run: (*Server).roomInfo},
+	"conversations.history":        {run: (*Server).history},
+	"conversations.replies":        {run: (*Server).history},
 	"conversations.open":           {scope: "im:write", run: (*Server).openDirect},
 	"files.getUploadURLExternal":   {scope: "files:write", run: (*Server).uploadURL},
 	"files.completeUploadExternal": {scope: "files:write", run: (*Server).completeUpload},

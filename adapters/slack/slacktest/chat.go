@@ -44,6 +44,12 @@ func (s *Server) postMessage(q *request) (object, *failure) {
 	if wrong := c.threadLocked(q, m); wrong != nil {
 		return nil, wrong
 	}
+	if noted := q.args["metadata"]; noted != "" {
+		if !wellNoted(noted) {
+			return nil, fail("invalid_metadata_format")
+		}
+		m.metadata = json.RawMessage(noted)
+	}
 	return c.addedLocked(m), nil
 }
 

@@ -128,9 +128,18 @@ func TestWebAPIOfTheSDK(t *testing.T) {
 	if err != nil || who.UserID != team.BotUser || who.TeamID != team.ID {
 		t.Fatalf("%+v %v", who, err)
 	}
-	_, ts, err := c.PostMessageContext(ctx, room.ID(), sdk.MsgOptionText("*bold* &amp; plain", false))
+	_, ts, err := c.PostMessageContext(ctx, room.ID(), sdk.MsgOptionText("*bold* &amp; plain", false),
+		sdk.MsgOptionMetadata(sdk.SlackMetadata{EventType: "noted", EventPayload: map[string]any{"key": "value"}}))
 	if err != nil {
 		t.Fatal(err)
+	}
+	past, err := c.GetConversationHistoryContext(ctx, &sdk.GetConversationHistoryParameters{ChannelID: room.ID(), IncludeAllMetadata: true})
+	if err != nil || len(past.Messages) != 1 || past.Messages[0].Metadata.EventPayload["key"] != "value" || past.HasMore {
+		t.Fatalf("%+v %v", past, err)
+	}
+	in, _, _, err := c.GetConversationRepliesContext(ctx, &sdk.GetConversationRepliesParameters{ChannelID: room.ID(), Timestamp: ts})
+	if err != nil || len(in) != 1 || in[0].Metadata.EventType != "" {
+		t.Fatalf("%+v %v", in, err)
 	}
 	button := sdk.NewButtonBlockElement("a", "v", sdk.NewTextBlockObject(sdk.PlainTextType, "Go", false, false))
 	if _, _, _, err := c.UpdateMessageContext(ctx, room.ID(), ts, sdk.MsgOptionText("later", false),

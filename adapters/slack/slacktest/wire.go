@@ -22,6 +22,7 @@ type message struct {
 	reactions  []reaction
 	subtype    string
 	streaming  bool
+	metadata   json.RawMessage
 }
 
 type reaction struct{ user, name string }

@@ -32,12 +32,12 @@ const (
 )
 
 // Lacks is what Slack does not have: a message cannot be quoted, commands are
-// listed in the app's manifest, a press needs no answer, nobody can ask whether a
-// message was sent, and a failing server never says that it did nothing. With a
-// webhook there is no connection that stands.
+// listed in the app's manifest, a press needs no answer, and a failing server
+// never says that it did nothing. With a webhook there is no connection that
+// stands.
 func Lacks(mode string) []channeltest.Ability {
 	list := []channeltest.Ability{
-		channeltest.Quoting, channeltest.CommandMenu, channeltest.Answering, channeltest.Reconciling, channeltest.Unavailables,
+		channeltest.Quoting, channeltest.CommandMenu, channeltest.Answering, channeltest.Unavailables,
 	}
 	if mode == "events" {
 		list = append(list, channeltest.Drops)

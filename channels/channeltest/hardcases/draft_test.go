@@ -48,7 +48,7 @@ func (s *screen) Send(_ context.Context, p channels.Part) (channels.Receipt, err
 	return channels.Receipt{ID: channels.MessageID(fmt.Sprint(i)), At: time.Now()}, nil
 }
 
-func (s *screen) Sent(_ context.Context, p channels.Part) (channels.Receipt, bool, error) {
+func (s *screen) Sent(_ context.Context, p channels.Part, _ time.Time) (channels.Receipt, bool, error) {
 	if !s.keys {
 		return channels.Receipt{}, false, errors.ErrUnsupported
 	}
@@ -124,7 +124,7 @@ func (p *answering) deliver() bool {
 // nobody can ask about is given up: the final will say it all.
 func (p *answering) send(r bus.Record, part channels.Part) (channels.Receipt, bool) {
 	if r.Attempt > 1 && part.Replaces == "" {
-		receipt, was, err := p.scr.Sent(p.t.Context(), part)
+		receipt, was, err := p.scr.Sent(p.t.Context(), part, time.Time{})
 		switch {
 		case err == nil && was:
 			return receipt, true
