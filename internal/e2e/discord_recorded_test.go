@@ -135,7 +135,8 @@ func (r *recordedDiscord) outcome(p namedPayload, within time.Duration) string {
 			}
 		}
 		for _, m := range ignored.FindAllStringSubmatch(r.proc.log.String(), -1)[had:] {
-			if !strings.Contains(m[1], "own message") { // of the answer before
+			another := strings.Contains(m[0], " type=") && !strings.Contains(m[0], " type="+kind+" ") // of the connection's beginning
+			if !another && !strings.Contains(m[1], "own message") {                                   // of the answer before
 				what = "ignored: " + strings.Trim(m[1], `"`)
 				return true
 			}
