@@ -177,7 +177,7 @@ func (c *Channel) access(ctx context.Context, form url.Values, renew string) (sd
 func (c *Channel) admit(ctx context.Context, sink channels.Sink, out sdk.OAuthV2Response) error {
 	c.renew.Lock()
 	defer c.renew.Unlock()
-	r, err := c.keep(ctx, out)
+	r, err := c.keep(ctx, out, "")
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (c *Channel) admit(ctx context.Context, sink channels.Sink, out sdk.OAuthV2
 
 // keep puts tokens into the vault: the one that renews first, because Slack
 // takes it once only.
-func (c *Channel) keep(ctx context.Context, out sdk.OAuthV2Response) (record, error) {
+func (c *Channel) keep(ctx context.Context, out sdk.OAuthV2Response, sent string) (record, error) {
 	keys, ok := c.host.(channels.Keyring)
 	if !ok {
 		return record{}, errors.New("this gateway keeps no tokens of installations")
@@ -214,14 +214,24 @@ func (c *Channel) keep(ctx context.Context, out sdk.OAuthV2Response) (record, er
 	r := record{Name: out.Team.Name}
 	name := strings.ToLower(out.Team.ID)
 	var err error
-	if out.RefreshToken != "" {
+	switch {
+	case out.RefreshToken == "":
+	case sent != "" && strings.Trim(out.RefreshToken, "*") == "":
+		// The one that was sent counts on: a value that goes out is hidden where the
+		// answer repeats it, and what hides it is no token.
+		r.Next, r.Ends = sent, ends(out)
+	default:
 		if r.Next, err = keys.KeepSecret(ctx, name+".refresh", []byte(out.RefreshToken)); err != nil {
 			return r, err
 		}
-		r.Ends = time.Now().Add(time.Duration(out.ExpiresIn) * time.Second).UTC()
+		r.Ends = ends(out)
 	}
 	r.Ref, err = keys.KeepSecret(ctx, name+".token", []byte(out.AccessToken))
 	return r, err
+}
+
+func ends(out sdk.OAuthV2Response) time.Time {
+	return time.Now().Add(time.Duration(out.ExpiresIn) * time.Second).UTC()
 }
 
 // installed reads where the app is installed. The team that it returns stands
@@ -311,7 +321,7 @@ func (c *Channel) renewed(ctx context.Context, id string) (record, error) {
 		}
 		return r, nil // it still stands until it ends
 	}
-	return c.renewal(ctx, id, out)
+	return c.renewal(ctx, id, out, r.Next)
 }
 
 // fixRenewal is what helps when Slack takes a refresh token no more.
@@ -322,9 +332,10 @@ func (c *Channel) fixRenewal() string {
 	return "Have somebody of the team install the app again, at " + c.host.Public() + pathInstall + "; nothing of its conversations is lost."
 }
 
-// renewal keeps what a renewal gave. The caller holds renew.
-func (c *Channel) renewal(ctx context.Context, id string, out sdk.OAuthV2Response) (record, error) {
-	r, err := c.keep(ctx, out)
+// renewal keeps what a renewal with the refresh token sent gave. The caller holds
+// renew.
+func (c *Channel) renewal(ctx context.Context, id string, out sdk.OAuthV2Response, sent string) (record, error) {
+	r, err := c.keep(ctx, out, sent)
 	if err != nil {
 		return r, c.api.fail(opRenew, channels.Other, err)
 	}

@@ -218,6 +218,29 @@ func TestTokensAreRenewed(t *testing.T) {
 	}
 }
 
+// What an answer repeats of a request is hidden from an adapter. A refresh token
+// that comes back so is the one that was sent, and asterisks are not kept for it.
+func TestAHiddenRefreshTokenIsNotKept(t *testing.T) {
+	s := newShop(t, "T0ONE0000", slacktest.WithRotation(30*time.Minute), slacktest.WithLastingRefresh())
+	if status, page := s.install("T0ONE0000"); status != 200 {
+		t.Fatalf("%d %s", status, page)
+	}
+	const token, refresh = "secret://channel.test.t0one0000.token", "secret://channel.test.t0one0000.refresh"
+	first := s.host.SecretValue(token)
+	channeltest.Eventually(t, "the token to be renewed", func() bool { return s.host.SecretValue(token) != first })
+	s.stop()
+	second := s.host.SecretValue(token)
+	s.boot("T0ONE0000", s.host.Snapshot())
+	channeltest.Eventually(t, "the token to be renewed again", func() bool {
+		now := s.host.SecretValue(token)
+		return now != "" && now != second
+	})
+	s.stop()
+	if got := s.host.SecretValue(refresh); got != s.srv.Team("T0ONE0000", "").Refresh() {
+		t.Errorf("what renews is %q", got)
+	}
+}
+
 // A kill between Slack's answer and the vault loses what Slack gave. Slack takes
 // the token before for a while, so that the next start renews all the same; later
 // the old token serves until it ends, and the log says what a person has to do.

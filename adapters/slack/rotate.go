@@ -70,6 +70,6 @@ func (c *Channel) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.renewal(ctx, out.Team.ID, out)
+	_, err = c.renewal(ctx, out.Team.ID, out, c.cfg.RefreshToken)
 	return err
 }

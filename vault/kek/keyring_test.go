@@ -91,7 +91,7 @@ func TestAKeyringWaitsAsItsContextSays(t *testing.T) {
 			_, err := k.Load(ctx)
 			ended <- err
 		}()
-		time.Sleep(time.Hour) // of the bubble's clock
+		<-time.After(time.Hour) // of the bubble's clock
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("ended with %v", err)

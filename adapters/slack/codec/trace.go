@@ -43,7 +43,7 @@ func Traced(p channels.Part) bool {
 
 const (
 	searchPage = 200
-	clocks     = time.Minute // by which ours and Slack's may differ
+	clocks     = 5 * time.Minute // by which ours and Slack's may differ: as much as for its signatures
 )
 
 // Search is the call that lists the messages of a conversation or thread since a

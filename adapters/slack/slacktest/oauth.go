@@ -88,7 +88,11 @@ func (s *Server) refreshed(q *request) (object, *failure) {
 		if s.opts.grace && t.refresh == used {
 			t.spent = append(t.spent, used)
 		}
-		return s.granted(t, t.issueLocked()), nil
+		o := s.granted(t, t.issueLocked())
+		if s.opts.lasting {
+			t.refresh, o["refresh_token"] = used, strings.Repeat("*", len(used))
+		}
+		return o, nil
 	}
 	return nil, fail("invalid_refresh_token")
 }

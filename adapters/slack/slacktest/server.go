@@ -50,6 +50,7 @@ type options struct {
 	clientID   string
 	client     string // secret
 	grace      bool
+	lasting    bool
 	rotate     time.Duration
 	scopes     []string
 	requestURL string
@@ -81,6 +82,10 @@ func WithRotation(life time.Duration) Option { return func(o *options) { o.rotat
 // WithGrace lets refresh tokens that were used renew once more, as Slack does for a
 // short while, until EndGrace. Without it they count once.
 func WithGrace() Option { return func(o *options) { o.grace = true } }
+
+// WithLastingRefresh lets a refresh token renew again and again. The answer repeats
+// it as asterisks, as a caller sees it whose way out hides what it has sent.
+func WithLastingRefresh() Option { return func(o *options) { o.lasting = true } }
 
 // WithoutTeam starts with no team: the app is installed later.
 func WithoutTeam() Option { return func(o *options) { o.team = false } }
