@@ -116,6 +116,9 @@ func (a *attempt) one(ctx context.Context, part channels.Part) *bus.Outcome {
 		case len(part.Files) > 0 && a.unsendable(err):
 			a.lose(&part, err)
 		default:
+			if kind == channels.Transient {
+				a.giveBack(ctx, part.Via)
+			}
 			out := a.failed(err, part)
 			return &out
 		}

@@ -265,11 +265,15 @@ func TestViaIsNeverUsedTooOften(t *testing.T) {
 			var calm atomic.Bool // nothing fails any more
 			p := &platform{feat: smallParts()}
 			p.answer = func(n int, x channels.Part) (bool, error) {
-				if x.Via != nil {
+				var kind channels.Kind
+				if n <= len(kinds) && !calm.Load() {
+					kind = kinds[n-1]
+				}
+				if x.Via != nil && kind != channels.Transient { // which says that nothing was done
 					used++
 				}
-				if n <= len(kinds) && kinds[n-1] != "" && !calm.Load() {
-					return kinds[n-1] == channels.Ambiguous, failure(kinds[n-1], 0)
+				if kind != "" {
+					return kind == channels.Ambiguous, failure(kind, 0)
 				}
 				return true, nil
 			}
@@ -297,6 +301,34 @@ func TestViaIsNeverUsedTooOften(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestAUseIsGivenBack: a send that certainly did nothing does not use a path
+// up; one that may have arrived does.
+func TestAUseIsGivenBack(t *testing.T) {
+	for kind, want := range map[channels.Kind]bool{channels.Transient: true, channels.Ambiguous: false, channels.RateLimited: false} {
+		t.Run(string(kind), func(t *testing.T) {
+			p := &platform{feat: plainFeatures()}
+			p.answer = func(n int, _ channels.Part) (bool, error) {
+				if n <= 3 {
+					return false, failure(kind, 0)
+				}
+				return true, nil
+			}
+			bubble(t, func() channels.Channel { return p }, func(r *rig) {
+				if kind == channels.Ambiguous { // it is repeated once only
+					p.calls = 2
+				}
+				r.put("1", delivery.Outbound{Markdown: "1", Via: sealed(t, channels.Via{
+					Token: channels.NewSecret("token"), Expires: time.Now().Add(time.Hour), Uses: 1,
+				})})
+				r.after(10 * time.Minute)
+			})
+			if got := p.parts(); len(got) != 1 || (got[0].Via != nil) != want {
+				t.Errorf("%d messages, the first through the path: %v, want %v", len(got), len(got) > 0 && got[0].Via != nil, want)
+			}
+		})
+	}
 }
 
 func TestUnmeteredViaIsUsedUntilItExpires(t *testing.T) {

@@ -78,8 +78,8 @@ func standing(v *channels.Via, now time.Time) *channels.Via {
 }
 
 // takeVia gives the part its reply path, if that still stands. A use is taken
-// durably and for all replicas before the call that spends it: a crash wastes
-// one, and none is taken too many. Without a path the part goes the ordinary
+// durably and for all replicas before the call that spends it, and given back
+// when that certainly did nothing: a crash wastes one, and none is taken too many. Without a path the part goes the ordinary
 // way.
 func (a *attempt) takeVia(ctx context.Context, part *channels.Part) *bus.Outcome {
 	part.Via = a.c.path(ctx, a.rec.Workspace, a.out)
@@ -98,28 +98,55 @@ func (a *attempt) takeVia(ctx context.Context, part *channels.Part) *bus.Outcome
 	return a.mark(ctx, use)
 }
 
+// giveBack returns the use of a send that certainly did nothing, so that trying
+// again does not use a path up. One that cannot be returned is wasted, as by a
+// crash.
+func (a *attempt) giveBack(ctx context.Context, v *channels.Via) {
+	if !metered(v) {
+		return
+	}
+	use, cond, err := a.useOf(ctx, v)
+	if err != nil || use.Used == 0 {
+		return
+	}
+	use.Used--
+	w, err := a.useWrite(v, use, cond)
+	if err == nil {
+		_, err = a.c.Bus.Hold(ctx, a.lease, bus.Hold{State: []kv.Write{w}})
+	}
+	if err != nil {
+		a.c.Log.Debug("a use of a reply path is wasted", "channel", a.c.ID, "turn", a.out.Turn, "err", err)
+	}
+}
+
 // nextUse makes the write that takes one more use; false when there is none left.
 func (a *attempt) nextUse(ctx context.Context, v *channels.Via) (kv.Write, bool, error) {
-	key := viaKey(a.out.To, v)
-	e, err := a.c.Bus.Get(ctx, viaSpace, key)
-	if err != nil {
+	use, cond, err := a.useOf(ctx, v)
+	if err != nil || use.Used >= v.Uses {
 		return kv.Write{}, false, err
 	}
-	var use viaUse
-	cond := kv.Absent
-	if e.Version > 0 {
-		if err := json.Unmarshal(e.Value, &use); err != nil {
-			return kv.Write{}, false, fmt.Errorf("uses: %w", err)
-		}
-		cond = e.Version
+	use.Used++
+	w, err := a.useWrite(v, use, cond)
+	return w, true, err
+}
+
+// useOf is how often a path was used, and the condition for changing that.
+func (a *attempt) useOf(ctx context.Context, v *channels.Via) (use viaUse, cond int64, err error) {
+	e, err := a.c.Bus.Get(ctx, viaSpace, viaKey(a.out.To, v))
+	if err != nil || e.Version == 0 {
+		return use, kv.Absent, err
 	}
-	if use.Used >= v.Uses {
-		return kv.Write{}, false, nil
+	if err := json.Unmarshal(e.Value, &use); err != nil {
+		return use, 0, fmt.Errorf("uses: %w", err)
 	}
-	use.Used, use.At = use.Used+1, a.c.Now()
+	return use, e.Version, nil
+}
+
+func (a *attempt) useWrite(v *channels.Via, use viaUse, cond int64) (kv.Write, error) {
+	use.At = a.c.Now()
 	if v.Expires.After(use.At) {
 		use.At = v.Expires
 	}
 	b, err := json.Marshal(use)
-	return kv.Write{Space: viaSpace, Key: key, If: cond, Value: b}, true, err
+	return kv.Write{Space: viaSpace, Key: viaKey(a.out.To, v), If: cond, Value: b}, err
 }
