@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -79,7 +78,6 @@ func BenchmarkMessages(b *testing.B) {
 }
 
 func (l load) run(b *testing.B) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // see oneThread
 	s := newStage(b, l.delay, l.latency)
 	s.up()
 	s.play(l.chats, l.alone, l.chats*8) // to get warm
@@ -121,11 +119,11 @@ func (s *stage) play(chats int, alone bool, n int) []time.Duration {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	answers := make([]chan struct{}, chats)
+	people, rooms := make([]*telegramtest.User, chats), make([]*telegramtest.Chat, chats)
 	for i := range answers {
 		answers[i] = make(chan struct{}, 1)
-		if err := s.bot.Person(ctx, int64(1001+i), fmt.Sprintf("Person %d", i)); err != nil {
-			s.tb.Fatal(err)
-		}
+		people[i] = s.bot.User(int64(1001+i), fmt.Sprintf("Person %d", i))
+		rooms[i] = s.bot.Private(people[i])
 	}
 	var reading sync.WaitGroup
 	follow, stop := context.WithCancel(ctx)
@@ -135,10 +133,7 @@ func (s *stage) play(chats int, alone bool, n int) []time.Duration {
 	waits := make([][]time.Duration, chats)
 	one := func(i int) bool {
 		began := time.Now()
-		if _, err := s.bot.Say(ctx, int64(1001+i), int64(1001+i), 0, "hello"); err != nil {
-			s.tb.Errorf("say: %v", err)
-			return false
-		}
+		rooms[i].Say(people[i], "hello")
 		select {
 		case <-answers[i]:
 			waits[i] = append(waits[i], time.Since(began))

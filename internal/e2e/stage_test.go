@@ -1,31 +1,30 @@
 package e2e_test
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 )
 
-// stage is what the benchmarks measure: the gateway as people get it, the
-// emulator and the model, each in a process of its own.
+// stage is what the benchmarks measure: the gateway as people get it, in a
+// process of its own. The emulator, the model and the people share the process
+// of the benchmark, so that what they need among themselves costs no exchange
+// over a socket, which would count as the gateway's.
 type stage struct {
 	tb    testing.TB
 	dir   string
-	bot   *telegramtest.Remote
+	bot   *telegramtest.Server
 	model string // base URL
 	seen  int    // deliveries that have been read
 	gate  *process
@@ -36,61 +35,20 @@ type stage struct {
 // an answer, latency what a call of the Bot API takes.
 func newStage(tb testing.TB, delay, latency time.Duration) *stage {
 	tb.Helper()
-	s := &stage{tb: tb, dir: tb.TempDir()}
-	emulator := companion(tb, "telegramtest", "adapters/telegram/telegramtest/cmd/telegramtest", "-until-eof", "-latency", latency.String())
-	var ready struct{ Control string }
-	if err := json.Unmarshal([]byte(emulator), &ready); err != nil {
-		tb.Fatalf("telegramtest said %q: %v", emulator, err)
-	}
-	var err error
-	if s.bot, err = telegramtest.Dial(context.Background(), ready.Control); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(s.bot.Close)
-	said := companion(tb, "agenttest", "agent/agenttest/cmd/agenttest", "-delay", delay.String())
-	url, ok := strings.CutPrefix(said, "listening on ")
-	if !ok {
-		tb.Fatalf("agenttest said %q", said)
-	}
-	s.model = url + "/v1"
+	oneThread(tb)
+	s := &stage{tb: tb, dir: tb.TempDir(), bot: telegramtest.NewServer(tb)}
+	s.bot.SetLatency(latency)
+	s.model = agenttest.NewServer(tb, agenttest.Slow(agenttest.Echo, delay, 0, 1)).OpenAI()
 	s.configure()
 	return s
 }
 
-// oneThread keeps the companions, and the program that plays the people, from
-// looking for work on both processors while they have none: it is the gateway
-// that is measured, and what they need would be taken from it.
-const oneThread = "GOMAXPROCS=1"
-
-// companion starts a command that prints one line when it is ready, and returns
-// the line.
-func companion(tb testing.TB, name, pkg string, args ...string) string {
-	tb.Helper()
-	path := built.build(tb, name, pkg)
-	cmd := exec.Command(path, args...) //nolint:gosec,noctx // a command of ours, ended below
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	cmd.Env = append(os.Environ(), oneThread)
-	if err := spawn(cmd); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed on purpose
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		tb.Fatal(err)
-	}
-	return strings.TrimSpace(line)
+// oneThread keeps what is around the gateway from looking for work on both
+// processors while there is none: it is the gateway that is measured, and that
+// would be taken from it.
+func oneThread(tb testing.TB) {
+	before := runtime.GOMAXPROCS(1)
+	tb.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
 func (s *stage) configure() {

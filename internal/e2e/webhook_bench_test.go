@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +21,6 @@ func BenchmarkWebhook(b *testing.B) {
 		{"webhooks at 500/s, accepted only", "disabled"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // see oneThread
 			s := newStage(b, 0, 0)
 			path := filepath.Join(s.dir, "gatehouse.yaml")
 			text, err := os.ReadFile(path)
