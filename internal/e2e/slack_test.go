@@ -361,25 +361,45 @@ func TestSlackOutages(t *testing.T) {
 		{"garbage in answers, by HTTP", true, func(s *slacktest.Server) func() { return s.Fail("auth.test", slacktest.Garbage().Always()).Lift }},
 		{"a storm of 429, by HTTP", true, func(s *slacktest.Server) func() { return s.Fail("*", slacktest.RateLimited(time.Second).Always()).Lift }},
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			r := newSlackRig(t, slackSettings{events: c.events, script: closed(nil)})
-			u := r.team.User("U0PERSON0", "Person")
-			chat := r.team.Direct(u)
-			r.up()
-			said := map[string]bool{}
-			say := func(text string) { said[text] = true; chat.Say(u, text) }
-			say("before")
-			r.awaitText(chat, "before")
-			end := c.begin(r.srv)
-			say("meanwhile")
-			pause := time.NewTimer(1200 * time.Millisecond)
-			<-pause.C
-			end()
-			say("after")
-			r.settle(said)
-		})
+	// It takes up to two minutes until silence is noticed: meanwhile the others run.
+	half := newSlackRig(t, slackSettings{script: closed(nil)})
+	finish := half.outage(func(s *slacktest.Server) func() { s.Freeze(); return func() {} })
+	t.Run("while a socket is half open", func(t *testing.T) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				r := newSlackRig(t, slackSettings{events: c.events, script: closed(nil)})
+				finish := r.outage(c.begin)
+				pause := time.NewTimer(1200 * time.Millisecond)
+				<-pause.C
+				finish()
+			})
+		}
+	})
+	finish()
+	if n := half.srv.Opened(); n != 2 {
+		t.Errorf("half open: %d sockets were opened, want a second one", n)
+	}
+}
+
+// outage starts the gateway, has somebody write, begins an outage and has them
+// write in it. What is returned ends the outage, has them write once more and
+// waits until all is answered.
+func (r *slackRig) outage(begin func(*slacktest.Server) (end func())) (finish func()) {
+	r.t.Helper()
+	u := r.team.User("U0PERSON0", "Person")
+	chat, said := r.team.Direct(u), map[string]bool{}
+	say := func(text string) { said[text] = true; chat.Say(u, text) }
+	r.up()
+	say("before")
+	r.awaitText(chat, "before")
+	end := begin(r.srv)
+	say("meanwhile")
+	return func() {
+		r.t.Helper()
+		end()
+		say("after")
+		r.settle(said)
 	}
 }
 

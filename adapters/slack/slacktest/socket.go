@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -19,6 +20,7 @@ type conn struct {
 	ws     *websocket.Conn
 	out    chan []byte
 	ending bool // it gets nothing new
+	frozen atomic.Bool
 	done   chan struct{}
 }
 
@@ -42,11 +44,14 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		hit.meet(w, r)
 		return
 	}
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // SDKs name an origin of their own
-	if err != nil {
+	c := &conn{s: s, out: make(chan []byte, 4096), done: make(chan struct{})}
+	var err error
+	if c.ws, err = websocket.Accept(w, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // SDKs name an origin of their own
+		OnPingReceived:     func(context.Context, []byte) bool { return !c.frozen.Load() },
+	}); err != nil {
 		return
 	}
-	c := &conn{s: s, ws: ws, out: make(chan []byte, 4096), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	s.change(func() { s.conns = append(s.conns, c); s.opens++ })
@@ -134,10 +139,13 @@ func (c *conn) write(ctx context.Context) {
 	for {
 		select {
 		case b := <-c.out:
-			if c.ws.Write(ctx, websocket.MessageText, b) != nil {
+			if !c.frozen.Load() && c.ws.Write(ctx, websocket.MessageText, b) != nil {
 				return
 			}
 		case <-beat.C:
+			if c.frozen.Load() {
+				continue
+			}
 			ping, cancel := context.WithTimeout(ctx, c.s.opts.ping)
 			err := c.ws.Ping(ping)
 			cancel()
@@ -162,7 +170,7 @@ func (c *conn) read(ctx context.Context) {
 		var ack struct {
 			ID string `json:"envelope_id"`
 		}
-		if json.Unmarshal(b, &ack) != nil {
+		if c.frozen.Load() || json.Unmarshal(b, &ack) != nil {
 			continue
 		}
 		c.s.mu.Lock()
@@ -221,6 +229,10 @@ func (s *Server) Disconnect(reason string, grace time.Duration) {
 
 // Drop cuts every socket without a word.
 func (s *Server) Drop() { s.each(func(c *conn) { _ = c.ws.CloseNow() }) }
+
+// Freeze leaves the sockets that are open standing, and carries nothing on them
+// any more, in either direction. New ones are as always.
+func (s *Server) Freeze() { s.each(func(c *conn) { c.frozen.Store(true) }) }
 
 // Frame sends something of the test's own through every socket.
 func (s *Server) Frame(b []byte) {
