@@ -67,7 +67,7 @@ func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (c
 	}
 	c := &Channel{
 		host: h, cfg: s, api: newAPI(h, s), judge: judge, watch: cmp.Or(d.Watch, time.Minute), health: link.Reporter{Host: h},
-		windows: windows{state: h.State()}, unread: unread{at: map[channels.ConversationID]channels.MessageID{}}, queues: queues{all: map[channels.ConversationID]*queue{}},
+		windows: windows{state: h.State()}, people: people{state: h.State()}, unread: unread{at: map[channels.ConversationID]channels.MessageID{}}, queues: queues{all: map[channels.ConversationID]*queue{}},
 	}
 	var err error
 	if c.signed, err = proof.New(proof.Spec{Kind: proof.Meta, Secret: s.AppSecret}, nil); err == nil && s.VerifyToken != "" {
@@ -88,6 +88,7 @@ type Channel struct {
 	health link.Reporter
 
 	windows windows
+	people  people
 	unread  unread
 	queues  queues
 }

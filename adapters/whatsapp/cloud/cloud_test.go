@@ -1,6 +1,7 @@
 package cloud_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -130,6 +131,58 @@ func TestSignature(t *testing.T) {
 		if w.Code != c.want {
 			t.Errorf("%s: %d, want %d", c.name, w.Code, c.want)
 		}
+	}
+}
+
+// TestHiddenNumber: somebody who hides the number stays who they were, also after
+// a restart; somebody whose number was never told is known by Meta's id, and both
+// are answered.
+func TestHiddenNumber(t *testing.T) {
+	d := open(t)
+	say := func(by, text string) channels.Event {
+		t.Helper()
+		id := d.p.Say(cloudtest.Said{By: by, Text: text})
+		return d.sink.WaitEvent(text, func(e channels.Event) bool { return e.Key == id })
+	}
+	before := say(stagetest.Alice, "with a number")
+	d.p.Hide(stagetest.Alice, "alice")
+	d.p.Hide(stagetest.Bob, "bob")
+	after, stranger := say(stagetest.Alice, "without"), say(stagetest.Bob, "never with one")
+	if before.Who.ID != stagetest.Alice || after.Who.ID != stagetest.Alice || after.Where != before.Where || after.Who.Handle != "alice" {
+		t.Errorf("%+v, %+v", before.Who, after.Who)
+	}
+	if want := cloudtest.Scoped(stagetest.Bob); stranger.Who.ID != want || string(stranger.Where.Conversation) != want {
+		t.Errorf("%+v", stranger)
+	}
+	again, err := cloud.Driver{}.Open(t.Context(), d.host, stagetest.Section(d.p)) // knows what is kept and nothing else
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":%q},`+
+		`"contacts":[{"user_id":%q,"profile":{"name":"Alice"}}],"messages":[{"id":"wamid.x","timestamp":"%d","type":"text","text":{"body":"later"}}]}}]}]}`,
+		cloudtest.Number, cloudtest.Scoped(stagetest.Alice), time.Now().Unix())
+	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	r.Header.Set("X-Hub-Signature-256", cloudtest.Sign(body))
+	w := httptest.NewRecorder()
+	again.(channels.Receiver).Receive(d.sink).ServeHTTP(w, r)
+	all := d.sink.Events()
+	if last := all[len(all)-1]; w.Code != http.StatusOK || last.Key != "wamid.x" || last.Who.ID != stagetest.Alice || last.Where != before.Where {
+		t.Errorf("after a restart: %d, %+v", w.Code, last)
+	}
+	for _, at := range []channels.Address{after.Where, stranger.Where} {
+		if _, err := d.ch.Send(t.Context(), channels.Part{Key: "k", To: at, Body: markup.Plain("hello")}); err != nil {
+			t.Errorf("%s: %v", at.Conversation, err)
+		}
+	}
+	if a, b := d.p.Shown(stagetest.Alice), d.p.Shown(stagetest.Bob); len(a) != 1 || len(b) != 1 {
+		t.Errorf("%d and %d answers", len(a), len(b))
+	}
+	d.p.Status(stagetest.Alice, d.p.Shown(stagetest.Alice)[0].ID, "read", 0)
+	if e := d.sink.WaitEvent("the receipt", func(e channels.Event) bool {
+		_, ok := e.Content.(channels.Status)
+		return ok
+	}); e.Where != before.Where {
+		t.Errorf("the receipt is of %+v", e.Where)
 	}
 }
 

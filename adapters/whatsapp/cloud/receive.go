@@ -64,7 +64,7 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 	if len(u.Events) == 0 {
 		return http.StatusOK, ""
 	}
-	if err := c.accept(r.Context(), sink, u.Events); err != nil {
+	if err := c.accept(r.Context(), sink, u); err != nil {
 		c.host.Log().WarnContext(r.Context(), "update not accepted; the platform sends it again", "err", err)
 		return later(w, err), ""
 	}
@@ -112,16 +112,20 @@ func later(w http.ResponseWriter, err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// accept makes events durable, together with when each person wrote last. The
-// events of one conversation are never in two accepts at a time.
-func (c *Channel) accept(ctx context.Context, sink channels.Sink, events []channels.Event) error {
+// accept makes events durable, together with when each person wrote last and with
+// their numbers. The events of one conversation are never in two accepts at a time.
+func (c *Channel) accept(ctx context.Context, sink channels.Sink, u codec.Update) error {
+	events, err := c.people.known(ctx, u.Events)
+	if err != nil {
+		return err
+	}
 	leave, err := c.queues.enter(ctx, events)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	opened := codec.Wrote(events)
-	rejected, err := channels.Offer(ctx, sink, channels.Batch{Events: events, State: c.windows.writes(opened)})
+	rejected, err := channels.Offer(ctx, sink, channels.Batch{Events: events, State: append(c.windows.writes(opened), c.people.writes(u.Numbers)...)})
 	if err != nil {
 		return err
 	}
@@ -129,6 +133,7 @@ func (c *Channel) accept(ctx context.Context, sink channels.Sink, events []chann
 		c.host.Log().ErrorContext(ctx, "an update cannot be kept and is passed over", "err", err)
 	}
 	c.windows.note(opened)
+	c.people.note(u.Numbers)
 	for _, e := range events {
 		if m, ok := e.Content.(channels.Message); ok {
 			c.unread.add(e.Where.Conversation, m.ID)

@@ -13,6 +13,7 @@ import (
 type incoming struct {
 	Product string `json:"messaging_product"`
 	To      string `json:"to"`
+	Scoped  string `json:"recipient"` // in the place of To
 	Type    string `json:"type"`
 	Context struct {
 		ID string `json:"message_id"`
@@ -71,6 +72,11 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) {
 		s.read(w, in)
 		return
 	}
+	contact := map[string]string{"input": in.To, "wa_id": in.To}
+	if in.To == "" && in.Scoped != "" {
+		contact = map[string]string{"input": in.Scoped, "user_id": in.Scoped}
+		in.To = strings.TrimPrefix(in.Scoped, scopedPrefix)
+	}
 	f, hold := s.fault()
 	if f.Status != 0 {
 		s.meet(w, f)
@@ -94,7 +100,7 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"messaging_product": "whatsapp", "contacts": []any{map[string]string{"input": in.To, "wa_id": in.To}},
+		"messaging_product": "whatsapp", "contacts": []any{contact},
 		"messages": []any{map[string]string{"id": id}},
 	})
 }

@@ -92,23 +92,49 @@ func (s *Server) Send(by, name string, m map[string]any, at time.Time) string {
 		at = time.Now()
 	}
 	id := s.id("wamid.in")
-	m["from"], m["id"], m["timestamp"] = by, id, strconv.FormatInt(at.Unix(), 10)
+	m["from"], m["from_user_id"], m["id"], m["timestamp"] = by, Scoped(by), id, strconv.FormatInt(at.Unix(), 10)
 	if name == "" {
 		name = "Person " + by
 	}
 	s.mu.Lock()
 	s.wrote[by], s.said[id] = at, by
+	username := s.hidden[by]
 	s.mu.Unlock()
-	s.enqueue(by, change{id, map[string]any{
-		"contacts": []any{map[string]any{"wa_id": by, "profile": map[string]string{"name": name}}}, "messages": []any{m},
-	}})
+	profile := map[string]string{"name": name}
+	contact := map[string]any{"wa_id": by, "user_id": Scoped(by), "profile": profile}
+	if username != "" {
+		profile["username"] = username
+		delete(contact, "wa_id")
+		delete(m, "from")
+	}
+	s.enqueue(by, change{id, map[string]any{"contacts": []any{contact}, "messages": []any{m}}})
 	return id
+}
+
+// scopedPrefix begins the ids that stand for numbers.
+const scopedPrefix = "US.9"
+
+// Scoped is the id under which the platform names a person to this business,
+// beside the number or in its place.
+func Scoped(by string) string { return scopedPrefix + by }
+
+// Hide gives a person a username, in the place of which the number is told no
+// more.
+func (s *Server) Hide(by, username string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden[by] = username
 }
 
 // Status tells what became of a message of the bot: sent, delivered, read, or
 // failed with a code.
 func (s *Server) Status(to, id, status string, code int) {
-	x := map[string]any{"id": id, "status": status, "timestamp": strconv.FormatInt(time.Now().Unix(), 10), "recipient_id": to}
+	x := map[string]any{"id": id, "status": status, "timestamp": strconv.FormatInt(time.Now().Unix(), 10), "recipient_id": to, "recipient_user_id": Scoped(to)}
+	s.mu.Lock()
+	if s.hidden[to] != "" {
+		delete(x, "recipient_id")
+	}
+	s.mu.Unlock()
 	if code != 0 {
 		x["errors"] = []any{map[string]any{"code": code, "title": "Re-engagement message"}}
 	}

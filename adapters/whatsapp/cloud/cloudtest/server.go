@@ -49,6 +49,7 @@ type Server struct {
 	queues   map[string]chan change
 	taken    map[string]bool
 	wrote    map[string]time.Time // by person
+	hidden   map[string]string    // usernames of people whose number is not told
 	said     map[string]string    // who said a message
 	sent     []*Message
 	files    map[string]File
@@ -92,7 +93,7 @@ type Fault struct {
 func New(hook string) *Server {
 	s := &Server{
 		client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}, hook: hook, addr: "127.0.0.1:0",
-		queues: map[string]chan change{}, taken: map[string]bool{}, wrote: map[string]time.Time{}, said: map[string]string{},
+		queues: map[string]chan change{}, taken: map[string]bool{}, wrote: map[string]time.Time{}, hidden: map[string]string{}, said: map[string]string{},
 		files: map[string]File{}, reacted: map[string]string{}, typed: map[string]int{}, calls: map[string]int{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

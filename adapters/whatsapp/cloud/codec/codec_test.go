@@ -128,6 +128,45 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestPeople: a person is their number where it is told, else Meta's id for them.
+func TestPeople(t *testing.T) {
+	const id = "US.13491208655302741918"
+	for _, c := range []struct {
+		name, contact, message, status string
+		who                            string
+		numbers                        map[string]string
+	}{
+		{"a number", `"wa_id":"1555"`, `"from":"1555",`, `"recipient_id":"1555",`, "1555", nil},
+		{"both", `"wa_id":"1555","user_id":"` + id + `"`, `"from":"1555","from_user_id":"` + id + `",`, `"recipient_id":"1555","recipient_user_id":"` + id + `",`, "1555", map[string]string{id: "1555"}},
+		{"no number", `"user_id":"` + id + `"`, `"from_user_id":"` + id + `",`, `"recipient_user_id":"` + id + `",`, id, nil},
+		{"in the contact alone", `"user_id":"` + id + `"`, ``, `"recipient_user_id":"` + id + `",`, id, nil},
+		{"an id that is none", `"wa_id":"1555","user_id":"x"`, `"from":"1555","from_user_id":"x",`, `"recipient_id":"1555","recipient_user_id":"x",`, "1555", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u, err := codec.Decode(fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":%q},`+
+				`"contacts":[{%s,"profile":{"name":"Ada","username":"ada"}}],"messages":[{%s"id":"a","type":"text","text":{"body":"1"}}],"statuses":[{%s"id":"b","status":"read"}]}}]}]}`,
+				number, c.contact, c.message, c.status), self)
+			if err != nil || len(u.Events) != 2 {
+				t.Fatalf("%v, %+v", err, u)
+			}
+			said, read := u.Events[0], u.Events[1]
+			if d := cmp.Diff(channels.Sender{ID: c.who, Name: "Ada", Handle: "ada"}, said.Who); d != "" {
+				t.Error(d)
+			}
+			if string(said.Where.Conversation) != c.who || read.Where != said.Where {
+				t.Errorf("%+v, %+v", said.Where, read.Where)
+			}
+			if d := cmp.Diff(c.numbers, u.Numbers); d != "" {
+				t.Error(d)
+			}
+			b, err := codec.Encode(channels.Part{To: said.Where, Body: markup.Plain("x")}, "")
+			if want := map[bool]string{true: `"recipient":"` + id + `"`, false: `"to":"1555"`}[c.who == id]; err != nil || !strings.Contains(string(b), want) {
+				t.Errorf("%s, %v; want %s", b, err, want)
+			}
+		})
+	}
+}
+
 // TestBatch: one call may hold several entries, of which each counts by itself.
 func TestBatch(t *testing.T) {
 	const value = `{"field":"messages","value":{"metadata":{"phone_number_id":"%s"},%s}}`

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type Update struct {
 	Events  []channels.Event
 	Ignored []string // why something of it is no event
 	Failed  []Failure
+	Numbers map[string]string `json:",omitempty"` // of people whose number and id of Meta's making were both told, by id
 }
 
 // Failure is a message that was taken and could not be delivered after all.
@@ -74,9 +76,9 @@ func (u *Update) take(v value, self Self) {
 		u.ignore("something for another number of the same app")
 		return
 	}
-	names := map[string]string{}
+	people := map[string]contact{}
 	for _, c := range v.Contacts {
-		names[c.ID] = c.Profile.Name
+		people[u.person(c.ID, c.Scoped)] = c
 	}
 	for _, raw := range v.Messages {
 		var m message
@@ -84,7 +86,11 @@ func (u *Update) take(v value, self Self) {
 			u.ignore("a message that cannot be read")
 			continue
 		}
-		u.message(m, raw, names[m.From], v.Metadata.Display, self)
+		m.From = u.person(m.From, m.Scoped)
+		if m.From == "" && len(v.Contacts) == 1 { // the message itself need not say it
+			m.From = u.person(v.Contacts[0].ID, v.Contacts[0].Scoped)
+		}
+		u.message(m, raw, people[m.From], v.Metadata.Display, self)
 	}
 	for _, s := range v.Statuses {
 		u.status(s, self)
@@ -104,7 +110,7 @@ func seconds(text string) time.Time {
 	return time.Unix(n, 0).UTC()
 }
 
-func (u *Update) message(m message, raw json.RawMessage, name, display string, self Self) {
+func (u *Update) message(m message, raw json.RawMessage, who contact, display string, self Self) {
 	if !usable(m.ID) || !usable(m.From) {
 		u.ignore("a message without an id")
 		return
@@ -123,13 +129,14 @@ func (u *Update) message(m message, raw json.RawMessage, name, display string, s
 		Key: m.ID, At: seconds(m.Timestamp), Account: at,
 		Where: channels.Address{Channel: self.Channel, Account: at, Conversation: channels.ConversationID(m.From)},
 		Room:  channels.Room{Direct: true}, Addressed: true,
-		Who:     channels.Sender{ID: m.From, Name: strings.ToValidUTF8(name, "")},
+		Who:     channels.Sender{ID: m.From, Name: strings.ToValidUTF8(who.Profile.Name, ""), Handle: strings.ToValidUTF8(who.Profile.Username, "")},
 		Content: content, Raw: raw,
 	})
 }
 
 // status makes a receipt. It is the channel's own: nobody said anything.
 func (u *Update) status(s status, self Self) {
+	s.Recipient = u.person(s.Recipient, s.Scoped)
 	if !usable(s.ID) || !usable(s.Recipient) {
 		u.ignore("a status without an id")
 		return
@@ -188,7 +195,7 @@ func (m message) content(display string) (content channels.Content, ignored stri
 			msg.Forwarded = "somebody on WhatsApp"
 		}
 		if usable(c.ID) {
-			msg.ReplyTo = &channels.Quote{ID: channels.MessageID(c.ID), Who: channels.Sender{ID: c.From, Self: c.From != "" && c.From == Digits(display)}}
+			msg.ReplyTo = &channels.Quote{ID: channels.MessageID(c.ID), Who: channels.Sender{ID: cmp.Or(c.From, c.Scoped), Self: c.From != "" && c.From == Digits(display)}}
 		}
 	}
 	if name, args, ok := command(msg); ok {

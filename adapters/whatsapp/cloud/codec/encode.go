@@ -15,6 +15,7 @@ type outgoing struct {
 	Product     string       `json:"messaging_product"`
 	Recipient   string       `json:"recipient_type,omitempty"`
 	To          string       `json:"to,omitempty"`
+	Scoped      string       `json:"recipient,omitempty"` // in the place of To
 	Type        string       `json:"type,omitempty"`
 	Context     *quoted      `json:"context,omitempty"`
 	Text        *text        `json:"text,omitempty"`
@@ -113,7 +114,8 @@ func Encode(p channels.Part, media string) ([]byte, error) {
 	if p.To.Conversation == "" {
 		return nil, errNoPlace
 	}
-	o := outgoing{Product: "whatsapp", Recipient: "individual", To: string(p.To.Conversation)}
+	o := outgoing{Product: "whatsapp"}
+	o.to(p.To.Conversation)
 	if p.ReplyTo != "" {
 		o.Context = &quoted{string(p.ReplyTo)}
 	}
@@ -271,10 +273,9 @@ func cut(s string, most int) string {
 
 // React makes the call that sets a reaction; an empty emoji removes it.
 func React(at channels.Address, id channels.MessageID, emoji string) ([]byte, error) {
-	return json.Marshal(outgoing{
-		Product: "whatsapp", Recipient: "individual", To: string(at.Conversation), Type: "reaction",
-		Reaction: &reaction{string(id), emoji},
-	})
+	o := outgoing{Product: "whatsapp", Type: "reaction", Reaction: &reaction{string(id), emoji}}
+	o.to(at.Conversation)
+	return json.Marshal(o)
 }
 
 // Typing makes the call that marks a message as read and shows that an answer
@@ -290,7 +291,9 @@ func Template(at channels.Address, name, lang, words string) ([]byte, error) {
 	if words != "" {
 		t.Components = []component{{"body", []parameter{{"text", flat(words)}}}}
 	}
-	return json.Marshal(outgoing{Product: "whatsapp", Recipient: "individual", To: string(at.Conversation), Type: "template", Template: t})
+	o := outgoing{Product: "whatsapp", Type: "template", Template: t}
+	o.to(at.Conversation)
+	return json.Marshal(o)
 }
 
 // flat makes a text fit for a template's parameter, which takes no line breaks

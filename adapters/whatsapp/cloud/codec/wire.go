@@ -47,13 +47,16 @@ type value struct {
 
 type contact struct {
 	Profile struct {
-		Name string `json:"name"`
+		Name     string `json:"name"`
+		Username string `json:"username"`
 	} `json:"profile"`
-	ID string `json:"wa_id"`
+	ID     string `json:"wa_id"`   // the number; "" where it is not told
+	Scoped string `json:"user_id"` // Meta's id, see Scoped
 }
 
 type message struct {
 	From      string     `json:"from"`
+	Scoped    string     `json:"from_user_id"`
 	ID        string     `json:"id"`
 	GroupID   string     `json:"group_id"`
 	Timestamp string     `json:"timestamp"`
@@ -100,6 +103,7 @@ type message struct {
 // reference is what a message refers to.
 type reference struct {
 	From       string `json:"from"`
+	Scoped     string `json:"from_user_id"`
 	ID         string `json:"id"`
 	Forwarded  bool   `json:"forwarded"`
 	Frequently bool   `json:"frequently_forwarded"`
@@ -123,6 +127,7 @@ type status struct {
 	Status    string `json:"status"`
 	Timestamp string `json:"timestamp"`
 	Recipient string `json:"recipient_id"`
+	Scoped    string `json:"recipient_user_id"`
 	Errors    []struct {
 		Code  int    `json:"code"`
 		Title string `json:"title"`
