@@ -117,23 +117,8 @@ func (a *api) download(ctx context.Context, at string) (io.ReadCloser, error) {
 		return nil, a.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
-		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil
+		return attempt.AtMost(resp.Body, codec.MaxFetch, codec.ErrTooBigToFetch), nil
 	}
 	_ = resp.Body.Close()
 	return nil, a.refused(op, codec.ClassifyDownload(resp.StatusCode))
-}
-
-// limited fails a download that is longer than it should be.
-type limited struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n, codec.ErrTooBigToFetch
-	}
-	return n, err
 }

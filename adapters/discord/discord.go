@@ -13,16 +13,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/ack"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // Driver opens Discord channels. The zero Driver is ready.
@@ -60,15 +60,12 @@ func (Driver) Reaches() []string {
 func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
 	s, faults := parse(cfg)
 	var errs []error
-	for _, f := range faults {
-		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
-	}
 	sockets, ok := h.(channels.Socketer)
 	if !ok {
 		errs = append(errs, errors.New("this host opens no sockets, and Discord's gateway is one"))
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("discord channel %s: %w", h.ID(), errors.Join(errs...))
+	if err := section.Refusal("discord", h.ID(), faults, errs...); err != nil {
+		return nil, err
 	}
 	c := newChannel(h, s)
 	c.sockets, c.answer, c.settle = sockets, cmp.Or(d.Answer, 20*time.Second), cmp.Or(d.Settle, 5*time.Second)
@@ -85,7 +82,7 @@ type Channel struct {
 	answer, settle time.Duration
 
 	ack      atomic.Pointer[string] // the reaction for Type; may be reloaded
-	unacked  pending                // messages that wait for their reaction
+	unacked  ack.Waiting            // messages that wait for their reaction
 	deferred deferrals
 	health   link.Reporter
 
@@ -115,12 +112,9 @@ var (
 )
 
 func newChannel(h channels.Host, s settings) *Channel {
-	// The API never redirects; whoever does would be sent the token's place.
-	client := *h.Client("")
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Channel{
 		host: h, cfg: s,
-		api:    &api{root: s.BaseURL, client: &client, channel: h.ID(), secret: h.Secret, ref: s.Token},
+		api:    &api{root: s.BaseURL, client: link.Client(h, ""), channel: h.ID(), secret: h.Secret, ref: s.Token},
 		health: link.Reporter{Host: h},
 	}
 	c.ack.Store(&s.AckReaction)
@@ -149,39 +143,12 @@ func (c *Channel) Sole() bool { return true }
 
 // Run implements channels.Channel.
 func (c *Channel) Run(ctx context.Context, sink channels.Sink) error {
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	defer c.api.onRefusal(stop)()
-	c.health.Report(channels.Health{Phase: channels.Connecting})
-	err := c.receiving(running, sink)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if cause := context.Cause(running); cause != nil {
-		err = cause
-	}
-	if channels.KindOf(err) == channels.Unauthorized {
-		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: codec.FixToken})
-	}
-	return err
+	return c.api.refusal.Run(ctx, &c.health, func(ctx context.Context) error { return c.receiving(ctx, sink) }, func(error) string { return codec.FixToken })
 }
 
 // identify asks who the bot is, until there is an answer.
 func (c *Channel) identify(ctx context.Context) (account, error) {
-	var pause link.Backoff
-	for {
-		who, err := c.ask(ctx)
-		switch {
-		case err == nil:
-			return who, nil
-		case channels.KindOf(err) == channels.Unauthorized:
-			return account{}, err
-		}
-		c.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: unreachable(err)})
-		if err := pause.Wait(ctx, channels.RetryAfter(err)); err != nil {
-			return account{}, err
-		}
-	}
+	return link.Ask(ctx, &c.health, c.ask, unreachable)
 }
 
 // self is the bot, asked for when it is not known.

@@ -403,7 +403,7 @@ func (in *intake) keep(ctx context.Context, b batch) error {
 // accepted follows an Accept.
 func (c *Channel) accepted(e *channels.Event) {
 	if *c.ack.Load() != "" {
-		c.unacked.add(e)
+		c.unacked.Add(e)
 	}
 }
 

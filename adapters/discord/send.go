@@ -159,7 +159,8 @@ func (c *Channel) React(ctx context.Context, at channels.Address, id channels.Me
 // the reaction that the configuration asks for: by then the gateway has let
 // the sender in and works on the message.
 func (c *Channel) Type(ctx context.Context, at channels.Address) error {
-	if id, emoji := c.unacked.take(at), *c.ack.Load(); id != "" && emoji != "" {
+	id, first := c.unacked.Take(at)
+	if emoji := *c.ack.Load(); first && emoji != "" {
 		call, err := codec.React(at, id, emoji, true)
 		if err := c.small(ctx, call, err); err != nil {
 			c.host.Log().DebugContext(ctx, "the reaction was refused", "err", err)

@@ -119,7 +119,7 @@ func (q *quiet) set(team string) {
 // first time for a message the reaction that the configuration asks for is set:
 // by then the gateway has let the sender in and works on the message.
 func (c *Channel) Type(ctx context.Context, at channels.Address) error {
-	id, first := c.unacked.take(at)
+	id, first := c.unacked.Take(at)
 	if emoji := *c.ack.Load(); first && emoji != "" {
 		if err := c.React(ctx, at, id, emoji); err != nil {
 			c.host.Log().DebugContext(ctx, "the reaction was refused", "err", err)

@@ -176,23 +176,13 @@ func (a *api) request(ctx context.Context, q request) (*http.Request, error) {
 	return req, nil
 }
 
-// lost classifies a request whose answer did not come. A call that may be
-// repeated is Transient in any case; another one only when it is certain that
-// nothing of it left.
+// lost classifies a request whose answer did not come.
 func (a *api) lost(q request, err error, sent *attempt.Trace) error {
 	var file *fileError
 	if errors.As(err, &file) {
 		return a.fail(q.op, channels.Other, file)
 	}
-	var host *channels.Error
-	if errors.As(err, &host) {
-		e := *host
-		e.Op, e.Err = q.op, attempt.Cause(err)
-		return &e
-	}
-	kind := channels.Ambiguous
-	if q.repeatable || sent.Unsent(err, nil) {
-		kind = channels.Transient
-	}
-	return a.fail(q.op, kind, attempt.Cause(err))
+	e := sent.Lost(err, nil, q.repeatable)
+	e.Op, e.Channel = q.op, a.channel
+	return e
 }

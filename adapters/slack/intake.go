@@ -97,6 +97,6 @@ func (c *Channel) rejected(ctx context.Context, all []error) {
 // because the work may begin as soon as that is done.
 func (c *Channel) expect(events []channels.Event) {
 	for i := range events {
-		c.unacked.add(&events[i])
+		c.unacked.Add(&events[i])
 	}
 }

@@ -6,16 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/ack"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // Driver opens Slack channels. The zero Driver is ready.
@@ -43,17 +44,14 @@ func (Driver) Check(cfg json.RawMessage) []channels.Fault {
 func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
 	s, faults := parse(cfg)
 	var errs []error
-	for _, f := range faults {
-		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
-	}
 	if s.Mode == modeEvents && h.Public() == "" {
 		errs = append(errs, errors.New("mode events needs a public_url under which Slack can reach the gateway"))
 	}
 	if s.many() && h.Public() == "" {
 		errs = append(errs, errors.New("an app that several teams install needs a public_url, to which their browsers are sent"))
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("slack channel %s: %w", h.ID(), errors.Join(errs...))
+	if err := section.Refusal("slack", h.ID(), faults, errs...); err != nil {
+		return nil, err
 	}
 	return newChannel(h, s, cmp.Or(d.Watch, time.Minute))
 }
@@ -67,8 +65,9 @@ type Channel struct {
 	check *proof.Checker // of requests; nil in mode socket
 
 	ack     atomic.Pointer[string] // the reaction for Type; may be reloaded
-	unacked pending                // messages that wait for their reaction
+	unacked ack.Waiting            // messages that wait for their reaction
 	health  link.Reporter
+	refusal link.Refusal
 	teams   teams
 	threads threads
 	names   names
@@ -105,17 +104,16 @@ func (c *Channel) firstLook(ctx context.Context) (*team, error) {
 
 func newChannel(h channels.Host, s settings, watch time.Duration) (*Channel, error) {
 	// Slack redirects only those who show no valid token, to a page for people.
-	client := *h.Client("")
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client := link.Client(h, "")
 	c := &Channel{
 		host: h, cfg: s, watch: watch,
-		api:     &api{root: s.BaseURL, client: &client, channel: h.ID(), secret: h.Secret},
+		api:     &api{root: s.BaseURL, client: client, channel: h.ID(), secret: h.Secret},
 		health:  link.Reporter{Host: h},
 		threads: threads{state: h.State()},
 	}
 	if s.Mode == modeEvents {
 		var err error
-		if c.check, err = proof.New(proof.Spec{Kind: proof.Slack, Secret: s.SigningSecret}, &client); err != nil {
+		if c.check, err = proof.New(proof.Spec{Kind: proof.Slack, Secret: s.SigningSecret}, client); err != nil {
 			return nil, fmt.Errorf("slack channel %s: %w", h.ID(), err)
 		}
 	}
@@ -146,21 +144,7 @@ func (c *Channel) Sole() bool { return c.cfg.Mode == modeSocket }
 
 // Run implements channels.Channel.
 func (c *Channel) Run(ctx context.Context, sink channels.Sink) error {
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	defer c.teams.onRefusal(stop)()
-	c.health.Report(channels.Health{Phase: channels.Connecting})
-	err := c.receiving(running, sink)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if cause := context.Cause(running); cause != nil {
-		err = cause
-	}
-	if channels.KindOf(err) == channels.Unauthorized {
-		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixFor(err)})
-	}
-	return err
+	return c.refusal.Run(ctx, &c.health, func(ctx context.Context) error { return c.receiving(ctx, sink) }, fixFor)
 }
 
 // fixFor is the advice for a token that no longer counts.
@@ -197,20 +181,7 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 
 // identify asks who the bot is, until there is an answer.
 func (c *Channel) identify(ctx context.Context) (*team, error) {
-	var pause link.Backoff
-	for {
-		t, err := c.firstLook(ctx)
-		switch {
-		case err == nil:
-			return t, nil
-		case channels.KindOf(err) == channels.Unauthorized:
-			return nil, err
-		}
-		c.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: unreachable(err)})
-		if err := pause.Wait(ctx, channels.RetryAfter(err)); err != nil {
-			return nil, err
-		}
-	}
+	return link.Ask(ctx, &c.health, c.firstLook, unreachable)
 }
 
 // runEvents watches over the token while Slack calls.

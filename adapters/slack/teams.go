@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
@@ -34,17 +33,8 @@ func (t *team) as() string {
 
 // teams are the installations that are known.
 type teams struct {
-	refusal atomic.Pointer[context.CancelCauseFunc] // told when the token is refused
-
 	mu  sync.Mutex
 	all map[channels.AccountID]*team
-}
-
-// onRefusal has stop called when the platform refuses the token to whichever
-// call, until the returned function is called: an open socket would not notice.
-func (t *teams) onRefusal(stop context.CancelCauseFunc) (release func()) {
-	t.refusal.Store(&stop)
-	return func() { t.refusal.CompareAndSwap(&stop, nil) }
 }
 
 func (t *teams) put(x *team) {
@@ -90,9 +80,7 @@ func (t *teams) list() []*team {
 // installed the app, one that has not any more stops no other.
 func (c *Channel) refused(err error) error {
 	if channels.KindOf(err) == channels.Unauthorized && !c.cfg.many() {
-		if stop := c.teams.refusal.Load(); stop != nil {
-			(*stop)(err)
-		}
+		c.refusal.Note(err)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/codec"
@@ -84,8 +85,10 @@ func (c *Channel) upload(ctx context.Context, t *team, f channels.File) (string,
 			return s, nil
 		},
 	})
-	if s != nil && s.err != nil {
-		return "", c.api.fail("upload", channels.Other, s.err)
+	if s != nil {
+		if broken := s.broken.Load(); broken != nil {
+			return "", c.api.fail("upload", channels.Other, broken)
+		}
 	}
 	switch {
 	case err != nil:
@@ -134,8 +137,8 @@ func openFile(ctx context.Context, f channels.File) (io.ReadCloser, error) {
 // bytes as were promised.
 type source struct {
 	io.ReadCloser
-	left int64
-	err  error // read by the sender once the request has ended
+	left   int64
+	broken atomic.Pointer[fileError] // read by the sender while the transport may still be reading the file
 }
 
 // Read implements io.Reader.
@@ -149,8 +152,9 @@ func (s *source) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = &fileError{err}
-		return n, s.err
+		broken := &fileError{err}
+		s.broken.Store(broken)
+		return n, broken
 	}
 	return n, err
 }
@@ -227,23 +231,8 @@ func (c *Channel) download(ctx context.Context, t *team, address string) (io.Rea
 		return nil, c.api.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
-		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil
+		return attempt.AtMost(resp.Body, codec.MaxFetch, codec.ErrTooBigToFetch), nil
 	}
 	_ = resp.Body.Close()
 	return nil, c.api.refused(op, codec.ClassifyDownload(resp.StatusCode, resp.Header.Get("Retry-After")))
-}
-
-// limited fails a download that is longer than it may be.
-type limited struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n, codec.ErrTooBigToFetch
-	}
-	return n, err
 }

@@ -163,7 +163,7 @@ func (a *api) download(ctx context.Context, file string) (io.ReadCloser, error) 
 		return nil, a.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
-		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil
+		return attempt.AtMost(resp.Body, codec.MaxFetch, errTooBigToFetch), nil
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -171,19 +171,4 @@ func (a *api) download(ctx context.Context, file string) (io.ReadCloser, error) 
 		return nil, a.fail(op, channels.Gone, errors.New("the file no longer exists"))
 	}
 	return nil, a.refused(op, codec.Classify(resp.StatusCode, body, true))
-}
-
-// limited fails a download that is longer than the platform says it can be.
-type limited struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n, errTooBigToFetch
-	}
-	return n, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/attempt"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 )
 
 // opToken is the Op of a failure to read the token, before any request.
@@ -37,15 +38,7 @@ type api struct {
 	ref     string
 
 	token   atomic.Pointer[channels.Secret]
-	refusal atomic.Pointer[context.CancelCauseFunc] // told when the token is refused
-}
-
-// onRefusal has stop called when the platform refuses the token to whichever
-// call, until the returned function is called: a long poll that began before
-// would not notice for a while.
-func (a *api) onRefusal(stop context.CancelCauseFunc) (release func()) {
-	a.refusal.Store(&stop)
-	return func() { a.refusal.CompareAndSwap(&stop, nil) }
+	refusal link.Refusal
 }
 
 // url is the address of a method, or with file true of a file.
@@ -74,9 +67,7 @@ func (a *api) refused(op string, n codec.Answer) error {
 	err := &channels.Error{Op: op, Channel: a.channel, Kind: n.Kind, RetryAfter: n.RetryAfter, Err: errors.New(n.Reason)}
 	if n.Kind == channels.Unauthorized {
 		a.token.Store(nil) // it may be replaced meanwhile
-		if stop := a.refusal.Load(); stop != nil {
-			(*stop)(err)
-		}
+		a.refusal.Note(err)
 	}
 	return err
 }
@@ -178,20 +169,9 @@ func open(ctx context.Context, c codec.Call) (content io.Reader, kind string, fo
 	return form, form.Type, form, nil
 }
 
-// lost classifies a request whose answer did not come. A call that may be
-// repeated is Transient in any case; another one only when it is certain that
-// the platform cannot have the whole of it.
+// lost classifies a request whose answer did not come.
 func (a *api) lost(c codec.Call, err error, sent *attempt.Trace, form *attempt.Form) error {
-	if broken := form.Broken(); broken != nil {
-		return a.fail(c.Method, channels.Other, broken)
-	}
-	var hosts *channels.Error
-	if errors.As(err, &hosts) {
-		return a.fail(c.Method, hosts.Kind, attempt.Cause(err))
-	}
-	kind := channels.Ambiguous
-	if c.Repeatable || sent.Unsent(err, form) {
-		kind = channels.Transient
-	}
-	return a.fail(c.Method, kind, attempt.Cause(err))
+	e := sent.Lost(err, form, c.Repeatable)
+	e.Op, e.Channel = c.Method, a.channel
+	return e
 }

@@ -294,7 +294,7 @@ func (c *Channel) accepted(events []channels.Event) {
 		return
 	}
 	for i := range events {
-		c.unacked.add(&events[i])
+		c.unacked.Add(&events[i])
 	}
 }
 

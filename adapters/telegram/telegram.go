@@ -13,16 +13,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/ack"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // Driver opens Telegram channels. The zero Driver is ready.
@@ -50,14 +50,11 @@ func (Driver) Check(cfg json.RawMessage) []channels.Fault {
 func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
 	s, faults := parse(cfg)
 	var errs []error
-	for _, f := range faults {
-		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
-	}
 	if s.Mode == modeWebhook && h.Public() == "" {
 		errs = append(errs, errors.New("mode webhook needs a public_url under which Telegram can reach the gateway"))
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("telegram channel %s: %w", h.ID(), errors.Join(errs...))
+	if err := section.Refusal("telegram", h.ID(), faults, errs...); err != nil {
+		return nil, err
 	}
 	c := newChannel(h, s)
 	c.watch = cmp.Or(d.Watch, time.Minute)
@@ -73,7 +70,7 @@ type Channel struct {
 	watch time.Duration // between looks at the webhook
 
 	ack     atomic.Pointer[string] // the reaction for Type; may be reloaded
-	unacked pending                // messages that wait for their reaction
+	unacked ack.Waiting            // messages that wait for their reaction
 	moves   moves
 	health  link.Reporter
 
@@ -98,12 +95,9 @@ var (
 )
 
 func newChannel(h channels.Host, s settings) *Channel {
-	// The Bot API never redirects; whoever does would be sent the token's place.
-	client := *h.Client("")
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Channel{
 		host: h, cfg: s,
-		api:    &api{root: s.BaseURL, client: &client, channel: h.ID(), secret: h.Secret, ref: s.Token},
+		api:    &api{root: s.BaseURL, client: link.Client(h, ""), channel: h.ID(), secret: h.Secret, ref: s.Token},
 		moves:  moves{state: h.State()},
 		health: link.Reporter{Host: h},
 	}
@@ -130,21 +124,7 @@ func (c *Channel) Features(channels.Address) channels.Features {
 
 // Run implements channels.Channel.
 func (c *Channel) Run(ctx context.Context, sink channels.Sink) error {
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	defer c.api.onRefusal(stop)()
-	c.health.Report(channels.Health{Phase: channels.Connecting})
-	err := c.receiving(running, sink)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if cause := context.Cause(running); cause != nil {
-		err = cause
-	}
-	if channels.KindOf(err) == channels.Unauthorized {
-		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixToken})
-	}
-	return err
+	return c.api.refusal.Run(ctx, &c.health, func(ctx context.Context) error { return c.receiving(ctx, sink) }, func(error) string { return fixToken })
 }
 
 // receiving is Run without its end.
@@ -164,20 +144,7 @@ func (c *Channel) receiving(ctx context.Context, sink channels.Sink) error {
 
 // identify asks who the bot is, until there is an answer.
 func (c *Channel) identify(ctx context.Context) (codec.Self, error) {
-	var pause link.Backoff
-	for {
-		self, err := c.ask(ctx)
-		switch {
-		case err == nil:
-			return self, nil
-		case channels.KindOf(err) == channels.Unauthorized:
-			return codec.Self{}, err
-		}
-		c.health.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: unreachable(err)})
-		if err := pause.Wait(ctx, channels.RetryAfter(err)); err != nil {
-			return codec.Self{}, err
-		}
-	}
+	return link.Ask(ctx, &c.health, c.ask, unreachable)
 }
 
 // self is the bot, asked for when it is not known.

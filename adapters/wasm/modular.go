@@ -88,7 +88,7 @@ func (m *modular) Open(_ context.Context, h channels.Host, cfg json.RawMessage) 
 		return nil, faultsError(h.ID(), faults)
 	}
 	c := &channel{d: m.d, g: m.g, h: h, s: s, health: link.Reporter{Host: h}, ration: newRation(m.g.pkg.Manifest.Emit), timers: newTimers(), strikes: &strikes{}}
-	c.client = clientOf(h)
+	c.client = link.Client(h, "")
 	var err error
 	if c.proofs, err = checkers(s.proofs, c.client); err != nil {
 		return nil, err

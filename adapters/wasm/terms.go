@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -221,13 +220,6 @@ func resolved(host string, keys map[string]any) string {
 		return u.Scheme + "://" + u.Host
 	}
 	return text
-}
-
-// clientOf follows no redirect: the destination is one that the manifest names.
-func clientOf(h channels.Host) *http.Client {
-	client := *h.Client("")
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client
 }
 
 // texts are a part's body as the platform takes it, in one form or in two. One

@@ -107,7 +107,7 @@ func (t *Tool) Call(ctx context.Context, h channels.Host, args json.RawMessage) 
 		}
 		s.grants = append(s.grants, grant)
 	}
-	c := &channel{d: t.d, g: g, h: h, s: s, client: clientOf(h), health: link.Reporter{Host: h}, strikes: t.strikes, room: t.room, timers: newTimers(), ration: &ration{}}
+	c := &channel{d: t.d, g: g, h: h, s: s, client: link.Client(h, ""), health: link.Reporter{Host: h}, strikes: t.strikes, room: t.room, timers: newTimers(), ration: &ration{}}
 	here := &call{}
 	defer here.end()
 	out, r, err := c.invoke(ctx, sandbox.OpToolExecute, wire.In{Args: args}, nil, here)

@@ -122,14 +122,8 @@ func content(ctx context.Context, f channels.File) ([]byte, error) {
 // lost classifies a callback without an answer. Who repeats it does no harm, as
 // it carries its id; but that it may have arrived is for the gateway to know.
 func (c *Channel) lost(err error, sent *attempt.Trace) error {
-	var hosts *channels.Error
-	if errors.As(err, &hosts) {
-		return c.fail(hosts.Kind, hosts.RetryAfter, attempt.Cause(err))
-	}
-	if sent.Unsent(err, nil) {
-		return c.fail(channels.Transient, 0, attempt.Cause(err))
-	}
-	return c.fail(channels.Ambiguous, 0, attempt.Cause(err))
+	e := sent.Lost(err, nil, false)
+	return c.fail(e.Kind, e.RetryAfter, e.Err)
 }
 
 // classify reads a callback's status.

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // account names the one installation of a channel.
@@ -57,20 +58,15 @@ func (Driver) Check(cfg json.RawMessage) []channels.Fault {
 func (Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
 	s, faults := parse(cfg)
 	var errs []error
-	for _, f := range faults {
-		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
-	}
 	judge, ok := h.(proof.Verifier)
 	if !ok {
 		errs = append(errs, errors.New("this host checks no requests"))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("webhook channel %s: %w", h.ID(), err)
+	if err := section.Refusal("webhook", h.ID(), faults, errs...); err != nil {
+		return nil, err
 	}
-	client := *h.Client(account)
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Channel{
-		host: h, cfg: s, judge: judge, client: &client, health: link.Reporter{Host: h}, queues: map[channels.Address]*queue{},
+		host: h, cfg: s, judge: judge, client: link.Client(h, account), health: link.Reporter{Host: h}, queues: map[channels.Address]*queue{},
 	}
 	var err error
 	if c.check, err = proof.New(s.Verify, h.Client(account)); err == nil && s.VerifyToken != "" {

@@ -5,8 +5,6 @@ package whatsapp
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // Driver opens WhatsApp channels that are linked devices. The zero Driver is ready.
@@ -53,15 +52,12 @@ func (Driver) Check(cfg json.RawMessage) []channels.Fault {
 // Open implements channels.Driver.
 func (Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
 	s, faults := parse(cfg)
-	var errs []error
-	for _, f := range faults {
-		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
+	var distrust error
+	if len(faults) == 0 {
+		distrust = trusted.use(s.trust)
 	}
-	if len(errs) == 0 {
-		errs = append(errs, trusted.use(s.trust))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("whatsapp channel %s: %w", h.ID(), err)
+	if err := section.Refusal("whatsapp", h.ID(), faults, distrust); err != nil {
+		return nil, err
 	}
 	c := &Channel{
 		host: h, cfg: s, ids: newIDs(h.Derive("whatsapp message ids")),

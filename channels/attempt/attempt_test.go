@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -225,4 +227,52 @@ func post(ctx context.Context, by http.RoundTripper, to string, body io.Reader) 
 		_ = resp.Body.Close()
 	}
 	return err
+}
+
+// TestLost: what may have arrived is Ambiguous, unless it may be repeated, or it
+// is known that it did not.
+func TestLost(t *testing.T) {
+	form, err := attempt.NewForm(t.Context(), []attempt.Field{{Name: "a", Open: (&file{Reader: readError{}}).open}}, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, form)
+	away := &net.OpError{Op: "dial", Err: errors.New("nobody listens")}
+	held := fmt.Errorf("held back: %w", &channels.Error{Kind: channels.RateLimited, RetryAfter: time.Minute, Err: errors.New("no")})
+	tests := []struct {
+		name       string
+		err        error
+		form       *attempt.Form
+		repeatable bool
+		want       channels.Kind
+		after      time.Duration
+	}{
+		{"no answer", io.ErrUnexpectedEOF, nil, false, channels.Ambiguous, 0},
+		{"no answer, and it may be repeated", io.ErrUnexpectedEOF, nil, true, channels.Transient, 0},
+		{"it did not leave", away, nil, false, channels.Transient, 0},
+		{"the host holds it back", held, nil, false, channels.RateLimited, time.Minute},
+		{"a file broke off", io.ErrUnexpectedEOF, form, true, channels.Other, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var sent attempt.Trace
+			got := sent.Lost(&url.Error{Op: "Post", URL: "http://x/token", Err: tt.err}, tt.form, tt.repeatable)
+			if got.Kind != tt.want || got.RetryAfter != tt.after || strings.Contains(got.Error(), "token") {
+				t.Errorf("%v: %s after %s", got, got.Kind, got.RetryAfter)
+			}
+		})
+	}
+}
+
+func TestAtMost(t *testing.T) {
+	for text, want := range map[string]error{"1234": nil, "12345": errBroken} {
+		f := &file{Reader: strings.NewReader(text)}
+		r := attempt.AtMost(f, 4, errBroken)
+		if _, err := io.ReadAll(r); !errors.Is(err, want) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err := r.Close(); err != nil || !f.closed {
+			t.Errorf("%q: closed %v, %v", text, f.closed, err)
+		}
+	}
 }

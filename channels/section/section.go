@@ -5,6 +5,7 @@ package section
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -42,6 +43,19 @@ func (f *Faults) URL(path, raw, example string) string {
 // List is what was noted, by path; nil when there is nothing.
 func (f *Faults) List() []channels.Fault {
 	return slices.SortedFunc(slices.Values(f.list), func(a, b channels.Fault) int { return strings.Compare(a.Path, b.Path) })
+}
+
+// Refusal is why no channel is opened: the faults of its section, and what else
+// stands in the way. It is nil when nothing does.
+func Refusal(platform string, id channels.ID, faults []channels.Fault, more ...error) error {
+	var errs []error
+	for _, f := range faults {
+		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
+	}
+	if err := errors.Join(append(errs, more...)...); err != nil {
+		return fmt.Errorf("%s channel %s: %w", platform, id, err)
+	}
+	return nil
 }
 
 // Read puts the keys of a section where fields, pointers by key, say. Keys that

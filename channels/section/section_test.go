@@ -2,11 +2,14 @@ package section_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
@@ -119,4 +122,23 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("refused with %v", faults.List())
 		}
 	})
+}
+
+func TestRefusal(t *testing.T) {
+	faults := []channels.Fault{{Path: "token", Text: "is missing"}}
+	tests := []struct {
+		name   string
+		faults []channels.Fault
+		more   []error
+		want   string
+	}{
+		{"nothing", nil, []error{nil}, "<nil>"},
+		{"a fault", faults, nil, "pigeon channel loft: token is missing"},
+		{"both", faults, []error{errors.New("no roof")}, "pigeon channel loft: token is missing\nno roof"},
+	}
+	for _, tt := range tests {
+		if got := fmt.Sprint(section.Refusal("pigeon", "loft", tt.faults, tt.more...)); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/attempt"
+	"github.com/gatehouse-chat/gatehouse/channels/link"
 )
 
 // Times and sizes of a request.
@@ -30,20 +30,11 @@ type api struct {
 	client  *http.Client
 	root    string // with the version
 	token   string // a reference
-	refusal atomic.Pointer[context.CancelCauseFunc]
+	refusal link.Refusal
 }
 
 func newAPI(h channels.Host, s settings) *api {
-	client := *h.Client(channels.AccountID(s.Number))
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &api{host: h, client: &client, root: s.BaseURL + "/" + s.Version + "/", token: s.Token}
-}
-
-// onRefusal has stop called when the platform refuses the token to whichever
-// call, until the returned function is called.
-func (a *api) onRefusal(stop context.CancelCauseFunc) (release func()) {
-	a.refusal.Store(&stop)
-	return func() { a.refusal.CompareAndSwap(&stop, nil) }
+	return &api{host: h, client: link.Client(h, channels.AccountID(s.Number)), root: s.BaseURL + "/" + s.Version + "/", token: s.Token}
 }
 
 func (a *api) fail(op string, kind channels.Kind, err error) error {
@@ -54,9 +45,7 @@ func (a *api) fail(op string, kind channels.Kind, err error) error {
 func (a *api) refused(op string, n codec.Answer) error {
 	err := &channels.Error{Op: op, Channel: a.host.ID(), Kind: n.Kind, RetryAfter: n.RetryAfter, Err: errors.New(n.Reason)}
 	if n.Kind == channels.Unauthorized {
-		if stop := a.refusal.Load(); stop != nil {
-			(*stop)(err)
-		}
+		a.refusal.Note(err)
 	}
 	return err
 }
@@ -85,7 +74,7 @@ type call struct {
 	by              auth
 	again           bool // it may be made twice without harm
 	timeout         time.Duration
-	broken          func() error // of the content; nil: it cannot break
+	form            *attempt.Form // that the content is; nil: it is none
 }
 
 // do makes a call. The error is that of the way there and back; what the
@@ -124,20 +113,9 @@ func (a *api) do(ctx context.Context, c call) (codec.Answer, error) {
 
 // lost classifies a request whose answer did not come.
 func (a *api) lost(c call, err error, sent *attempt.Trace) error {
-	if c.broken != nil {
-		if broken := c.broken(); broken != nil {
-			return a.fail(c.op, channels.Other, broken)
-		}
-	}
-	var hosts *channels.Error
-	if errors.As(err, &hosts) {
-		return &channels.Error{Op: c.op, Channel: a.host.ID(), Kind: hosts.Kind, RetryAfter: hosts.RetryAfter, Err: attempt.Cause(err)}
-	}
-	kind := channels.Ambiguous
-	if c.again || sent.Unsent(err, nil) {
-		kind = channels.Transient
-	}
-	return a.fail(c.op, kind, attempt.Cause(err))
+	e := sent.Lost(err, c.form, c.again)
+	e.Op, e.Channel = c.op, a.host.ID()
+	return e
 }
 
 // get reads something.

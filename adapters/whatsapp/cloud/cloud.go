@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
@@ -19,6 +18,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
+	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
 
 // Driver opens channels of the WhatsApp Cloud API. The zero Driver is ready.
@@ -52,9 +52,6 @@ const tokenHeader = "X-Hub-Verify-Token"
 func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (channels.Channel, error) {
 	s, faults := parse(cfg)
 	var errs []error
-	for _, f := range faults {
-		errs = append(errs, fmt.Errorf("%s %s", f.Path, f.Text))
-	}
 	if h.Public() == "" {
 		errs = append(errs, errors.New("it needs a public_url under which Meta can reach the gateway"))
 	}
@@ -62,8 +59,8 @@ func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (c
 	if !ok {
 		errs = append(errs, errors.New("this host checks no requests"))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("whatsapp-cloud channel %s: %w", h.ID(), err)
+	if err := section.Refusal("whatsapp-cloud", h.ID(), faults, errs...); err != nil {
+		return nil, err
 	}
 	c := &Channel{
 		host: h, cfg: s, api: newAPI(h, s), judge: judge, watch: cmp.Or(d.Watch, time.Minute), health: link.Reporter{Host: h},
@@ -118,21 +115,7 @@ func (c *Channel) Features(channels.Address) channels.Features {
 
 // Run implements channels.Channel.
 func (c *Channel) Run(ctx context.Context, _ channels.Sink) error {
-	running, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	defer c.api.onRefusal(stop)()
-	c.health.Report(channels.Health{Phase: channels.Connecting})
-	err := c.watching(running)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if cause := context.Cause(running); cause != nil {
-		err = cause
-	}
-	if channels.KindOf(err) == channels.Unauthorized {
-		c.health.Report(channels.Health{Phase: channels.Broken, Err: err, Fix: fixToken})
-	}
-	return err
+	return c.api.refusal.Run(ctx, &c.health, c.watching, func(error) string { return fixToken })
 }
 
 // watching registers the webhook, and looks after number and token until ctx

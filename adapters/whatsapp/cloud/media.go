@@ -29,7 +29,7 @@ func (c *Channel) upload(ctx context.Context, f channels.File) (id string, err e
 	defer func() { _ = form.Close() }()
 	n, err := c.api.do(ctx, call{
 		op: op, method: http.MethodPost, url: c.api.root + c.cfg.Number + "/media", kind: form.Type, content: form,
-		again: true, timeout: uploadTimeout, broken: form.Broken,
+		again: true, timeout: uploadTimeout, form: form,
 	})
 	if err != nil {
 		return "", err
@@ -77,24 +77,9 @@ func (c *Channel) download(ctx context.Context, op, from string) (io.ReadCloser,
 		return nil, c.api.fail(op, channels.Transient, attempt.Cause(err))
 	}
 	if resp.StatusCode == http.StatusOK {
-		return &limited{ReadCloser: resp.Body, left: codec.MaxFetch}, nil
+		return attempt.AtMost(resp.Body, codec.MaxFetch, codec.ErrTooBigToFetch), nil
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	return nil, c.api.refused(op, codec.ClassifyDownload(resp.StatusCode, body))
-}
-
-// limited fails a download that is longer than it may be.
-type limited struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n, codec.ErrTooBigToFetch
-	}
-	return n, err
 }
