@@ -2,6 +2,7 @@ package cloudtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -36,7 +37,7 @@ func (s *Server) Say(x Said) string {
 		s.mu.Lock()
 		s.files[media] = *x.File
 		s.mu.Unlock()
-		a := map[string]any{"id": media, "mime_type": x.File.MIME, "sha256": "x"}
+		a := map[string]any{"id": media, "mime_type": x.File.MIME, "sha256": x.File.hash()}
 		if x.Text != "" {
 			a["caption"] = x.Text
 		}
@@ -93,22 +94,30 @@ func (s *Server) Send(by, name string, m map[string]any, at time.Time) string {
 	}
 	id := s.id("wamid.in")
 	m["from"], m["from_user_id"], m["id"], m["timestamp"] = by, Scoped(by), id, strconv.FormatInt(at.Unix(), 10)
-	if name == "" {
-		name = "Person " + by
-	}
 	s.mu.Lock()
 	s.wrote[by], s.said[id] = at, by
-	username := s.hidden[by]
 	s.mu.Unlock()
-	profile := map[string]string{"name": name}
-	contact := map[string]any{"wa_id": by, "user_id": Scoped(by), "profile": profile}
-	if username != "" {
-		profile["username"] = username
-		delete(contact, "wa_id")
+	contact := s.contact(by, name)
+	if contact["wa_id"] == nil {
 		delete(m, "from")
 	}
 	s.enqueue(by, change{id, map[string]any{"contacts": []any{contact}, "messages": []any{m}}})
 	return id
+}
+
+// contact is how the platform names a person; "" is a name that it makes up.
+func (s *Server) contact(by, name string) map[string]any {
+	s.mu.Lock()
+	username := s.hidden[by]
+	s.mu.Unlock()
+	profile := map[string]string{"name": cmp.Or(name, "Person "+by)}
+	c := map[string]any{"user_id": Scoped(by), "profile": profile}
+	if username == "" {
+		c["wa_id"] = by
+	} else {
+		profile["username"] = username
+	}
+	return c
 }
 
 // scopedPrefix begins the ids that stand for numbers.
@@ -130,15 +139,17 @@ func (s *Server) Hide(by, username string) {
 // failed with a code.
 func (s *Server) Status(to, id, status string, code int) {
 	x := map[string]any{"id": id, "status": status, "timestamp": strconv.FormatInt(time.Now().Unix(), 10), "recipient_id": to, "recipient_user_id": Scoped(to)}
-	s.mu.Lock()
-	if s.hidden[to] != "" {
+	contact := s.contact(to, "")
+	if contact["wa_id"] == nil {
 		delete(x, "recipient_id")
 	}
-	s.mu.Unlock()
 	if code != 0 {
-		x["errors"] = []any{map[string]any{"code": code, "title": "Re-engagement message"}}
+		x["errors"] = []any{map[string]any{
+			"code": code, "title": "Re-engagement message", "message": "Re-engagement message",
+			"error_data": map[string]string{"details": "Message failed to send because more than 24 hours have passed."},
+		}}
 	}
-	s.enqueue(to, change{id + "/" + status, map[string]any{"statuses": []any{x}}})
+	s.enqueue(to, change{id + "/" + status, map[string]any{"contacts": []any{contact}, "statuses": []any{x}}})
 }
 
 // Again delivers a message once more.

@@ -6,13 +6,17 @@ package cloudtest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +70,11 @@ type Server struct {
 type File struct {
 	Name, MIME string
 	Body       []byte
+}
+
+func (f File) hash() string {
+	h := sha256.Sum256(f.Body)
+	return base64.StdEncoding.EncodeToString(h[:])
 }
 
 // Button is something to press, or a page.
@@ -237,6 +246,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.register(w, r)
 		return
 	}
+	if path == "oauth/access_token" {
+		s.appToken(w, r.URL.Query())
+		return
+	}
 	if !s.authorized(r, Token) {
 		s.refuse(w, http.StatusUnauthorized, 190, "Invalid OAuth access token.")
 		return
@@ -266,14 +279,27 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// appToken gives the app's own token to whoever has its secret.
+func (s *Server) appToken(w http.ResponseWriter, q url.Values) {
+	if q.Get("client_id") != App || q.Get("client_secret") != AppSecret || q.Get("grant_type") != "client_credentials" {
+		s.refuse(w, http.StatusBadRequest, 1, "Error validating client secret.")
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"access_token": App + "|" + AppSecret, "token_type": "bearer"})
+}
+
 // register checks a webhook's address as Meta does, and takes it.
 func (s *Server) register(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Authorization") != "Bearer "+App+"|"+AppSecret {
+	q := r.URL.Query() // the Graph API takes what it is told there as well
+	if token := q.Get("access_token"); token != App+"|"+AppSecret && (token != "" || r.Header.Get("Authorization") != "Bearer "+App+"|"+AppSecret) {
 		s.refuse(w, http.StatusUnauthorized, 190, "Invalid OAuth access token signature.")
 		return
 	}
-	var in map[string]string
-	if json.NewDecoder(r.Body).Decode(&in) != nil || in["object"] != "whatsapp_business_account" || in["verify_token"] == "" {
+	in := map[string]string{}
+	for k := range q {
+		in[k] = q.Get(k)
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil && !errors.Is(err, io.EOF) || in["object"] != "whatsapp_business_account" || in["verify_token"] == "" {
 		s.refuse(w, http.StatusBadRequest, 100, "Invalid parameter")
 		return
 	}
@@ -339,7 +365,7 @@ func (s *Server) media(w http.ResponseWriter, id string) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"messaging_product": "whatsapp", "id": id, "url": s.URL() + "/cdn/" + id, "mime_type": f.MIME, "file_size": len(f.Body),
+		"messaging_product": "whatsapp", "id": id, "url": s.URL() + "/cdn/" + id, "mime_type": f.MIME, "sha256": f.hash(), "file_size": len(f.Body),
 	})
 }
 
