@@ -21,12 +21,12 @@ import (
 
 // The rhythm of a turn's signs of life.
 const (
-	typingAfter = 300 * time.Millisecond // an instant answer costs no extra call
-	draftAfter  = time.Second
-	keepEvery   = sittingLease / 3
-	firstDraft  = 24 // characters worth showing
-	lastSign    = 5 * time.Second
-	freshFor    = 50 * time.Millisecond // after which it is worth asking whether there is more
+	slowAfter  = 300 * time.Millisecond // an instant answer costs no extra call
+	draftAfter = time.Second
+	keepEvery  = sittingLease / 3
+	firstDraft = 24 // characters worth showing
+	lastSign   = 5 * time.Second
+	freshFor   = 50 * time.Millisecond // after which it is worth asking whether there is more
 )
 
 // port is how a running turn reaches the gateway. Beside the turn run its
@@ -54,8 +54,9 @@ type port struct {
 	text  string
 	fresh chan struct{} // holds a token when text has changed
 
-	end context.CancelFunc
-	all sync.WaitGroup
+	end  context.CancelFunc
+	slow *time.Timer // starts what an instant answer does not need
+	all  sync.WaitGroup
 }
 
 var _ agent.Port = (*port)(nil)
@@ -64,21 +65,39 @@ func (s *sitting) newPort(ctx context.Context, cancel context.CancelCauseFunc, t
 	head := taken[0]
 	p := &port{s: s, t: t, head: head, mode: settings.Queue, taken: len(taken), cancel: cancel, rules: settings.Rules, fresh: make(chan struct{}, 1)}
 	ctx, p.end = context.WithCancel(ctx)
-	p.start(func() { p.keep(ctx) })
+	parts := []func(){func() { p.keep(ctx) }}
 	l := s.g.line(head.event.Where.Channel)
 	if l == nil || l.config().ReplyTo != nil { // whoever reads the answer did not ask
+		p.startSlow(parts)
 		return p
 	}
 	feat := l.ch.Features(head.event.Where)
+	if typer, ok := channels.As[channels.Typer](l.ch); ok && feat.TypingFor > 0 {
+		parts = append(parts, func() { p.typing(ctx, typer, feat.TypingFor) })
+	}
 	_, live := channels.As[channels.Drafter](l.ch)
 	p.streams = l.config().Stream && feat.Drafts && !live
-	if typer, ok := channels.As[channels.Typer](l.ch); ok && feat.TypingFor > 0 {
-		p.start(func() { p.typing(ctx, typer, feat.TypingFor) })
+	every := max(feat.DraftEvery, 100*time.Millisecond)
+	if p.streams {
+		parts = append(parts, func() { p.show(ctx, l.courier, every, false) })
 	}
-	if p.streams || live {
-		p.start(func() { p.show(ctx, l.courier, max(feat.DraftEvery, 100*time.Millisecond), live) })
+	p.startSlow(parts)
+	if live {
+		p.start(func() { p.show(ctx, l.courier, every, true) })
 	}
 	return p
+}
+
+// startSlow runs parts once the turn has lasted for slowAfter: most turns are
+// over before, and a goroutine that only waits for their end is not free.
+func (p *port) startSlow(parts []func()) {
+	p.all.Add(1)
+	p.slow = time.AfterFunc(slowAfter, func() {
+		defer p.all.Done()
+		for _, f := range parts {
+			p.start(f)
+		}
+	})
 }
 
 // start runs one of the port's parts. One that panics ends the turn, which is
@@ -99,17 +118,20 @@ func (p *port) start(f func()) {
 // so that no draft can overtake the final.
 func (p *port) close() {
 	p.end()
+	if p.slow.Stop() {
+		p.all.Done()
+	}
 	p.all.Wait()
 }
 
 // keep extends the lease while the turn runs, and in the mode interrupt looks
 // for what was added.
 func (p *port) keep(ctx context.Context) {
-	every := keepEvery
+	every, wait := keepEvery, keepEvery-slowAfter
 	if p.mode == Interrupt {
-		every = 300 * time.Millisecond
+		every, wait = slowAfter, 0
 	}
-	for pause(ctx, every) == nil {
+	for ; pause(ctx, wait) == nil; wait = every {
 		var err error
 		if p.mode == Interrupt {
 			err = p.s.join(ctx)
@@ -204,7 +226,7 @@ func (p *port) Journal(ctx context.Context, st agent.Step) error {
 
 // typing shows that the bot is at work until the turn ends.
 func (p *port) typing(ctx context.Context, t channels.Typer, lasts time.Duration) {
-	wait := typingAfter
+	wait := time.Duration(0)
 	for pause(ctx, wait) == nil {
 		call, cancel := context.WithTimeout(ctx, lasts)
 		err := typeSafely(call, t, p.head.event.Where)
@@ -229,7 +251,7 @@ func typeSafely(ctx context.Context, t channels.Typer, at channels.Address) (err
 // channel can, directly.
 func (p *port) show(ctx context.Context, c courier, every time.Duration, live bool) {
 	if !live {
-		if pause(ctx, draftAfter) != nil {
+		if pause(ctx, draftAfter-slowAfter) != nil {
 			return
 		}
 	}

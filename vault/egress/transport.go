@@ -86,10 +86,17 @@ func (t *roundTripper) own(req *http.Request, secret bool) (*http.Request, conte
 	return req.WithContext(ctx), cancel
 }
 
-// untraced hides a context's values.
+// untraced is a context without its trace. It has the other values: without
+// them, a goroutine would watch for its end beside each request.
 type untraced struct{ context.Context }
 
-func (untraced) Value(any) any { return nil }
+func (c untraced) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, trace := v.(*httptrace.ClientTrace); trace {
+		return nil
+	}
+	return v
+}
 
 // receive makes the response fit to be seen.
 func (t *roundTripper) receive(req *http.Request, res *http.Response, to Destination, secrets []used, cancel context.CancelCauseFunc) (*http.Response, error) {
