@@ -42,7 +42,8 @@ type call struct {
 	fuel     int64 // beyond what the meter shows
 	slotted  bool
 	meter    api.MutableGlobal
-	depth    api.Global
+	depth    api.MutableGlobal
+	deep     bool // calls were nested deeper than commonStack
 	memory   image.Memory
 
 	in, out, result []byte
@@ -99,8 +100,12 @@ func (c *call) used() int64 { return c.lim.Fuel - c.fuel - c.left() }
 // deep. The goroutine passes through Go code here, so that the garbage collector
 // never waits for a guest longer than a slice takes.
 func (c *call) spent() {
-	if depth := int32(c.depth.Get()); depth > maxStack { //nolint:gosec // it holds an i32
-		panic(stopf(KindDepth, "calls are nested deeper than %d KiB", maxStack>>10))
+	if depth := int32(c.depth.Get()); depth > commonStack { //nolint:gosec // it holds an i32
+		if c.deep {
+			panic(stopf(KindDepth, "calls are nested deeper than %d KiB", maxStack>>10))
+		}
+		c.deep = true
+		c.depth.Set(api.EncodeI32(depth - (maxStack - commonStack))) // frames are taken off it as they were added
 	}
 	c.refill()
 	c.lookAtClock()

@@ -19,13 +19,26 @@ const keptIdle = 8
 
 // instance is a guest in memory. Its memory and its variables are all that it
 // can remember (see wasm.Rewritten.State), so that an instance with both put
-// back is as good as a new one. What is on the runtime's stack is new in each call.
+// back is as good as a new one. What an earlier call left on the runtime's stack
+// no code can read: WebAssembly has no instruction for it.
 type instance struct {
 	api.Module
 	memory image.Memory
 	meter  api.MutableGlobal
 	depth  api.MutableGlobal
 	state  []api.MutableGlobal // as Module.state
+
+	name  string       // of the function in entry
+	entry api.Function // with the stack that its calls have needed; nil: none yet
+}
+
+// function is an exported function, nil if there is none. The last one is kept:
+// making its stack, and letting that grow, costs more than a short call.
+func (i *instance) function(name string) api.Function {
+	if i.entry == nil || i.name != name {
+		i.name, i.entry = name, i.ExportedFunction(name)
+	}
+	return i.entry
 }
 
 // take returns an instance that is as the image.
@@ -56,6 +69,9 @@ func (m *Module) take(c *call) (*instance, error) {
 // call did not end well, or its memory has grown.
 func (m *Module) giveBack(c *call, inst *instance, clean bool) {
 	if clean && m.hasRoom() && inst.memory.Reset() {
+		if c.deep {
+			inst.entry = nil // with a stack that few calls need
+		}
 		m.restore(inst)
 		m.mu.Lock()
 		defer m.mu.Unlock()

@@ -28,7 +28,11 @@ const (
 	maxFuel  = 1e10
 	slice    = 100_000 // fuel between two looks at the clock; some 50 µs
 	maxStack = 1 << 20
-	maxTable = 65_536
+	// commonStack is how deep calls may be before the guest asks its host, which
+	// allows maxStack: an instance whose call stayed below keeps its stack for
+	// the next.
+	commonStack = 128 << 10
+	maxTable    = 65_536
 )
 
 // DefaultLimits are what a webhook's call gets.

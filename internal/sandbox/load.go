@@ -85,7 +85,7 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 	if err := checkExports(parsed, cfg.ABI); err != nil {
 		return nil, err
 	}
-	rewritten := parsed.Rewrite(wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: maxStack})
+	rewritten := parsed.Rewrite(wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: commonStack})
 	m := &Module{box: s, name: cfg.Name, args: cfg.Args, abi: cfg.ABI, lim: lim, runtime: s.compiled}
 	if cfg.Interpreted {
 		m.runtime = s.interpreted

@@ -101,7 +101,7 @@ func (m *Module) run(c *call, inst *instance) (Payload, error) {
 	if m.abi == Extism {
 		entry = c.op.String()
 	}
-	f := inst.ExportedFunction(entry)
+	f := inst.function(entry)
 	if f == nil {
 		return Payload{}, &GuestError{Code: "unsupported", Message: "the guest does not export " + entry}
 	}

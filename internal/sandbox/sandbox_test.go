@@ -461,3 +461,34 @@ func (*lines) Do(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payl
 }
 
 func (l *lines) Log(_ context.Context, _ slog.Level, text string) { l.all = append(l.all, text) }
+
+// TestDeepCalls: a guest may nest calls up to the limit, again and again, and no
+// deeper.
+func TestDeepCalls(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	const frame = 64 + 8 // of a function with one local
+	levels := int32(1<<20) / frame
+	for name, c := range map[string]struct {
+		levels int32
+		kind   sandbox.Kind
+	}{
+		"as deep as most": {1000, ""},
+		"nearly too deep": {levels - 10, ""},
+		"too deep":        {levels + 10, sandbox.KindDepth},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(1)
+			down := g.Next()
+			g.Func(Types{I32}, nil, nil, LocalGet(0), If(), LocalGet(0), I32Const(1), I32Sub, Call(down), End())
+			g.Handle(nil, I32Const(c.levels), Call(down), I32Const(0))
+			m := load(t, s, g.Bytes(), sandbox.Config{}) // the interpreter has a limit of its own, which is lower
+			for range 3 {
+				_, err := m.Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil)
+				var f *sandbox.Fault
+				if errors.As(err, &f) != (c.kind != "") || f != nil && f.Kind != c.kind {
+					t.Errorf("ended with %v, want kind %q", err, c.kind)
+				}
+			}
+		})
+	}
+}

@@ -1,8 +1,9 @@
 package wasm
 
-// Fuel is taken at the entry of a function and at the head of each loop, for
-// all instructions that can run before the next such place: an upper bound,
-// and cheap. Operators that move a range of memory pay for its length besides.
+// Fuel is taken at the entry of a function, at the head of each loop, and where
+// a br_table leads to, for all instructions that can run before the next such
+// place: an upper bound, and cheap. Whether it is spent is asked at entries and
+// heads alone. Operators that move a range of memory pay for its length besides.
 // Around each call the caller's frame is added to the depth, which the entry of
 // the called function looks at: a check at each call would multiply the branches
 // of a function, and with them what the compiler needs for it.
@@ -14,8 +15,8 @@ const bulkUnit = 4
 func (e *encoder) function(i int) {
 	b := e.bodies[i]
 	params := len(e.types[e.funcs[i]].Params)
-	cost, bulk := costs(b.code)
-	f := &meter{encoder: e, scratch: uint32(b.n) + uint32(params), loops: cost[1:]} //nolint:gosec // bounded by Limits
+	entry, rest, bulk := charges(b.code)
+	f := &meter{encoder: e, scratch: uint32(b.n) + uint32(params)} //nolint:gosec // bounded by Limits
 	f.frame = 64 + 8*int64(f.scratch)
 	e.sized(func() {
 		groups := b.locals
@@ -27,43 +28,18 @@ func (e *encoder) function(i int) {
 			e.u32(g.n)
 			e.byte(g.of)
 		}
-		f.atEntry(cost[0])
+		f.atEntry(entry)
 		r := &reader{b: b.code}
 		for r.more() {
 			from := r.at
 			in := r.next()
 			f.instruction(in, b.code[from:r.at])
+			if len(rest) > 0 && rest[0].after == r.at {
+				f.charge(rest[0])
+				rest = rest[1:]
+			}
 		}
 	})
-}
-
-// costs counts the instructions of the function and of each of its loops, in
-// the order of their heads; what an inner loop has is its own. The code was
-// checked.
-func costs(code []byte) (cost []int64, bulk bool) {
-	cost = []int64{0}
-	var around []int // for each open block, the region outside of it
-	here := 0
-	r := &reader{b: code}
-	for r.more() {
-		in := r.next()
-		cost[here]++
-		switch in.op {
-		case opBlock, opIf:
-			around = append(around, here)
-		case opLoop:
-			around = append(around, here)
-			cost = append(cost, 1)
-			here = len(cost) - 1
-		case opEnd:
-			if n := len(around); n > 0 {
-				here, around = around[n-1], around[:n-1]
-			}
-		case opMisc:
-			bulk = bulk || moves(in)
-		}
-	}
-	return cost, bulk
 }
 
 // moves tells whether an instruction works on a range, whose length it finds
@@ -75,17 +51,12 @@ func moves(in instruction) bool {
 // meter writes the instructions of one function.
 type meter struct {
 	*encoder
-	scratch uint32  // an added i32 local, where ranges are moved
-	frame   int64   // what a call of this function weighs
-	loops   []int64 // costs of the loops that are still to come
+	scratch uint32 // an added i32 local, where ranges are moved
+	frame   int64  // what a call of this function weighs
 }
 
 func (f *meter) instruction(in instruction, raw []byte) {
 	switch {
-	case in.op == opLoop:
-		f.byte(raw...)
-		f.take(f.loops[0])
-		f.loops = f.loops[1:]
 	case in.op == opCall:
 		weighed := in.index >= f.spentFunc() // the host's functions call nobody
 		if weighed {
@@ -123,11 +94,13 @@ func (f *meter) atEntry(n int64) {
 	f.askIf()
 }
 
-// take pays n units, and asks the host if that was too much.
-func (f *meter) take(n int64) {
-	f.pay(n)
-	f.isSpent()
-	f.askIf()
+// charge pays, and at the head of a loop asks the host if that was too much.
+func (f *meter) charge(c charge) {
+	f.pay(c.units)
+	if c.loop {
+		f.isSpent()
+		f.askIf()
+	}
 }
 
 func (f *meter) pay(n int64) {
