@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -114,4 +115,82 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// gather takes the items that head's turn may answer out of the waiting ones.
+func (s *sitting) gather(head item, mode QueueMode, already int) (taken []item) {
+	taken, s.items = split(s.items, head, mode, already)
+	return taken
+}
+
+// split finds the items that head's turn may answer: head, and what the same
+// person added. Nothing is taken across that person's own command, whose place
+// in the order means something. One thing, such as an album, is not cut in two
+// by the limit, within reason.
+func split(items []item, head item, mode QueueMode, already int) (taken, rest []item) {
+	closed := false
+	for _, it := range items {
+		if closed || it.scope.Scope != head.scope.Scope {
+			rest = append(rest, it)
+			continue
+		}
+		goesOn := len(taken) > 0 && oneThing(taken[len(taken)-1].event, it.event)
+		n := already + len(taken)
+		switch {
+		case !joinable(it.event),
+			len(taken) > 0 && mode == Followup && !goesOn,
+			n >= maxGathered && !goesOn, n >= 2*maxGathered:
+			closed = true
+			rest = append(rest, it)
+		default:
+			taken = append(taken, it)
+		}
+	}
+	return taken, rest
+}
+
+// joinable reports whether an event may be answered together with others.
+func joinable(e channels.Event) bool {
+	if _, command := commandOf(e); command {
+		return false
+	}
+	_, message := e.Content.(channels.Message)
+	_, edit := e.Content.(channels.Edit)
+	return message || edit
+}
+
+// events are what the agent sees of items: not the paths by which they are
+// answered.
+func events(items []item) []channels.Event {
+	out := make([]channels.Event, len(items))
+	for i, it := range items {
+		out[i] = it.event
+		out[i].Via, out[i].Raw = nil, nil
+	}
+	return out
+}
+
+// applyEdits puts corrected texts in the place of those they correct; an edit
+// of a message that was answered before stands for itself.
+func applyEdits(all []channels.Event) []channels.Event {
+	out := make([]channels.Event, 0, len(all))
+	for _, e := range all {
+		edit, ok := e.Content.(channels.Edit)
+		if !ok {
+			out = append(out, e)
+			continue
+		}
+		i := slices.IndexFunc(out, func(o channels.Event) bool {
+			m, ok := o.Content.(channels.Message)
+			return ok && m.ID == edit.ID
+		})
+		if i < 0 {
+			out = append(out, e)
+			continue
+		}
+		m := out[i].Content.(channels.Message) //nolint:forcetypeassert // IndexFunc saw it
+		m.Text = edit.Text
+		out[i].Content = m
+	}
+	return out
 }

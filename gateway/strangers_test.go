@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
+	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
 func pairs() rigOptions {
@@ -266,6 +268,93 @@ func TestMovedRoomRemembers(t *testing.T) {
 		r.wait(2)
 		if history != 2 {
 			t.Errorf("the agent was given %d entries, want 2", history)
+		}
+	})
+}
+
+func TestRoomsNeedAdmission(t *testing.T) {
+	policy := identity.Policy{DM: identity.DMOpen, Groups: identity.GroupsAllowlist, Allow: []string{"good"}}
+	bubble(t, func() rigOptions { return rigOptions{policy: policy} }, func(r *rig) {
+		r.accept(saidIn("bad", "anna", "1", "x", true), saidIn("good", "anna", "2", "y", true))
+		r.settle()
+		if d := cmp.Diff([]string{"echo: y"}, sentTexts(r.chat.sent())); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func TestPairing(t *testing.T) {
+	policy := identity.Policy{DM: identity.DMPairing, Groups: identity.GroupsAllowlist}
+	bubble(t, func() rigOptions { return rigOptions{policy: policy} }, func(r *rig) {
+		r.accept(said("friend", "1", "may I?"))
+		got := r.wait(1)
+		open, err := r.dir.Pairings(t.Context())
+		if err != nil || len(open) != 1 || strings.Contains(got[0].Text, open[0].ID) || !strings.Contains(got[0].Text, "Your code is ") {
+			t.Fatalf("pairings %+v, %v; told %q", open, err, got[0].Text)
+		}
+		r.accept(said("friend", "2", "hello?"))
+		r.after(time.Minute)
+		if n := len(r.chat.sent()); n != 1 {
+			t.Fatalf("a stranger got %d messages, want one code", n)
+		}
+		if _, err := r.gw.ApprovePairing(t.Context(), scope.Scope{}, open[0].ID); !errors.Is(err, identity.ErrForbidden) {
+			t.Fatalf("nobody in particular could approve: %v", err)
+		}
+		if _, err := r.gw.ApprovePairing(t.Context(), r.owner(), open[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		got = r.wait(2)
+		if want := "(This answers your 2 messages together.)\n\necho: may I? | hello?"; got[1].Text != want {
+			t.Errorf("after approval: %q, want %q", got[1].Text, want)
+		}
+	})
+}
+
+func TestPairingLimits(t *testing.T) {
+	policy := identity.Policy{DM: identity.DMPairing}
+	bubble(t, func() rigOptions { return rigOptions{policy: policy} }, func(r *rig) {
+		for _, who := range []string{"a", "b", "c", "d"} {
+			r.accept(said(who, who+"1", "x"))
+			r.settle()
+		}
+		open, err := r.dir.Pairings(t.Context())
+		if err != nil || len(open) != identity.OpenCodes {
+			t.Fatalf("%d codes are open, %v; want %d", len(open), err, identity.OpenCodes)
+		}
+		if got := r.chat.sent(); len(got) != 4 || !strings.Contains(got[3].Text, "try again") {
+			t.Errorf("the fourth was told %+v", got)
+		}
+		if _, err := r.gw.DenyPairing(t.Context(), r.owner(), open[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		r.after(61 * time.Minute)
+		r.accept(said("d", "d2", "x"))
+		r.settle()
+		open, err = r.dir.Pairings(t.Context())
+		if err != nil || len(open) != 1 || open[0].Who.ID != "d" {
+			t.Errorf("after an hour: %+v, %v", open, err)
+		}
+	})
+}
+
+func TestStartLinkMakesTheOwner(t *testing.T) {
+	policy := identity.Policy{DM: identity.DMPairing}
+	bubble(t, func() rigOptions { return rigOptions{policy: policy} }, func(r *rig) {
+		code, err := r.dir.StartCode(t.Context(), r.owner(), identity.OwnerID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.accept(ordered("anna", "1", "start", code))
+		if got := r.wait(1); !strings.Contains(got[0].Text, "owner") {
+			t.Errorf("welcome: %q", got[0].Text)
+		}
+		r.accept(said("anna", "2", "hi"))
+		if got := r.wait(2); got[1].Text != "echo: hi" {
+			t.Errorf("then: %q", got[1].Text)
+		}
+		r.accept(ordered("mallory", "3", "start", code))
+		if got := r.wait(3); strings.Contains(got[2].Text, "owner") {
+			t.Errorf("the code worked twice: %q", got[2].Text)
 		}
 	})
 }

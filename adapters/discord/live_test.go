@@ -2,17 +2,11 @@ package discord_test
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/gatehouse-chat/gatehouse/adapters/discord"
-	"github.com/gatehouse-chat/gatehouse/adapters/discord/codec"
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/discordtest"
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -106,105 +100,6 @@ func (l *live) count(text string) (n int) {
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	channeltest.Eventually(t, what, cond)
-}
-
-// What was said while there was no session to resume is read from histories: of
-// direct chats, rooms and threads, each message once.
-func TestHistoriesAfterALostSession(t *testing.T) {
-	l := newLive(t)
-	dm := l.Srv.DM(l.Alice)
-	dm.Say(l.Alice, "before")
-	l.Room.Say(l.Alice, "before, in the room")
-	l.hear("before")
-	l.hear("before, in the room")
-	l.halt(t)
-	l.Srv.Forget()
-	dm.Say(l.Alice, "meanwhile 1")
-	dm.Say(l.Alice, "meanwhile 2")
-	l.Room.Say(l.Bob, "meanwhile in the room")
-	l.Thread.Say(l.Bob, "meanwhile in the thread")
-	for range 230 {
-		l.Room.Say(l.Bob, "noise")
-	}
-	l.boot(t, l.host.Snapshot())
-	dm.Say(l.Alice, "after")
-	l.hear("after")
-	eventually(t, "the rest of the history", func() bool { return l.count("noise") == 230 })
-	for _, text := range []string{"before", "meanwhile 1", "meanwhile 2", "meanwhile in the room", "after"} {
-		if n := l.count(text); n != 1 {
-			t.Errorf("%q was kept %d times", text, n)
-		}
-	}
-	e := l.hear("meanwhile in the thread")
-	if e.Where.Conversation != channels.ConversationID(l.Room.ID) || e.Where.Thread != channels.ThreadID(l.Thread.ID) {
-		t.Errorf("%+v", e.Where)
-	}
-}
-
-// edits lists the edits that were kept, as "old id: text".
-func (l *live) edits() (all []string) {
-	for _, e := range l.sink.Events() {
-		if m, ok := e.Content.(channels.Edit); ok {
-			all = append(all, string(m.ID)+": "+m.Text)
-		}
-	}
-	return all
-}
-
-// What was edited while there was no session to resume is read from histories:
-// of what was said shortly before, and of what is older than the overlap that is
-// read again. An edit that was told of is not told again, and what is new comes
-// once, as it stands.
-func TestEditsAfterALostSession(t *testing.T) {
-	l := newLive(t)
-	dm := l.Srv.DM(l.Alice)
-	old := dm.Say(l.Alice, "older")
-	told, recent := dm.Say(l.Alice, "told"), dm.Say(l.Alice, "recent")
-	dm.Edit(told.ID, "told, edited")
-	l.sink.WaitEvent("the edit", func(e channels.Event) bool { _, ok := e.Content.(channels.Edit); return ok })
-	l.hear("recent")
-	l.halt(t)
-	// The gap begins behind the oldest message.
-	after := codec.Moment(old.ID).Add(time.Millisecond)
-	key := "bot/" + l.Srv.Bot().ID + "/session"
-	place := `{"newest": "` + codec.Before(after.Add(time.Minute)) + `"}`
-	if err := l.host.State().Put(t.Context(), channels.Write{Key: key, Value: []byte(place)}); err != nil {
-		t.Fatal(err)
-	}
-	for time.Now().Before(after) {
-		runtime.Gosched()
-	}
-	dm.Edit(old.ID, "older, edited")
-	dm.Edit(recent.ID, "recent, edited")
-	l.boot(t, l.host.Snapshot())
-	dm.Say(l.Alice, "after")
-	l.hear("after")
-	want := []string{told.ID + ": told, edited", old.ID + ": older, edited", recent.ID + ": recent, edited"}
-	eventually(t, "the edits", func() bool { return len(l.edits()) >= len(want) })
-	if d := cmp.Diff(want, l.edits()); d != "" {
-		t.Error(d)
-	}
-}
-
-// A process that dies while it reads histories begins again.
-func TestHistoriesAreReadAgainAfterACrash(t *testing.T) {
-	l := newLive(t)
-	dm := l.Srv.DM(l.Alice)
-	dm.Say(l.Alice, "before")
-	l.hear("before")
-	l.halt(t)
-	l.Srv.Forget()
-	l.Room.Say(l.Bob, "meanwhile")
-	heal := l.Srv.Fail("GET messages", discordtest.Status(500, 0).Always())
-	l.boot(t, l.host.Snapshot())
-	eventually(t, "a history to be asked for", func() bool { return l.Srv.Calls("GET messages") > 0 })
-	l.halt(t)
-	heal()
-	l.boot(t, l.host.Snapshot())
-	l.hear("meanwhile")
-	if _, started := l.Srv.Sessions(); started != 3 {
-		t.Errorf("%d sessions began, want 3", started)
-	}
 }
 
 // An orderly end leaves the session to be resumed.
@@ -378,125 +273,6 @@ func TestSessionsAreUsedUp(t *testing.T) {
 	}
 	if kept, _ := l.Srv.Sessions(); kept != 0 {
 		t.Errorf("%d sessions", kept)
-	}
-}
-
-func slashed(l *live) channels.Event {
-	return l.sink.WaitEvent("a command", func(e channels.Event) bool { _, ok := e.Content.(channels.Command); return ok })
-}
-
-// A command is acknowledged once it is durable, and the first part of its reply
-// takes the place of "… is thinking"; what follows are messages.
-func TestSlashCommand(t *testing.T) {
-	l := newLive(t)
-	hold := l.sink.Block()
-	l.Room.Slash(l.Alice, "model", "fast")
-	hold.Wait()
-	if l.Srv.Answered() != 0 {
-		t.Error("it was acknowledged before it was durable")
-	}
-	hold.Release()
-	e := slashed(l)
-	if c := e.Content.(channels.Command); c.Name != "model" || c.Args != "fast" || e.Via == nil || !e.Addressed {
-		t.Errorf("%+v", e)
-	}
-	first := channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("the model is fast")}
-	r := l.send(t, first)
-	if again := l.send(t, first); again.ID != r.ID {
-		t.Errorf("the same part is %s and %s", r.ID, again.ID)
-	}
-	l.send(t, channels.Part{Key: "turn/1", To: e.Where, Via: e.Via, Body: markup.Plain("and cheap")})
-	if got := strings.Join(l.Room.Said(), "|"); got != "the model is fast|and cheap" {
-		t.Errorf("the room reads %q", got)
-	}
-	if l.Srv.Answered() != 1 || l.Srv.Thinking() != 0 {
-		t.Errorf("%d answers, %d are still waited for", l.Srv.Answered(), l.Srv.Thinking())
-	}
-	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Replaces: r.ID, Body: markup.Plain("changed")})
-	if got := l.Room.Said()[0]; got != "changed" {
-		t.Errorf("the reply reads %q", got)
-	}
-}
-
-// A reply whose interaction has ended goes the ordinary way.
-func TestReplyAfterTheInteraction(t *testing.T) {
-	l := newLive(t)
-	l.Srv.Fail("POST callback", discordtest.Status(404, 10062).Always())
-	l.Srv.DM(l.Alice).Slash(l.Alice, "help", "")
-	e := slashed(l)
-	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("late, but there")})
-	if got := l.Srv.DM(l.Alice).Said(); len(got) != 1 || got[0] != "late, but there" {
-		t.Errorf("%q", got)
-	}
-}
-
-// An acknowledgement that meets a failing platform is tried again.
-func TestAcknowledgementIsTriedAgain(t *testing.T) {
-	l := newLive(t)
-	l.Srv.Fail("POST callback", discordtest.Status(502, 0).Times(2))
-	l.Srv.DM(l.Alice).Slash(l.Alice, "help", "")
-	eventually(t, "the acknowledgement", func() bool { return l.Srv.Answered() == 1 })
-}
-
-func TestInteractionsByHTTP(t *testing.T) {
-	l := newLive(t)
-	front := httptest.NewServer(l.ch.Receive(l.sink))
-	defer front.Close()
-	if err := l.Srv.Endpoint(front.URL); err != nil {
-		t.Fatal(err)
-	}
-	l.Thread.Slash(l.Alice, "help", "me")
-	e := slashed(l)
-	if e.Where.Conversation != channels.ConversationID(l.Room.ID) || e.Where.Thread != channels.ThreadID(l.Thread.ID) {
-		t.Errorf("%+v", e.Where)
-	}
-	eventually(t, "the acknowledgement", func() bool { return l.Srv.Answered() == 1 })
-	l.send(t, channels.Part{Key: "turn/0", To: e.Where, Via: e.Via, Body: markup.Plain("help")})
-	if got := strings.Join(l.Thread.Said(), "|"); got != "help" {
-		t.Errorf("the thread reads %q", got)
-	}
-	r := l.send(t, channels.Part{Key: "turn/1", To: e.Where, Body: markup.Plain("sure?"), Buttons: []channels.Button{{Label: "Yes", Data: "y"}}})
-	l.Thread.Press(l.Alice, string(r.ID), "Yes")
-	l.sink.WaitEvent("the press", func(e channels.Event) bool { p, ok := e.Content.(channels.Press); return ok && p.Data == "y" })
-	l.sink.FailNext(context.DeadlineExceeded)
-	before := l.Srv.Answered()
-	l.Thread.Slash(l.Alice, "help", "again")
-	l.sink.WaitAttempts(4)
-	if l.Srv.Answered() > before+1 {
-		t.Error("it was acknowledged although it was not kept")
-	}
-}
-
-func TestHTTPFailsClosed(t *testing.T) {
-	l := newLive(t)
-	h := l.ch.Receive(l.sink)
-	for name, tt := range map[string]struct {
-		method, body string
-		header       map[string]string
-		want         int
-	}{
-		"unsigned":       {"POST", `{"type":1}`, nil, http.StatusUnauthorized},
-		"a wrong method": {"GET", "", nil, http.StatusMethodNotAllowed},
-		"garbage": {"POST", `{"type":1}`, map[string]string{
-			"X-Signature-Ed25519": "zz", "X-Signature-Timestamp": "1",
-		}, http.StatusUnauthorized},
-		"a signature of nothing": {"POST", `{"type":1}`, map[string]string{
-			"X-Signature-Ed25519": strings.Repeat("0", 128), "X-Signature-Timestamp": "1767225600",
-		}, http.StatusUnauthorized},
-		"huge": {"POST", strings.Repeat(" ", 2<<20), nil, http.StatusRequestEntityTooLarge},
-	} {
-		req := httptest.NewRequestWithContext(t.Context(), tt.method, "/hooks/support", strings.NewReader(tt.body))
-		for k, v := range tt.header {
-			req.Header.Set(k, v)
-		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, req)
-		if w.Code != tt.want {
-			t.Errorf("%s: status %d, want %d", name, w.Code, tt.want)
-		}
-	}
-	if n := len(l.sink.Events()); n != 0 {
-		t.Errorf("%d events", n)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -187,4 +188,16 @@ func (p *Operator) RotateKey(ctx context.Context, by scope.Scope, data bool) (er
 		}
 	}
 	return p.o.Vault.RotateKey(ctx)
+}
+
+// MaxSecret bounds what is read as a secret's value.
+const MaxSecret = vault.MaxValue
+
+// ReadSecret reads a value from a stream, without the line break at its end.
+func ReadSecret(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, MaxSecret+2))
+	if err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimRight(string(b), "\r\n")), nil
 }
