@@ -44,10 +44,15 @@ func unitList(units []int64) string {
 	return strings.Join(names, ",")
 }
 
-// enter says in a transaction which units it may see, and how it is planned: a
+// entry says in a transaction which units it may see, and how it is planned: a
 // plan for any units would not use the indexes that those at hand call for.
+const entry = `SELECT set_config('gatehouse.units', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true)`
+
+// readOnly is entry for a transaction that changes nothing.
+const readOnly = entry + `, set_config('transaction_read_only', 'on', true)`
+
 func enter(ctx context.Context, tx pgx.Tx, units string) error {
-	_, err := tx.Exec(ctx, `SELECT set_config('gatehouse.units', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true)`, units)
+	_, err := tx.Exec(ctx, entry, units)
 	return err
 }
 
@@ -59,6 +64,23 @@ func (e *Engine) read(ctx context.Context, units string, f func(tx pgx.Tx) error
 		}
 		return f(tx)
 	})
+}
+
+// statement is SQL with its arguments.
+type statement struct {
+	text string
+	args []any
+}
+
+func sql(text string, args ...any) statement { return statement{text, args} }
+
+// ask is read for one statement, in one exchange with the server: what is sent
+// together is one transaction.
+func (e *Engine) ask(ctx context.Context, begin, s statement, each func(rows pgx.Rows) error) error {
+	var b pgx.Batch
+	b.Queue(begin.text, begin.args...)
+	b.Queue(s.text, s.args...).Query(each)
+	return e.db.Pool().SendBatch(ctx, &b).Close()
 }
 
 // write runs f in a transaction, maybe several times.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
@@ -93,20 +94,7 @@ func TestPolicies(t *testing.T) {
 	t.Parallel()
 	d := open(t, ordinary(t))
 	e := postgres.New(d)
-	units, err := e.Units(t.Context(), []store.Unit{{Workspace: "main", Reach: "member", Name: "anna"}, {Workspace: "main", Reach: "member", Name: "ben"}}, store.Make)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []store.Row
-	for i, u := range units {
-		rows = append(rows, store.Row{
-			ID: fmt.Sprint("x", i), Unit: u.ID, Kind: "fact", Label: "trusted", Body: []byte("{}"),
-			Chunks: []store.Chunk{{Body: []byte("\x00fox"), Words: []string{"fox"}}},
-		})
-	}
-	if err := e.Put(t.Context(), rows); err != nil {
-		t.Fatal(err)
-	}
+	units := foxes(t, e, "anna", "ben")
 	model, err := e.Model(t.Context(), "m", 3)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +111,7 @@ func TestPolicies(t *testing.T) {
 	for _, c := range []struct {
 		units string
 		want  int
-	}{{"", 0}, {fmt.Sprint(units[0].ID), 1}, {fmt.Sprint(units[0].ID, ",", units[1].ID), 2}, {"all", 2}, {"0", 0}} {
+	}{{"", 0}, {fmt.Sprint(units[0]), 1}, {fmt.Sprint(units[0], ",", units[1]), 2}, {"all", 2}, {"0", 0}} {
 		for _, table := range []string{"memory_item", "memory_chunk", "memory_vector"} {
 			var n int
 			err := pgx.BeginFunc(t.Context(), d.Pool(), func(tx pgx.Tx) error {
@@ -141,6 +129,88 @@ func TestPolicies(t *testing.T) {
 	if err := d.Pool().QueryRow(t.Context(), `SELECT count(*) FROM memory_item`).Scan(&n); err != nil || n != 0 {
 		t.Errorf("without a word about units there are %d rows, %v", n, err)
 	}
+}
+
+// TestNothingStays: what a search says of its units ends with it, although it
+// opens no transaction by name.
+func TestNothingStays(t *testing.T) {
+	t.Parallel()
+	d := open(t, ordinary(t))
+	e := postgres.New(d)
+	unit := foxes(t, e, "anna")[0]
+	if found, err := e.Chunks(t.Context(), []int64{unit}, []int64{1}); err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	for _, c := range d.Pool().AcquireAllIdle(t.Context()) {
+		var units, readOnly string
+		err := c.QueryRow(t.Context(), `SELECT coalesce(current_setting('gatehouse.units', true), ''), current_setting('transaction_read_only')`).Scan(&units, &readOnly)
+		c.Release()
+		if err != nil || units != "" || readOnly != "off" {
+			t.Errorf("units %q, read only %s, %v", units, readOnly, err)
+		}
+	}
+}
+
+// TestTermsOfAnOlderVersion: words that stand beside their unit in the index are
+// put behind it.
+func TestTermsOfAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	dsn := ordinary(t)
+	d := open(t, dsn)
+	units := foxes(t, postgres.New(d), "anna", "ben")
+	err := pgx.BeginFunc(t.Context(), d.Pool(), func(tx pgx.Tx) error {
+		for _, q := range []string{
+			`SELECT set_config('gatehouse.units', 'all', true)`,
+			`UPDATE memory_words w SET terms = array_to_tsvector(ARRAY['#' || c.unit, 'fox']) FROM memory_chunk c WHERE c.id = w.chunk`,
+			`DELETE FROM goose_db_version WHERE version_id >= 4`,
+		} {
+			if _, err := tx.Exec(t.Context(), q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := postgres.New(open(t, dsn))
+	for i, u := range units {
+		got, err := e.Having(t.Context(), []int64{u}, []string{"fox", "#", "hound"}, 10, store.Whichever)
+		if diff := cmp.Diff([][]int64{{int64(i + 1)}, nil, nil}, got); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	}
+	got, err := e.Having(t.Context(), units, []string{"fox"}, 1, store.Whichever)
+	if err != nil || len(got[0]) != 1 {
+		t.Errorf("%v %v, want one of the two", got, err)
+	}
+}
+
+// foxes keeps for each member that there is a fox; the chunks have the numbers
+// from 1 on.
+func foxes(t *testing.T, e store.Engine, members ...string) []int64 {
+	t.Helper()
+	var want []store.Unit
+	for _, m := range members {
+		want = append(want, store.Unit{Workspace: "main", Reach: "member", Name: m})
+	}
+	units, err := e.Units(t.Context(), want, store.Make)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int64
+	var rows []store.Row
+	for i, u := range units {
+		ids = append(ids, u.ID)
+		rows = append(rows, store.Row{
+			ID: fmt.Sprint("x", i), Unit: u.ID, Kind: "fact", Label: "trusted", Body: []byte("{}"),
+			Chunks: []store.Chunk{{Body: []byte("\x00fox"), Words: []string{"fox"}}},
+		})
+	}
+	if err := e.Put(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }
 
 func BenchmarkRecall(b *testing.B) { memorytest.Bench(b, postgres.New(open(b, ordinary(b)))) }

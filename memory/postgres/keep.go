@@ -13,21 +13,29 @@ import (
 	"github.com/gatehouse-chat/gatehouse/memory/store"
 )
 
-// unitWord is how a unit stands among the words. No word of a text looks like it.
-func unitWord(unit int64) string { return "#" + strconv.FormatInt(unit, 10) }
+// term is how a word stands in the index: behind its unit, so that a list of
+// chunks is of one unit, and there is nothing to intersect.
+func term(unit int64, word string) string { return prefix(unit) + word }
+
+// prefix is what the terms of a unit begin with. Digits and a letter that none
+// of them is cannot be read in two ways.
+func prefix(unit int64) string { return strconv.FormatInt(unit, 10) + "u" }
 
 // terms writes words as a tsvector, without asking Postgres to parse anything.
 // Their places do not matter: what is found is scored by the program.
 func terms(unit int64, words []string) string {
-	all := append([]string{unitWord(unit)}, words...)
+	all := slices.Clone(words)
 	slices.Sort(all)
 	var b strings.Builder
 	for _, w := range slices.Compact(all) {
-		if w = strings.ReplaceAll(w, `\`, `\\`); w != "" {
-			b.WriteString(`'` + strings.ReplaceAll(w, `'`, `''`) + `' `)
-		}
+		b.WriteString(quoted(term(unit, w)) + " ")
 	}
 	return b.String()
+}
+
+// quoted writes a term as tsvector and tsquery read it.
+func quoted(term string) string {
+	return `'` + strings.ReplaceAll(strings.ReplaceAll(term, `\`, `\\`), `'`, `''`) + `'`
 }
 
 // Put implements store.Engine.

@@ -115,12 +115,8 @@ func collect(rows pgx.Rows) ([]store.Chunk, error) {
 
 // Chunks implements store.Engine.
 func (e *Engine) Chunks(ctx context.Context, units []int64, ids []int64) (out []store.Chunk, err error) {
-	err = e.read(ctx, unitList(units), func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+chunkColumns+` FROM memory_chunk c JOIN memory_item i ON i.seq = c.item JOIN memory_unit u ON u.id = c.unit
-			WHERE c.id = ANY ($1) AND c.unit = ANY ($2)`, ids, units)
-		if err != nil {
-			return err
-		}
+	err = e.ask(ctx, sql(readOnly, unitList(units)), sql(`SELECT `+chunkColumns+` FROM memory_chunk c JOIN memory_item i ON i.seq = c.item
+		JOIN memory_unit u ON u.id = c.unit WHERE c.id = ANY ($1) AND c.unit = ANY ($2)`, ids, units), func(rows pgx.Rows) (err error) {
 		out, err = collect(rows)
 		return err
 	})
@@ -153,29 +149,26 @@ func (e *Engine) Sealed(ctx context.Context, units []int64, model store.Model, e
 	})
 }
 
-// Having implements store.Engine. What the index of words gives is looked up
-// among the chunks: there a policy holds it to the units as well.
+// Having implements store.Engine. The lists of the units are read one after the
+// other, until there is enough for a word. What they give are numbers; the chunks
+// behind them are held to the units by a policy as well.
 func (e *Engine) Having(ctx context.Context, units []int64, words []string, limit int, _ store.Which) ([][]int64, error) {
 	out := make([][]int64, len(words))
-	within := make([]string, len(units))
-	for i, u := range units {
-		within[i] = quoted([]string{unitWord(u)})
-	}
-	queries := make([]string, len(words))
-	for i, w := range words {
-		queries[i] = `(` + strings.Join(within, `|`) + `)&` + quoted(strings.Fields(w))
-	}
-	err := e.read(ctx, unitList(units), func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT q.n, f.chunk FROM unnest($1::text[]) WITH ORDINALITY q (query, n)
-			CROSS JOIN LATERAL (SELECT chunk FROM memory_words WHERE terms @@ q.query::tsquery LIMIT $2) f
-			JOIN memory_chunk c ON c.id = f.chunk AND c.unit = ANY ($3) ORDER BY q.n, f.chunk`, queries, limit, units)
-		if err != nil {
-			return err
+	var queries []string
+	for _, w := range words {
+		for _, u := range units {
+			queries = append(queries, wanted(u, strings.Fields(w)))
 		}
+	}
+	err := e.ask(ctx, sql(readOnly, unitList(units)), sql(`SELECT n, found.chunks
+		FROM generate_series(1, $1::int) n CROSS JOIN LATERAL (SELECT array_agg(chunk) AS chunks FROM (
+			SELECT list.chunk FROM unnest($2::text[]) WITH ORDINALITY q (query, place)
+			CROSS JOIN LATERAL (SELECT chunk FROM memory_words WHERE terms @@ q.query::tsquery LIMIT $3) list
+			WHERE (q.place - 1) / $4 = n - 1 LIMIT $3) picked) found`, len(words), queries, limit, len(units)), func(rows pgx.Rows) error {
 		var n int
-		var chunk int64
-		_, err = pgx.ForEachRow(rows, []any{&n, &chunk}, func() error {
-			out[n-1] = append(out[n-1], chunk)
+		var chunks []int64
+		_, err := pgx.ForEachRow(rows, []any{&n, &chunks}, func() error {
+			out[n-1] = chunks
 			return nil
 		})
 		return err
@@ -183,11 +176,11 @@ func (e *Engine) Having(ctx context.Context, units []int64, words []string, limi
 	return out, err
 }
 
-// quoted writes words, all of which are wanted, as tsquery reads them.
-func quoted(words []string) string {
+// wanted asks for what a unit has with all of the words.
+func wanted(unit int64, words []string) string {
 	out := make([]string, len(words))
 	for i, w := range words {
-		out[i] = `'` + strings.ReplaceAll(strings.ReplaceAll(w, `\`, `\\`), `'`, `''`) + `'`
+		out[i] = quoted(term(unit, w))
 	}
 	return strings.Join(out, `&`)
 }

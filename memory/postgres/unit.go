@@ -102,8 +102,9 @@ func (e *Engine) Rename(ctx context.Context, workspace string, reach memory.Reac
 
 // merge gives all of one unit to another.
 func merge(ctx context.Context, tx pgx.Tx, from, to int64) error {
-	_, err := tx.Exec(ctx, `UPDATE memory_words w SET terms = ts_delete(w.terms, $1::text) || array_to_tsvector(ARRAY[$2::text])
-		FROM memory_chunk c WHERE c.id = w.chunk AND c.unit = $3`, unitWord(from), unitWord(to), from)
+	_, err := tx.Exec(ctx, `UPDATE memory_words w
+		SET terms = (SELECT coalesce(array_to_tsvector(array_agg($2 || substr(t, length($1) + 1))), '') FROM unnest(tsvector_to_array(w.terms)) t)
+		FROM memory_chunk c WHERE c.id = w.chunk AND c.unit = $3`, prefix(from), prefix(to), from)
 	if err != nil {
 		return err
 	}

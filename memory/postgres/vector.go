@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/pgvector/pgvector-go"
@@ -112,33 +113,25 @@ func (e *Engine) Progress(ctx context.Context, model store.Model) (done, all int
 
 // Nearest implements store.Engine.
 func (e *Engine) Nearest(ctx context.Context, units []int64, model store.Model, query []float32, n int) (out []store.Near, err error) {
-	err = e.read(ctx, unitList(units), func(tx pgx.Tx) error {
-		var held int64
-		if err := tx.QueryRow(ctx, `SELECT coalesce(sum(chunks), 0)::bigint FROM memory_unit WHERE id = ANY ($1)`, units).Scan(&held); err != nil {
-			return err
-		}
-		near := fmt.Sprintf(`(v::halfvec(%[1]d) <=> $1::text::halfvec(%[1]d))`, model.Dimensions)
-		own := fmt.Sprintf(`FROM memory_vector WHERE model = %d AND v IS NOT NULL AND unit = ANY ($2)`, model.ID)
-		text := `SELECT chunk, 1 - ` + near + ` ` + own + ` ORDER BY ` + near + ` LIMIT $3`
-		if held < exactBelow {
-			text = `SELECT chunk, 1 - far FROM (SELECT chunk, ` + near + ` AS far ` + own + ` OFFSET 0) x ORDER BY far LIMIT $3`
-		} else if err := widen(ctx, tx, n); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, text, pgvector.NewHalfVector(query).String(), units, n)
-		if err != nil {
-			return err
-		}
+	var held int64
+	err = e.db.Pool().QueryRow(ctx, `SELECT coalesce(sum(chunks), 0)::bigint FROM memory_unit WHERE id = ANY ($1)`, units).Scan(&held)
+	if err != nil {
+		return nil, err
+	}
+	near := fmt.Sprintf(`(v::halfvec(%[1]d) <=> $1::text::halfvec(%[1]d))`, model.Dimensions)
+	own := fmt.Sprintf(`FROM memory_vector WHERE model = %d AND v IS NOT NULL AND unit = ANY ($2)`, model.ID)
+	begin := sql(readOnly, unitList(units))
+	text := `SELECT chunk, 1 - far FROM (SELECT chunk, ` + near + ` AS far ` + own + ` OFFSET 0) x ORDER BY far LIMIT $3`
+	if held >= exactBelow { // HNSW looks until it has found enough that fits
+		begin = sql(readOnly+`, set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $2, true)`,
+			unitList(units), strconv.Itoa(min(max(search, n), 1000)))
+		text = `SELECT chunk, 1 - ` + near + ` ` + own + ` ORDER BY ` + near + ` LIMIT $3`
+	}
+	err = e.ask(ctx, begin, sql(text, pgvector.NewHalfVector(query).String(), units, n), func(rows pgx.Rows) (err error) {
 		out, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (near store.Near, err error) {
 			return near, r.Scan(&near.Chunk, &near.Cosine)
 		})
 		return err
 	})
 	return out, err
-}
-
-// widen lets HNSW look until it has found enough that fits.
-func widen(ctx context.Context, tx pgx.Tx, n int) error {
-	_, err := tx.Exec(ctx, fmt.Sprintf(`SET LOCAL hnsw.iterative_scan = strict_order; SET LOCAL hnsw.ef_search = %d`, min(max(search, n), 1000)))
-	return err
 }
