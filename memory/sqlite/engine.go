@@ -1,10 +1,11 @@
 // Package sqlite is the memory on the embedded database.
 //
-// Words are found by FTS5, in which the unit is a column, so that what a scope
-// may read is a part of the search. Vectors are searched in two steps: a bit for
-// each dimension is held in memory (48 bytes for 384 dimensions), by unit, and
-// gives some two hundred candidates; their codes of a byte for each dimension
-// are read from the file and compared. The bits are read at the first search.
+// Words are found by FTS5, in which each stands with its unit as one term, so
+// that what a scope may read is a part of the search. Vectors are searched in two
+// steps: a bit for each dimension is held in memory (48 bytes for 384
+// dimensions), by unit, and gives some two hundred candidates; their codes of a
+// byte for each dimension are compared. Up to 64 MB of these are in memory as
+// well, else they are read from the file. Both are read at the first search.
 package sqlite
 
 import (
@@ -29,11 +30,12 @@ type Engine struct {
 	// have it, and while the bits are read.
 	mu    sync.Mutex
 	model int64         // of the bits; 0: they are not read yet
+	held  int           // bytes of codes that are held in memory at most
 	signs *vector.Signs // of the model; its own lock guards what is in it
 }
 
 // New returns an engine on an open database that has the schema. It does no I/O.
-func New(d *db.DB) *Engine { return &Engine{db: d} }
+func New(d *db.DB) *Engine { return &Engine{db: d, held: mostHeld} }
 
 // change is the way of every write: afterwards nothing is known any more.
 func (e *Engine) change(ctx context.Context, f func(*db.Tx) error) error {

@@ -2,25 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
-	"github.com/gatehouse-chat/gatehouse/memory/internal/words"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
 )
-
-const (
-	addWords  = `INSERT INTO memory_words (rowid, unit, body) VALUES (?, ?, ?)`
-	dropWords = `INSERT INTO memory_words (memory_words, rowid, unit, body) VALUES ('delete', ?, ?, ?)`
-)
-
-// unitWord is how a unit stands in the index of words.
-func unitWord(unit int64) string { return "u" + strconv.FormatInt(unit, 10) }
-
-// indexed is what the index has of a chunk. The index holds no text, so that
-// what is taken out of it has to be told again.
-func indexed(body []byte) string { return strings.Join(words.Split(string(body)), " ") }
 
 // Put implements store.Engine.
 func (e *Engine) Put(ctx context.Context, rows []store.Row) error {
@@ -29,8 +15,12 @@ func (e *Engine) Put(ctx context.Context, rows []store.Row) error {
 	var gone []gone
 	err := e.change(ctx, func(tx *db.Tx) error {
 		gone = gone[:0]
+		x, err := indexOf(tx)
+		if err != nil {
+			return err
+		}
 		for i := range rows {
-			was, ok, err := cleared(tx, &rows[i])
+			was, ok, err := cleared(x, &rows[i])
 			if err != nil {
 				return err
 			}
@@ -38,7 +28,7 @@ func (e *Engine) Put(ctx context.Context, rows []store.Row) error {
 			if !ok {
 				continue
 			}
-			if err := insert(tx, &rows[i]); err != nil {
+			if err := insert(x, &rows[i]); err != nil {
 				return err
 			}
 		}
@@ -52,19 +42,20 @@ func (e *Engine) Put(ctx context.Context, rows []store.Row) error {
 
 // cleared removes what stands in an item's place, and reports whether the item
 // may be put there.
-func cleared(tx *db.Tx, r *store.Row) ([]gone, bool, error) {
-	row, found, err := tx.One(`SELECT seq, body FROM memory_item WHERE id = ?`, r.ID)
+func cleared(x index, r *store.Row) ([]gone, bool, error) {
+	row, found, err := x.tx.One(`SELECT seq, body FROM memory_item WHERE id = ?`, r.ID)
 	if err != nil || !found {
 		return nil, r.Was == nil, err
 	}
 	if r.Was != nil && string(row.Blob(1)) != string(r.Was) {
 		return nil, false, nil
 	}
-	was, err := remove(tx, row.Int(0))
+	was, err := remove(x, row.Int(0))
 	return was, true, err
 }
 
-func insert(tx *db.Tx, r *store.Row) error {
+func insert(x index, r *store.Row) error {
+	tx := x.tx
 	_, seq, err := tx.Exec(`INSERT INTO memory_item (id, unit, kind, label, member, at, until, tags, sealed, body, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.Unit, string(r.Kind), string(r.Label), r.Member, r.At, r.Until, strings.Join(r.Tags, ","), bit(r.Sealed), r.Body, blob(r.Text))
 	if err != nil {
@@ -81,7 +72,7 @@ func insert(tx *db.Tx, r *store.Row) error {
 		if r.Sealed {
 			continue
 		}
-		if _, _, err := tx.Exec(addWords, id, unitWord(r.Unit), strings.Join(c.Words, " ")); err != nil {
+		if err := x.add(id, r.Unit, c.Words); err != nil {
 			return err
 		}
 	}
@@ -101,7 +92,8 @@ func blob(b []byte) any {
 type gone struct{ unit, chunk int64 }
 
 // remove removes an item by its number.
-func remove(tx *db.Tx, seq int64) ([]gone, error) {
+func remove(x index, seq int64) ([]gone, error) {
+	tx := x.tx
 	type chunk struct {
 		gone
 		words, sealed int64
@@ -118,7 +110,7 @@ func remove(tx *db.Tx, seq int64) ([]gone, error) {
 	out := make([]gone, 0, len(all))
 	for _, c := range all {
 		if c.sealed == 0 {
-			if _, _, err := tx.Exec(dropWords, c.chunk, unitWord(c.unit), indexed(c.body)); err != nil {
+			if err := x.drop(c.chunk, c.unit, c.body); err != nil {
 				return nil, err
 			}
 		}
@@ -161,8 +153,12 @@ func (e *Engine) removeSome(ctx context.Context, f store.Filter) (int, error) {
 	n := 0
 	err := e.change(ctx, func(tx *db.Tx) error {
 		was, n = was[:0], 0
+		x, err := indexOf(tx)
+		if err != nil {
+			return err
+		}
 		var seqs []int64
-		err := tx.Query(func(r db.Row) error {
+		err = tx.Query(func(r db.Row) error {
 			seqs = append(seqs, r.Int(0))
 			return nil
 		}, `SELECT i.seq FROM memory_item i WHERE `+where+` LIMIT 200`, args...)
@@ -170,7 +166,7 @@ func (e *Engine) removeSome(ctx context.Context, f store.Filter) (int, error) {
 			return err
 		}
 		for _, seq := range seqs {
-			some, err := remove(tx, seq)
+			some, err := remove(x, seq)
 			if err != nil {
 				return err
 			}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"strconv"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/memory/store"
@@ -142,56 +141,4 @@ func (e *Engine) Sealed(ctx context.Context, units []int64, model store.Model, e
 		}
 	}
 	return rows.Err()
-}
-
-// Having implements store.Engine.
-func (e *Engine) Having(ctx context.Context, units []int64, all []string, limit int, which store.Which) ([][]int64, error) {
-	order := ``
-	if which == store.Newest { // the index is walked from its end, which takes twice as long
-		order = ` DESC`
-	}
-	// The limit is no argument: with one, SQLite would compile the statement anew for each word.
-	query := `SELECT group_concat(rowid) FROM (SELECT rowid FROM memory_words WHERE memory_words MATCH ? ORDER BY rowid` + order + ` LIMIT ` + strconv.Itoa(limit) + `)`
-	q, err := e.db.Prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(units))
-	for i, u := range units {
-		names[i] = unitWord(u)
-	}
-	within := `unit : (` + strings.Join(names, ` OR `) + `) AND body : ("`
-	out := make([][]int64, len(all))
-	for i, w := range all {
-		if out[i], err = numbers(ctx, q, within+strings.ReplaceAll(w, ` `, `" AND "`)+`")`); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// numbers reads a list of numbers that comes in one text: a row for each would
-// cost several times as much.
-func numbers(ctx context.Context, q *sql.Stmt, match string) ([]int64, error) {
-	var text sql.NullString
-	if err := q.QueryRowContext(ctx, match).Scan(&text); err != nil {
-		return nil, err
-	}
-	return parse(text)
-}
-
-// parse reads a list of numbers with commas between; NULL has none.
-func parse(text sql.NullString) ([]int64, error) {
-	if !text.Valid {
-		return nil, nil
-	}
-	out := make([]int64, 0, strings.Count(text.String, ",")+1)
-	for part := range strings.SplitSeq(text.String, ",") {
-		n, err := strconv.ParseInt(part, 10, 64)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, n)
-	}
-	return out, nil
 }

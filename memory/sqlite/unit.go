@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/memory"
+	"github.com/gatehouse-chat/gatehouse/memory/internal/words"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
 )
 
@@ -111,19 +113,22 @@ func (e *Engine) Rename(ctx context.Context, workspace string, reach memory.Reac
 // merge gives all of one unit to another.
 func merge(tx *db.Tx, old db.Row, to int64) error {
 	from := old.Int(0)
-	var bodies [][2]any
-	err := tx.Query(func(r db.Row) error {
-		bodies = append(bodies, [2]any{r.Int(0), indexed(r.Blob(1))})
-		return nil
-	}, `SELECT id, body FROM memory_chunk WHERE unit = ? AND sealed = 0`, from)
+	x, err := indexOf(tx)
 	if err != nil {
 		return err
 	}
-	for _, b := range bodies {
-		if _, _, err := tx.Exec(dropWords, b[0], unitWord(from), b[1]); err != nil {
+	bodies := map[int64][]byte{}
+	if err := tx.Query(func(r db.Row) error {
+		bodies[r.Int(0)] = r.Blob(1)
+		return nil
+	}, `SELECT id, body FROM memory_chunk WHERE unit = ? AND sealed = 0`, from); err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(bodies)) {
+		if err := x.drop(id, from, bodies[id]); err != nil {
 			return err
 		}
-		if _, _, err := tx.Exec(addWords, b[0], unitWord(to), b[1]); err != nil {
+		if err := x.add(id, to, words.Split(string(bodies[id]))); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ var errVectors = errors.New("memory: the embedder gave vectors of another number
 // Progress is how far the store is with its upkeep.
 type Progress struct {
 	Model string `json:"model"` // "": there is no embedder
-	Done  int64  `json:"done"`  // chunks that have a vector of it, or of which it knows nothing
+	Done  int64  `json:"done"`  // chunks that are indexed, and have a vector of it or are nothing to it
 	All   int64  `json:"all"`   // chunks
 }
 
@@ -61,9 +61,12 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // Reindex blocks until everything is in the form that the options say: sealed or
-// not, and with vectors of the embedder. It goes on where an earlier one ended,
+// not, with its words in the index, and with vectors of the embedder. It goes on where an earlier one ended,
 // and tells of its progress, which may be nil.
 func (s *Store) Reindex(ctx context.Context, tell func(Progress)) error {
+	if err := s.indexWords(ctx, tell); err != nil {
+		return err
+	}
 	if err := s.convert(ctx); err != nil {
 		return err
 	}
@@ -79,14 +82,42 @@ func (s *Store) Reindex(ctx context.Context, tell func(Progress)) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		if tell == nil {
-			continue
-		}
-		p, err := s.Progress(ctx)
-		if err != nil {
+		if err := s.tell(ctx, tell); err != nil {
 			return err
 		}
+	}
+}
+
+func (s *Store) tell(ctx context.Context, tell func(Progress)) error {
+	if tell == nil {
+		return nil
+	}
+	p, err := s.Progress(ctx)
+	if err == nil {
 		tell(p)
+	}
+	return err
+}
+
+// indexWords lets an engine index what an older version has left behind.
+func (s *Store) indexWords(ctx context.Context, tell func(Progress)) error {
+	e, ok := s.engine.(interface {
+		IndexWords(ctx context.Context) (more bool, err error)
+	})
+	if !ok {
+		return nil
+	}
+	for {
+		more, err := e.IndexWords(ctx)
+		if err != nil {
+			return fmt.Errorf("memory: index the words: %w", err)
+		}
+		if !more {
+			return nil
+		}
+		if err := s.tell(ctx, tell); err != nil {
+			return err
+		}
 	}
 }
 

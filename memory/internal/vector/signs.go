@@ -1,30 +1,48 @@
 package vector
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 	"sync"
 )
 
 // Signs holds the bits of many vectors of one length in memory, by the unit that
-// each belongs to. Its methods may be called concurrently.
+// each belongs to, and their codes as well while there is room for all of them.
+// Its methods may be called concurrently.
 type Signs struct {
-	words int // of 64 bits, for each vector
+	dimensions int
+	words      int // of 64 bits, for each vector
 
 	mu    sync.RWMutex
+	room  int  // bytes of codes that may still be held
+	bare  bool // there was no room for all codes: none is held
 	units map[int64]*block
 }
 
-// block has the vectors of one unit: ids[i] has bits[i*words:].
+// block has the vectors of one unit: ids[i] has bits[i*words:], and the code of
+// its length at codes[i*length:].
 type block struct {
-	ids  []int64
-	bits []uint64
+	ids   []int64
+	bits  []uint64
+	codes []byte
 }
 
-// NewSigns makes an empty set for vectors of some length.
-func NewSigns(dimensions int) *Signs {
-	return &Signs{words: (dimensions + 63) / 64, units: map[int64]*block{}}
+// NewSigns makes an empty set for vectors of some length, which holds their codes
+// until these have more than some bytes.
+func NewSigns(dimensions, most int) *Signs {
+	return &Signs{dimensions: dimensions, words: (dimensions + 63) / 64, room: most, units: map[int64]*block{}}
+}
+
+// Reserve makes room for the vectors of a unit that is not there yet, so that
+// nothing has to grow while they are loaded.
+func (s *Signs) Reserve(unit int64, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := &block{ids: make([]int64, 0, n), bits: make([]uint64, 0, n*s.words)}
+	if bytes := n * Length(s.dimensions); !s.bare && bytes <= s.room {
+		b.codes = make([]byte, 0, bytes)
+	}
+	s.units[unit] = b
 }
 
 // Add puts a vector in; one with a known id of the unit is put in its place.
@@ -43,6 +61,9 @@ func (s *Signs) Load(unit, id int64, c Code) {
 }
 
 func (s *Signs) push(unit, id int64, c Code) {
+	if c.Dimensions() != s.dimensions {
+		return
+	}
 	b := s.units[unit]
 	if b == nil {
 		b = &block{}
@@ -50,6 +71,15 @@ func (s *Signs) push(unit, id int64, c Code) {
 	}
 	b.ids = append(b.ids, id)
 	b.bits = c.Signs(b.bits)
+	if s.room -= len(c); s.room < 0 && !s.bare {
+		s.bare = true
+		for _, b := range s.units {
+			b.codes = nil
+		}
+	}
+	if !s.bare {
+		b.codes = append(b.codes, c...)
+	}
 }
 
 // Remove takes a vector out.
@@ -59,19 +89,12 @@ func (s *Signs) Remove(unit, id int64) {
 	s.remove(unit, id)
 }
 
-// RemoveUnit takes out all of a unit.
-func (s *Signs) RemoveUnit(unit int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.units, unit)
-}
-
 func (s *Signs) remove(unit, id int64) {
 	b := s.units[unit]
 	if b == nil {
 		return
 	}
-	last := len(b.ids) - 1
+	last, length := len(b.ids)-1, Length(s.dimensions)
 	for i := last; i >= 0; i-- { // what is removed is mostly young
 		if b.ids[i] != id {
 			continue
@@ -79,6 +102,11 @@ func (s *Signs) remove(unit, id int64) {
 		b.ids[i] = b.ids[last]
 		copy(b.bits[i*s.words:(i+1)*s.words], b.bits[last*s.words:])
 		b.ids, b.bits = b.ids[:last], b.bits[:last*s.words]
+		s.room += length
+		if !s.bare {
+			copy(b.codes[i*length:(i+1)*length], b.codes[last*length:])
+			b.codes = b.codes[:last*length]
+		}
 		return
 	}
 }
@@ -86,12 +114,19 @@ func (s *Signs) remove(unit, id int64) {
 // wider is how many more are looked at by their bits alone than are returned.
 const wider = 8
 
-// Nearest returns n ids, or fewer, in no order: of those whose bits differ least
-// from the query's, the ones that the query itself points to the most.
-func (s *Signs) Nearest(units []int64, query []float32, n int) []int64 {
+// Near is a vector that may be near.
+type Near struct {
+	ID     int64
+	Cosine float64 // where the codes are held
+}
+
+// Nearest returns n vectors, or fewer, in no order: of those whose bits differ
+// least from the query's, the ones that the query itself points to the most. It
+// reports whether they were compared by their codes as well.
+func (s *Signs) Nearest(units []int64, query []float32, n int) (near []Near, compared bool) {
 	code := Encode(query).Signs(make([]uint64, 0, s.words))
-	if len(code) != s.words || n <= 0 {
-		return nil
+	if len(query) != s.dimensions || n <= 0 {
+		return nil, false
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -114,7 +149,16 @@ func (s *Signs) Nearest(units []int64, query []float32, n int) []int64 {
 		sum += count[limit]
 		limit++
 	}
-	return s.refine(s.within(units, distances, uint16(limit), min(total, wider*n)), query, n)
+	all := s.refine(s.within(units, distances, uint16(limit), min(total, wider*n)), query, n)
+	near = make([]Near, len(all))
+	length := Length(s.dimensions)
+	for i, c := range all {
+		near[i].ID = c.in.ids[c.at]
+		if !s.bare {
+			near[i].Cosine = Code(c.in.codes[c.at*length : (c.at+1)*length]).Cosine(query)
+		}
+	}
+	return near, !s.bare
 }
 
 // measure writes the distance of each vector of a block.
@@ -141,11 +185,10 @@ func (s *Signs) measure(b *block, query []uint64, distances []uint16, count []in
 	return len(b.ids)
 }
 
-// candidate is a vector's id and its bits.
+// candidate is where a vector stands.
 type candidate struct {
-	id    int64
-	bits  []uint64
-	score float32
+	in *block
+	at int
 }
 
 // within collects what is nearer than the limit, and at the limit as far as there
@@ -159,11 +202,11 @@ func (s *Signs) within(units []int64, distances []uint16, limit uint16, room int
 		if b == nil {
 			continue
 		}
-		for i, id := range b.ids {
-			if d := distances[at+i]; d < limit {
-				out = append(out, candidate{id: id, bits: b.bits[i*s.words : (i+1)*s.words]})
+		for i, d := range distances[at : at+len(b.ids)] {
+			if d < limit {
+				out = append(out, candidate{in: b, at: i})
 			} else if d == limit && len(edge) < room {
-				edge = append(edge, candidate{id: id, bits: b.bits[i*s.words : (i+1)*s.words]})
+				edge = append(edge, candidate{in: b, at: i})
 			}
 		}
 		at += len(b.ids)
@@ -173,18 +216,28 @@ func (s *Signs) within(units []int64, distances []uint16, limit uint16, room int
 
 // refine keeps the n candidates to which the query points the most: it is
 // multiplied with their signs, eight at a time by a table.
-func (s *Signs) refine(all []candidate, query []float32, n int) []int64 {
-	if len(all) > n {
-		tables := tablesOf(query, s.words*8)
-		for i := range all {
-			all[i].score = tables.dot(all[i].bits)
-		}
-		slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(b.score, a.score) })
-		all = all[:n]
+func (s *Signs) refine(all []candidate, query []float32, n int) []candidate {
+	if len(all) <= n {
+		return all
 	}
-	out := make([]int64, len(all))
+	tables := tablesOf(query, s.words*8)
+	scores := make([]float32, len(all))
 	for i, c := range all {
-		out[i] = c.id
+		scores[i] = tables.dot(c.in.bits[c.at*s.words : (c.at+1)*s.words])
+	}
+	sorted := slices.Clone(scores)
+	slices.Sort(sorted)
+	least := sorted[len(sorted)-n] // of those that are kept
+	out := make([]candidate, 0, n)
+	for i, c := range all {
+		if scores[i] > least {
+			out = append(out, c)
+		}
+	}
+	for i, c := range all {
+		if scores[i] == least && len(out) < n {
+			out = append(out, c)
+		}
 	}
 	return out
 }

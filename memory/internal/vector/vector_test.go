@@ -23,6 +23,14 @@ func unit(r *rand.Rand, n int) []float32 {
 	return v
 }
 
+func idsOf(near []vector.Near) []int64 {
+	var out []int64
+	for _, c := range near {
+		out = append(out, c.ID)
+	}
+	return out
+}
+
 func dot(a, b []float32) (s float64) {
 	for i := range a {
 		s += float64(a[i]) * float64(b[i])
@@ -62,7 +70,7 @@ func TestOddCodes(t *testing.T) {
 func TestSignsFindTheNearest(t *testing.T) {
 	for _, n := range []int{64, 100, 384} {
 		r := rand.New(rand.NewPCG(3, uint64(n))) //nolint:gosec // the same in each run
-		signs := vector.NewSigns(n)
+		signs := vector.NewSigns(n, 1<<30)
 		centre := unit(r, n)
 		vectors := map[int64][]float32{}
 		for i := range int64(2000) {
@@ -90,7 +98,16 @@ func TestSignsFindTheNearest(t *testing.T) {
 			return 1
 		})
 		wanted := 200 * max(1, 300/n) // fewer bits tell less
-		got := signs.Nearest([]int64{0, 2}, centre, wanted)
+		near, compared := signs.Nearest([]int64{0, 2}, centre, wanted)
+		if !compared {
+			t.Error("the codes are not held")
+		}
+		got := idsOf(near)
+		for _, c := range near {
+			if want := vector.Encode(vectors[c.ID]).Cosine(centre); c.Cosine != want {
+				t.Errorf("%d has %v, want %v", c.ID, c.Cosine, want)
+			}
+		}
 		if len(got) != wanted {
 			t.Errorf("%d candidates", len(got))
 		}
@@ -113,25 +130,37 @@ func TestSignsFindTheNearest(t *testing.T) {
 // found, and nothing else.
 func TestSignsAreASet(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		signs := vector.NewSigns(70)
-		model := map[[2]int64]bool{}
+		room := rapid.SampledFrom([]int{0, 300, 1 << 20}).Draw(rt, "room")
+		signs, most := vector.NewSigns(70, room), 0
+		codes := map[[2]int64]vector.Code{}
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1)) //nolint:gosec // a test
 		for range rapid.IntRange(0, 60).Draw(rt, "steps") {
 			unitID, id := rapid.Int64Range(1, 3).Draw(rt, "unit"), rapid.Int64Range(1, 9).Draw(rt, "id")
 			if rapid.Bool().Draw(rt, "add") {
-				signs.Add(unitID, id, vector.Encode(unit(r, 70)))
-				model[[2]int64{unitID, id}] = true
+				codes[[2]int64{unitID, id}] = vector.Encode(unit(r, 70))
+				signs.Add(unitID, id, codes[[2]int64{unitID, id}])
+				most = max(most, len(codes))
 			} else {
 				signs.Remove(unitID, id)
-				delete(model, [2]int64{unitID, id})
+				delete(codes, [2]int64{unitID, id})
 			}
 		}
 		for u := range int64(3) {
-			got := signs.Nearest([]int64{u + 1}, unit(r, 70), 100)
+			query := unit(r, 70)
+			near, compared := signs.Nearest([]int64{u + 1}, query, 100)
+			if compared && most*(4+70) > room {
+				rt.Fatalf("codes of %d vectors are held in %d bytes", most, room)
+			}
+			for _, c := range near {
+				if want := codes[[2]int64{u + 1, c.ID}].Cosine(query); compared && c.Cosine != want {
+					rt.Fatalf("%d has %v, want %v", c.ID, c.Cosine, want)
+				}
+			}
+			got := idsOf(near)
 			slices.Sort(got)
 			var want []int64
 			for id := range int64(9) {
-				if model[[2]int64{u + 1, id + 1}] {
+				if codes[[2]int64{u + 1, id + 1}] != nil {
 					want = append(want, id+1)
 				}
 			}
