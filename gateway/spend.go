@@ -34,11 +34,11 @@ type ledger struct {
 
 // Spent is what model calls took.
 type Spent struct {
-	USD     float64
-	Input   int // tokens
-	Output  int
-	Calls   int
-	Guessed bool // some of it is an estimate without a price or without figures
+	USD     float64 `json:"usd"`
+	Input   int     `json:"input"` // tokens
+	Output  int     `json:"output"`
+	Calls   int     `json:"calls"`
+	Guessed bool    `json:"guessed"` // some of it is an estimate without a price or without figures
 }
 
 // spendRow is one turn's part.

@@ -16,11 +16,11 @@ import (
 type ChannelStatus struct {
 	ID      channels.ID    `json:"id"`
 	Adapter string         `json:"adapter"`
-	Phase   channels.Phase `json:"phase"`
+	Phase   channels.Phase `json:"phase,omitempty"` // empty: it does not run
 	As      string         `json:"as,omitempty"`
 	Error   string         `json:"error,omitempty"`
 	Fix     string         `json:"fix,omitempty"`
-	Since   time.Time      `json:"since"`
+	Since   time.Time      `json:"since,omitzero"`
 	Heard   time.Time      `json:"heard,omitzero"`  // last sign of life of the platform
 	Sent    time.Time      `json:"sent,omitzero"`   // last successful send
 	Paused  time.Time      `json:"paused,omitzero"` // by itself or with the workspace
@@ -29,7 +29,7 @@ type ChannelStatus struct {
 // Status is how the gateway is.
 type Status struct {
 	Version  string          `json:"version"`
-	Started  time.Time       `json:"started"`
+	Started  time.Time       `json:"started,omitzero"`
 	Channels []ChannelStatus `json:"channels"`
 	Depths   []bus.Depth     `json:"depths"`
 	Turns    int             `json:"turns"`

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
+	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 )
 
 // publisherKey is where an author's key is, unless they say otherwise: with
@@ -105,25 +106,16 @@ func trustCommand(f *flags) *cobra.Command {
 		}
 		return err
 	})
-	list := &cobra.Command{
-		Use: "list", Short: "List the publishers that are trusted or were revoked", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			all, err := d.Publishers(ctx)
-			if err != nil {
-				return err
+	list := listing(f, "List the publishers that are trusted or were revoked",
+		"no publisher is trusted; `gatehouse adapter trust add KEY` trusts one", "PUBLISHER | NAME | SINCE | STATE",
+		func(ctx context.Context, d *desk) ([]shelf.Publisher, error) { return d.Publishers(ctx) },
+		func(p shelf.Publisher) []string {
+			state := "trusted"
+			if !p.Revoked.IsZero() {
+				state = "revoked " + p.Revoked.Local().Format("2006-01-02 15:04")
 			}
-			w := table(c.OutOrStdout())
-			fmt.Fprintln(w, "PUBLISHER\tNAME\tSINCE\tSTATE")
-			for _, p := range all {
-				state := "trusted"
-				if !p.Revoked.IsZero() {
-					state = "revoked " + p.Revoked.Local().Format("2006-01-02 15:04")
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Key, orDash(printable(p.Name)), p.Added.Local().Format("2006-01-02 15:04"), state)
-			}
-			return w.Flush()
-		}),
-	}
+			return []string{p.Key, orDash(printable(p.Name)), p.Added.Local().Format("2006-01-02 15:04"), state}
+		})
 	revoke := &cobra.Command{
 		Use: "revoke KEY", Short: "Quarantine all modules of a publisher, now and later", Args: args(cobra.ExactArgs(1)),
 		Long: "Quarantine all modules of a publisher, now and later. Their channels stop at once;\n" +

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
@@ -124,6 +125,13 @@ func questions(g channels.Guide, secret bool) []string {
 }
 
 func addChannel(ctx context.Context, c *cobra.Command, d *desk, p operator.Platform, given map[string]string, n api.NewChannel) error {
+	s, err := d.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Channels, func(ch gateway.ChannelStatus) bool { return ch.ID == n.ID }) { // before a person is asked for anything
+		return fmt.Errorf("there is a channel %q already; give this one another name with --id, or see gatehouse channels list", n.ID)
+	}
 	printSteps(c.ErrOrStderr(), p.Guide)
 	answers, err := askAll(c, p.Guide, given)
 	if err != nil {

@@ -12,12 +12,14 @@ import (
 )
 
 func approvalsCommand(f *flags) *cobra.Command {
+	asJSON := false
 	list := &cobra.Command{
 		Use: "list", Short: "List what people are asked, and what they have allowed for longer", Args: args(cobra.NoArgs),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			return listApprovals(ctx, c, d)
+			return listApprovals(ctx, c, d, asJSON)
 		}),
 	}
+	list.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	extent := ""
 	allow := &cobra.Command{
 		Use: "allow CODE", Short: "Allow what is asked", Args: args(cobra.ExactArgs(1)), ValidArgsFunction: suggestions(f, false, questionCodes),
@@ -60,12 +62,15 @@ func decideQuestion(ctx context.Context, c *cobra.Command, d *desk, code string,
 	return err
 }
 
-func listApprovals(ctx context.Context, c *cobra.Command, d *desk) error {
+func listApprovals(ctx context.Context, c *cobra.Command, d *desk, asJSON bool) error {
 	all, err := d.Approvals(ctx)
 	if err != nil {
 		return err
 	}
 	out := c.OutOrStdout()
+	if asJSON {
+		return printJSON(out, all)
+	}
 	if len(all.Questions)+len(all.Standings) == 0 {
 		fmt.Fprintln(out, "nobody is asked, and nothing is allowed for longer")
 		return nil

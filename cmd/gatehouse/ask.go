@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +34,12 @@ func askOptionalSecret(c *cobra.Command, prompt string) ([]byte, error) {
 	if !ok || !isTerminal(f) {
 		return operator.ReadSecret(c.InOrStdin())
 	}
+	return promptHidden(c.Context(), c.ErrOrStderr(), f, prompt)
+}
+
+// promptHidden reads a line of a terminal without showing it. An interrupt, or
+// Ctrl-D, gives up; the terminal is then as it was.
+func promptHidden(ctx context.Context, tell io.Writer, f *os.File, prompt string) ([]byte, error) {
 	fd := int(f.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
@@ -41,24 +49,36 @@ func askOptionalSecret(c *cobra.Command, prompt string) ([]byte, error) {
 	if err := hideTyping(fd); err != nil {
 		return nil, fmt.Errorf("prepare the terminal: %w", err)
 	}
-	fmt.Fprint(c.ErrOrStderr(), prompt)
+	fmt.Fprint(tell, prompt)
+	defer fmt.Fprintln(tell)
 	type read struct {
 		value []byte
 		err   error
 	}
 	done := make(chan read, 1)
 	go func() {
-		b, err := term.ReadPassword(fd)
+		b, err := readHidden(f)
 		done <- read{b, err}
 	}()
 	select {
 	case r := <-done:
-		fmt.Fprintln(c.ErrOrStderr())
 		return r.value, r.err
-	case <-c.Context().Done(): // an interrupt, while the terminal shows nothing that is typed
-		fmt.Fprintln(c.ErrOrStderr())
+	case <-ctx.Done(): // an interrupt, while the terminal shows nothing that is typed
 		return nil, errGivenUp
 	}
+}
+
+// readHidden reads a line of a terminal that shows nothing. Ctrl-D gives up; after
+// some characters it ends the line.
+func readHidden(f *os.File) ([]byte, error) {
+	b, err := bufio.NewReader(f).ReadBytes('\n')
+	switch {
+	case errors.Is(err, io.EOF) && len(b) == 0:
+		return nil, errGivenUp
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, err
+	}
+	return bytes.TrimRight(b, "\r\n"), nil
 }
 
 func nonEmpty(b []byte, err error) ([]byte, error) {
@@ -91,6 +111,10 @@ func ask(c *cobra.Command, prompt, otherwise string) (string, error) {
 		fmt.Fprintln(c.ErrOrStderr())
 		return "", errGivenUp
 	case r := <-done:
+		if errors.Is(r.err, io.EOF) && r.line == "" {
+			fmt.Fprintln(c.ErrOrStderr())
+			return "", errGivenUp
+		}
 		if r.err != nil && !errors.Is(r.err, io.EOF) {
 			return "", r.err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +33,10 @@ func configCommand(f *flags) *cobra.Command {
 				return errMistakes
 			case err != nil:
 				return err
+			}
+			if _, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) {
+				fmt.Fprintf(c.OutOrStdout(), "%s is not there yet; the defaults are in force, and they are valid\n", s.path)
+				return nil
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is valid\n", s.path)
 			return nil

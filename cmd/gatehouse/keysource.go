@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
@@ -123,9 +121,9 @@ var errNoPassphrase = errors.New("nobody can be asked here: start it on a termin
 // askPassphrase gets the passphrase of the vault's key: from systemd, from an
 // open file, or from the person at the terminal. It is never taken from the
 // environment or the arguments, which others can see.
-func askPassphrase(_ context.Context, fresh bool) ([]byte, error) {
+func askPassphrase(ctx context.Context, fresh bool) ([]byte, error) {
 	if folder, ok := getenv("CREDENTIALS_DIRECTORY"); ok {
-		text, err := vault.Credential{Folder: folder, Name: passphraseName}.Load(context.Background())
+		text, err := vault.Credential{Folder: folder, Name: passphraseName}.Load(ctx)
 		if !errors.Is(err, vault.ErrNoKey) {
 			return bytes.TrimRight(text, "\r\n"), err
 		}
@@ -133,15 +131,14 @@ func askPassphrase(_ context.Context, fresh bool) ([]byte, error) {
 	if fd, ok := getenv(passphraseFD); ok && fd != "" {
 		return passphraseFrom(fd)
 	}
-	in := int(os.Stdin.Fd())
-	if !term.IsTerminal(in) {
+	if !isTerminal(os.Stdin) {
 		return nil, errNoPassphrase
 	}
-	first, err := promptPassphrase(in, "Passphrase of the vault's key (it is not shown): ")
+	first, err := promptHidden(ctx, os.Stderr, os.Stdin, "Passphrase of the vault's key (it is not shown): ")
 	if err != nil || !fresh {
 		return first, err
 	}
-	again, err := promptPassphrase(in, "Once more: ")
+	again, err := promptHidden(ctx, os.Stderr, os.Stdin, "Once more: ")
 	if err != nil {
 		return nil, err
 	}
@@ -151,12 +148,6 @@ func askPassphrase(_ context.Context, fresh bool) ([]byte, error) {
 		return nil, errors.New("the two are not the same")
 	}
 	return first, nil
-}
-
-func promptPassphrase(fd int, prompt string) ([]byte, error) {
-	fmt.Fprint(os.Stderr, prompt)
-	defer fmt.Fprintln(os.Stderr)
-	return term.ReadPassword(fd)
 }
 
 // maxPassphrase bounds what is read from an open file, in bytes.

@@ -18,12 +18,12 @@ var errLocked = errors.New("another gatehouse uses this data folder")
 func lockFolder(dir string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator's own folder
 	if err != nil {
-		return nil, fmt.Errorf("lock the data folder: %w", err)
+		return nil, fmt.Errorf("lock the data folder: %w; call this as the user of the gateway", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errLocked
+			return nil, fmt.Errorf("%w, %s", errLocked, dir)
 		}
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
@@ -32,8 +32,12 @@ func lockFolder(dir string) (unlock func(), err error) {
 
 // makeFolder makes the data folder, for this user alone.
 func makeFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+	err := os.MkdirAll(dir, 0o700)
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("make the data folder: %w; call this as the user of the gateway, or name another folder with --data", err)
+	case err != nil:
+		return fmt.Errorf("make the data folder: %w; name another folder with --data", err)
 	}
 	i, err := os.Stat(dir)
 	if err != nil {

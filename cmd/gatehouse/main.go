@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -43,6 +44,31 @@ func Main() int {
 	return 1
 }
 
+// wrongFlags makes a wrong call of what cobra finds wrong with the flags of
+// one: those that are missing, and those that exclude each other.
+func wrongFlags(c *cobra.Command) {
+	for _, s := range c.Commands() {
+		wrongFlags(s)
+	}
+	if c.RunE == nil || c.HasSubCommands() {
+		return
+	}
+	check := c.PreRunE
+	c.PreRunE = func(c *cobra.Command, a []string) error {
+		err := c.ValidateRequiredFlags()
+		if err == nil {
+			err = c.ValidateFlagGroups()
+		}
+		if err != nil {
+			return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+		}
+		if check == nil {
+			return nil
+		}
+		return check(c, a)
+	}
+}
+
 // failure writes an error for people. The word on which programs branch is
 // left out, and what a platform or a model said cannot act on the terminal.
 func failure(err error) string {
@@ -56,6 +82,9 @@ func failure(err error) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// negative is what the flags' parser says of a number below zero.
+var negative = regexp.MustCompile(`^unknown shorthand flag: '\d' in`)
 
 // usageError is a call that makes no sense as it is.
 type usageError struct{ error }
@@ -78,12 +107,22 @@ func rootCommand() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true, Version: version, Args: noneSuch, RunE: showHelp,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if negative.MatchString(err.Error()) {
+			return usageError{fmt.Errorf("a value that begins with a hyphen, such as a room's negative number, wants -- before it: %s -- -100123", c.CommandPath())}
+		}
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
+	root.SetUsageFunc(writeUsage)
 	f.bind(root.PersistentFlags())
 	root.AddCommand(runCommand(f), loginCommand(f), chatCommand(f), statusCommand(f), doctorCommand(f), channelsCommand(f), adapterCommand(f), modelsCommand(f),
 		pairCommand(f), pauseCommand(f), resumeCommand(f), revokeAllCommand(f), membersCommand(f), identitiesCommand(f), roomsCommand(f), workspacesCommand(f),
 		approvalsCommand(f), laterCommand(f), policyCommand(f), secretsCommand(f), keyCommand(f), backupCommand(f), restoreCommand(f), deadCommand(f), auditCommand(f), memoryCommand(f), configCommand(f), webhookCommand(f), serviceCommand(f), versionCommand())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args, completion.RunE = noneSuch, showHelp
+	}
+	wrongFlags(root)
+	withExamples(root)
 	return root
 }
 

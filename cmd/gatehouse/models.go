@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -270,10 +271,28 @@ func (b *border) checkModel(ctx context.Context, name string, m config.Model) ([
 		return nil, fmt.Errorf("%w: its key is not in the vault; `gatehouse secrets set %s` puts it there", operator.ErrInvalid, who.Secret)
 	case errors.As(err, &e) && e.Kind == agent.Unauthorized && m.APIKey != "" && who.Secret == "":
 		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, wrongKey(k, e.Status))
+	case errors.As(err, &e) && (e.Kind == agent.UnknownModel || e.Kind == agent.Unreachable):
+		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, wrongAddress(k, m.BaseURL, e))
 	case errors.As(err, &e):
 		return nil, fmt.Errorf("%w: %s", operator.ErrInvalid, agent.ReplyFor(e, who))
 	}
 	return nil, err
+}
+
+// wrongAddress is said when a provider's list of models was not to be had: no model
+// was named yet that it could not know.
+func wrongAddress(k provider.Kind, base string, e *agent.Error) string {
+	at := ""
+	if u, err := url.Parse(base); err == nil && u.Host != "" {
+		at = " at " + u.Host + u.Path
+	}
+	switch {
+	case e.Kind == agent.Unreachable && at != "":
+		return fmt.Sprintf("%s cannot be reached%s. Check that the server runs, and that the address is right.", k.Title, at)
+	case e.Kind == agent.Unreachable:
+		return k.Title + " cannot be reached. Check this machine's network."
+	}
+	return fmt.Sprintf("there is no list of models%s (%d). Check the base URL: it is the one before /models, and mostly ends in /v1.", at, e.Status)
 }
 
 // wrongKey is said to whoever has just typed a key.

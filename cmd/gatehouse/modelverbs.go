@@ -14,30 +14,22 @@ import (
 )
 
 func modelsCommand(f *flags) *cobra.Command {
-	list := &cobra.Command{
-		Use: "list", Short: "List the configured models", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+	list := listing(f, "List the configured models",
+		"there is no model, so only commands are answered; add one with `gatehouse models set openai` (or another provider)",
+		"NAME | PROVIDER | MODEL | NOTE",
+		func(ctx context.Context, d *desk) ([]operator.Model, error) {
 			s, err := d.Status(ctx)
-			if err != nil {
-				return err
-			}
-			if len(s.Models) == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "there is no model, so only commands are answered; add one with `gatehouse models set openai` (or another provider)")
-				return nil
-			}
-			w := table(c.OutOrStdout())
-			fmt.Fprintln(w, "NAME\tPROVIDER\tMODEL\tNOTE")
-			for _, m := range s.Models {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.Name, m.Provider, m.Model, orDash(m.Found))
-			}
-			return w.Flush()
-		}),
-	}
+			return s.Models, err
+		},
+		func(m operator.Model) []string { return []string{m.Name, m.Provider, m.Model, orDash(m.Found)} })
 	return group("models", "Choose what answers", modelsSet(f), list)
 }
 
+// defaultModel is the name of the model that answers.
+const defaultModel = "default"
+
 func modelsSet(f *flags) *cobra.Command {
-	m := operator.Model{Name: "default"}
+	m := operator.Model{Name: defaultModel}
 	c := &cobra.Command{
 		Use: "set PROVIDER", Short: "Set a model: asks for the key, checks it, keeps it", Args: args(cobra.ExactArgs(1)),
 		Long: "Set a model that answers. Its key is asked for without showing it, or read from\n" +
@@ -82,7 +74,7 @@ func setModel(ctx context.Context, c *cobra.Command, d *desk, m operator.Model) 
 	}
 	known, err := d.CheckModel(ctx, m, key)
 	if err != nil {
-		return fmt.Errorf("%w\nNothing was changed. Try again with `gatehouse models set %s`", err, m.Provider)
+		return fmt.Errorf("%w\nNothing was changed. Try again with `gatehouse models set %s`", err, callFor(m))
 	}
 	if m.Model == "" {
 		if m.Model, err = askModel(c, p, known); err != nil {
@@ -97,6 +89,21 @@ func setModel(ctx context.Context, c *cobra.Command, d *desk, m operator.Model) 
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%s answers from now on, with %s\n", p.Title, m.Model)
 	return nil
+}
+
+// callFor is the call that sets this model.
+func callFor(m operator.Model) string {
+	call := m.Provider
+	if m.Name != defaultModel {
+		call += " --name " + m.Name
+	}
+	if m.BaseURL != "" {
+		call += " --base-url " + m.BaseURL
+	}
+	if m.Model != "" {
+		call += " --model " + m.Model
+	}
+	return call
 }
 
 func findProvider(ctx context.Context, d *desk, name string) (operator.Provider, error) {

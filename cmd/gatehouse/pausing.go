@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 )
 
-const pauseHelp = "What comes in is accepted and kept, and answered after `%s`. Answers that\n" +
+const pauseHelp = "What comes in is accepted and kept, and answered after\n`%s`. Answers that\n" +
 	"are under way come to their end. A pause survives a restart."
 
 func pauseCommand(f *flags) *cobra.Command {

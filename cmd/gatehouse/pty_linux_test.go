@@ -202,6 +202,12 @@ func TestTerminalHidesWhatIsSecret(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatalf("Ctrl-C at a hidden prompt does not end it:\n%q", stop)
 	}
+	for _, ends := range []string{"\x04", "\r"} { // Ctrl-D, and nothing at all
+		empty := show(t, env, "secrets", "set", "other")
+		empty.sees("Value of other")
+		empty.types(ends)
+		empty.ends(1)
+	}
 	list := show(t, env, "secrets", "list")
 	list.ends(0)
 	if got := list.String(); !strings.Contains(got, "api") || strings.Contains(got, "other") {

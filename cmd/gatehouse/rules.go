@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -130,6 +131,10 @@ func policyCommand(f *flags) *cobra.Command {
 			if len(faults) > 0 {
 				return fmt.Errorf("%d of %d tests fail:\n%w", len(faults), n, faults)
 			}
+			if n == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "the policy carries no tests; docs/tools.md says how they are written")
+				return nil
+			}
 			fmt.Fprintf(c.OutOrStdout(), "%d tests pass\n", n)
 			return nil
 		},
@@ -164,7 +169,7 @@ func explainCommand(f *flags) *cobra.Command {
 					return nil
 				}
 			}
-			return usageError{fmt.Errorf("%q is no action; there are: %v", a[0], policy.Actions())}
+			return usageError{fmt.Errorf("%q is no action; there are: %s", a[0], strings.Join(policy.Actions(), ", "))}
 		},
 	}
 	c.Flags().StringVar(&r.Role, "role", "member", "of the person who speaks")

@@ -77,6 +77,9 @@ func run(ctx context.Context, f flags) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // told to stop while it was starting
 	}
+	if errors.Is(err, errLocked) {
+		return fmt.Errorf("%w; see gatehouse status, stop it there, or give this one a folder of its own with --data", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -195,6 +198,9 @@ func (a *app) greet(ctx context.Context, admin *ingress.Admin, l listeners) erro
 	if err != nil {
 		return err
 	}
+	if !st.Paused.IsZero() {
+		a.log.Warn("everything is paused: what comes in waits for `gatehouse resume`", "since", st.Paused)
+	}
 	a.log.Info("gatehouse is up", "listen", l.public.Addr().String(), "admin", l.admin.Addr().String(),
 		"data", a.cfg.Data, "model", st.Model, "from", a.settings.modelSource())
 	if !term.IsTerminal(int(os.Stdout.Fd())) {
@@ -207,6 +213,9 @@ func (a *app) greet(ctx context.Context, admin *ingress.Admin, l listeners) erro
 	model := plainly(st.Model)
 	if from := a.settings.modelSource(); from != noModel {
 		model += ", " + from
+	}
+	if !st.Paused.IsZero() {
+		model += "\n  Paused   nobody is answered; `gatehouse resume` goes on"
 	}
 	_, err = fmt.Fprintf(os.Stdout, "\n  Model    %s\n  Console  %s\n           (opens once, within ten minutes; `gatehouse login` prints a new link)\n\n",
 		model, link)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,32 +16,17 @@ import (
 )
 
 func secretsCommand(f *flags) *cobra.Command {
-	list := &cobra.Command{
-		Use: "list", Short: "List the secrets, without their values", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			all, err := d.Secrets(ctx)
-			if err != nil {
-				return err
-			}
-			return printSecrets(c.OutOrStdout(), all)
-		}),
-	}
+	list := listing(f, "List the secrets, without their values", "the vault is empty", "NAME | VERSION | CHANGED | SENT AS | GOES TO | GRANTED TO",
+		func(ctx context.Context, d *desk) ([]vault.Meta, error) { return d.Secrets(ctx) }, secretLine)
 	return inWorkspace(f, group("secrets", "Keep tokens and keys in the vault", setSecretCommand(f), list,
 		rotateSecretCommand(f), grantCommand(f), revokeCommand(f), tryCommand(f), secretAuditCommand(f), deleteSecretCommand(f)))
 }
 
-func printSecrets(out io.Writer, all []vault.Meta) error {
-	if len(all) == 0 {
-		fmt.Fprintln(out, "the vault is empty")
-		return nil
+func secretLine(m vault.Meta) []string {
+	return []string{
+		m.Name, strconv.Itoa(m.Version), m.Changed.Local().Format("2006-01-02 15:04"),
+		orDash(string(m.Format.Kind)), orDash(strings.Join(m.Hosts, ", ")), orDash(grantsText(m.Grants)),
 	}
-	w := table(out)
-	fmt.Fprintln(w, "NAME\tVERSION\tCHANGED\tSENT AS\tGOES TO\tGRANTED TO")
-	for _, m := range all {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", m.Name, m.Version, m.Changed.Local().Format("2006-01-02 15:04"),
-			orDash(string(m.Format.Kind)), orDash(strings.Join(m.Hosts, ", ")), orDash(grantsText(m.Grants)))
-	}
-	return w.Flush()
 }
 
 // grantsText writes grants in the words of the flags that make them.
@@ -81,7 +66,7 @@ func setSecretCommand(f *flags) *cobra.Command {
 		Long: "Store a secret. Its value comes from a hidden prompt or standard input, never from\n" +
 			"the arguments, which every user of the machine can see.\n\n" +
 			"--host says where it may be sent, --as how it is put into a request there. The\n" +
-			"kinds are " + strings.Join(vault.Kinds(), ", ") + ";\n" +
+			"kinds are\n  " + strings.Join(vault.Kinds(), " ") + ";\n" +
 			"what a kind needs is said with --with FIELD=VALUE.",
 		Example: "  gatehouse secrets set openai <key.txt\n" +
 			"  gatehouse secrets set github --host api.github.com --as bearer --tool http_request\n" +
@@ -106,6 +91,9 @@ func setSecretCommand(f *flags) *cobra.Command {
 			return usageError{errors.New("--with says more about --as, which is missing")}
 		}
 		name := full(a[0])
+		if err := vault.CheckSecret(name); err != nil {
+			return usageError{err} // before a person is asked for its value
+		}
 		value, err := askSecret(c, "Value of "+name)
 		if err != nil {
 			return err

@@ -22,7 +22,16 @@ func channelsCommand(f *flags) *cobra.Command {
 		Use: "list", Aliases: []string{"status"}, Short: "List the channels and how they are", Args: args(cobra.NoArgs),
 	}
 	probe := list.Flags().Bool("probe", false, "ask each platform right now")
+	asJSON := list.Flags().Bool("json", false, "print JSON")
+	list.MarkFlagsMutuallyExclusive("probe", "json")
 	list.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		if *asJSON {
+			s, err := d.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return printJSON(c.OutOrStdout(), s.Channels)
+		}
 		return listChannels(ctx, c.OutOrStdout(), d, *probe)
 	})
 	remove := &cobra.Command{

@@ -200,11 +200,15 @@ func ago(t, now time.Time) string {
 var queues = []string{bus.Inbox, bus.Urgent, bus.Outbox}
 
 func deadCommand(f *flags) *cobra.Command {
-	queue := ""
+	queue, asJSON := "", false
 	list := &cobra.Command{
 		Use: "list", Short: "List what could not be worked on or delivered", Args: args(cobra.NoArgs),
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			return listDead(ctx, c.OutOrStdout(), d, queue)
+			all, err := allDead(ctx, d, queue)
+			if err != nil {
+				return err
+			}
+			return printList(c.OutOrStdout(), asJSON, all, "there are no dead letters", "NUMBER | QUEUE | CHANNEL | ATTEMPTS | DIED | REASON", deadLine)
 		}),
 		PreRunE: func(*cobra.Command, []string) error {
 			if queue != "" && !slices.Contains(queues, queue) {
@@ -214,6 +218,7 @@ func deadCommand(f *flags) *cobra.Command {
 		},
 	}
 	list.Flags().StringVar(&queue, "queue", "", "inbox, urgent or outbox; default all")
+	list.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	show := &cobra.Command{
 		Use: "show NUMBER", Short: "Show one, with its content", Args: args(cobra.ExactArgs(1)),
 		ValidArgsFunction: suggestions(f, false, deadNumbers),
@@ -255,31 +260,23 @@ func deadCommand(f *flags) *cobra.Command {
 	)
 }
 
-func listDead(ctx context.Context, out io.Writer, d *desk, queue string) error {
-	w := table(out)
-	after, n := int64(0), 0
-	for {
+// allDead reads every page of the dead letters.
+func allDead(ctx context.Context, d *desk, queue string) ([]operator.Letter, error) {
+	var all []operator.Letter
+	for after := int64(0); ; {
 		page, err := d.DeadLetters(ctx, queue, after)
-		if err != nil {
-			return err
+		if err != nil || len(page) == 0 {
+			return all, err
 		}
-		if len(page) == 0 {
-			break
-		}
-		if n == 0 {
-			fmt.Fprintln(w, "NUMBER\tQUEUE\tCHANNEL\tATTEMPTS\tDIED\tREASON")
-		}
-		for _, l := range page {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\n", l.Seq, l.Queue, l.Channel, l.Attempts, l.Died.Format(time.DateTime), printable(l.Reason))
-			after = l.Seq
-			n++
-		}
+		all = append(all, page...)
+		after = page[len(page)-1].Seq
 	}
-	if n == 0 {
-		fmt.Fprintln(out, "there are no dead letters")
-		return nil
+}
+
+func deadLine(l operator.Letter) []string {
+	return []string{
+		strconv.FormatInt(l.Seq, 10), l.Queue, l.Channel, strconv.Itoa(l.Attempts), l.Died.Format(time.DateTime), printable(l.Reason),
 	}
-	return w.Flush()
 }
 
 func numbers(a []string) ([]int64, error) {

@@ -23,9 +23,10 @@ func webhookCommand(f *flags) *cobra.Command {
 	var header []string
 	test := &cobra.Command{
 		Use: "test NAME --file FILE", Short: "Show what a channel makes of a request, and send nothing", Args: args(cobra.ExactArgs(1)),
-		Long: "Show what the channel NAME makes of a request with the body in FILE: the message, the conversation, the sender and the id\n" +
-			"by which a repetition is known, or why it is ignored. It reads the configuration alone. Nothing is accepted or sent, and\n" +
-			"the proof of the request is not looked at.",
+		Long: "Show what the channel NAME makes of a request with the body in FILE: the message,\n" +
+			"the conversation, the sender and the id by which a repetition is known, or why it\n" +
+			"is ignored. It reads the configuration alone. Nothing is accepted or sent, and the\n" +
+			"proof of the request is not looked at.",
 		Example: "  gatehouse webhook test github --file payload.json --header 'X-GitHub-Event: issues'\n" +
 			"  echo '{\"text\": \"hello\"}' | gatehouse webhook test alerts --file -",
 		RunE: func(c *cobra.Command, a []string) error {
@@ -74,6 +75,9 @@ func webhookSection(f *flags, id string) ([]byte, error) {
 		}
 	}
 	slices.Sort(known)
+	if len(known) == 0 {
+		return nil, fmt.Errorf("there is no webhook channel in %s; gatehouse channels add webhook makes one", s.path)
+	}
 	if !slices.Contains(known, id) {
 		return nil, fmt.Errorf("%q is no webhook channel of %s; there are: %s", id, s.path, strings.Join(known, ", "))
 	}

@@ -152,6 +152,9 @@ func (p *Operator) Status(ctx context.Context, by scope.Scope) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	if !p.o.Running {
+		s.Started = time.Time{}
+	}
 	known := map[channels.ID]bool{}
 	for i, c := range s.Channels {
 		known[c.ID] = true

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// allVerbs are the commands that do something.
+func allVerbs(c *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, s := range c.Commands() {
+		switch {
+		case s.Hidden || s.Name() == "help" || s.Name() == "completion":
+		case s.HasSubCommands():
+			all = append(all, allVerbs(s)...)
+		default:
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// TestHelpHasWorkingExamples: each command shows at least one call, and each call
+// that is shown is one that the command takes.
+func TestHelpHasWorkingExamples(t *testing.T) {
+	for _, verb := range allVerbs(rootCommand()) {
+		if !verb.HasExample() {
+			t.Errorf("%s has no example", verb.CommandPath())
+		}
+		for line := range strings.Lines(strings.ReplaceAll(verb.Example, "\\\n", " ")) {
+			_, call, found := strings.Cut(line, "gatehouse ")
+			if !found {
+				continue // another program's part in it
+			}
+			call, _, _ = strings.Cut(call, " | ")
+			root := rootCommand() // flags keep what an earlier call said
+			c, rest, err := root.Find(words(call))
+			if err != nil {
+				t.Errorf("%s: %v", call, err)
+				continue
+			}
+			if c.CommandPath() != verb.CommandPath() {
+				t.Errorf("the help of %s shows a call of %s: %s", verb.CommandPath(), c.CommandPath(), call)
+			}
+			if err := c.ParseFlags(rest); err != nil {
+				t.Errorf("%s: %v", call, err)
+			}
+			if err := c.ValidateArgs(c.Flags().Args()); err != nil {
+				t.Errorf("%s: %v", call, err)
+			}
+			if err := c.ValidateRequiredFlags(); err != nil {
+				t.Errorf("%s: %v", call, err)
+			}
+		}
+	}
+	for path := range examples {
+		if c, _, err := rootCommand().Find(strings.Fields(path)); err != nil || c.CommandPath() != "gatehouse "+path {
+			t.Errorf("the example of %q is for no command", path)
+		}
+	}
+}
+
+// words splits a call as a shell does, without what is redirected.
+func words(call string) []string {
+	var out []string
+	var word strings.Builder
+	quote, open := rune(0), false
+	end := func() {
+		if w := word.String(); open && !strings.HasPrefix(w, "<") && !strings.HasPrefix(w, ">") {
+			out = append(out, w)
+		}
+		word.Reset()
+		open = false
+	}
+	for _, r := range strings.TrimSpace(call) {
+		switch {
+		case quote == 0 && (r == '\'' || r == '"'):
+			quote, open = r, true
+		case r == quote:
+			quote = 0
+		case quote == 0 && r == ' ':
+			end()
+		default:
+			word.WriteRune(r)
+			open = true
+		}
+	}
+	end()
+	return out
+}
+
+// TestHelpIsShort: a page fits a terminal, and lines do not wrap.
+func TestHelpIsShort(t *testing.T) {
+	for _, verb := range allVerbs(rootCommand()) {
+		var out bytes.Buffer
+		root := rootCommand()
+		root.SetOut(&out)
+		root.SetArgs(append(strings.Fields(strings.TrimPrefix(verb.CommandPath(), "gatehouse ")), "--help"))
+		if err := root.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		page := out.String()
+		if lines := strings.Count(page, "\n"); lines > 45 {
+			t.Errorf("the help of %s has %d lines", verb.CommandPath(), lines)
+		}
+		description, _, _ := strings.Cut(page, "\nUsage:")
+		for line := range strings.Lines(description) {
+			if len(line) > 90 {
+				t.Errorf("the help of %s has a line of %d characters: %s", verb.CommandPath(), len(line), line)
+			}
+		}
+		if strings.Contains(page, "GATEHOUSE_LISTEN") {
+			t.Errorf("the help of %s repeats the flags of every command", verb.CommandPath())
+		}
+	}
+}
