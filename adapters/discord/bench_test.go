@@ -64,6 +64,21 @@ func running(b *testing.B) (*stagetest.Stage, *channeltest.Host, *channeltest.Si
 	return s, h, sink, ch
 }
 
+// BenchmarkReceive is a message in: the emulator, the gateway's connection, the
+// commit.
+func BenchmarkReceive(b *testing.B) {
+	s, _, sink, _ := running(b)
+	dm := s.Srv.DM(s.Alice)
+	dm.Say(s.Alice, "hi")
+	sink.WaitEvents(1)
+	b.ResetTimer()
+	for range b.N {
+		dm.Say(s.Alice, "hello")
+	}
+	sink.WaitEvents(b.N + 1)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
 // BenchmarkSend is one answer through the emulator and back.
 func BenchmarkSend(b *testing.B) {
 	s, _, sink, ch := running(b)

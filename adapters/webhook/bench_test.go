@@ -8,8 +8,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook"
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/stagetest"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/webhooktest"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -47,6 +49,42 @@ func BenchmarkReceive(b *testing.B) {
 			b.Fatal(w.Code)
 		}
 	}
+}
+
+// BenchmarkDecode reads a request of GitHub's size and fills the templates.
+func BenchmarkDecode(b *testing.B) {
+	m := codec.Mapping{Message: template(b, "{{ .action }}: {{ .issue.title }}"), Conversation: template(b, "{{ .repository.full_name }}"), Sender: template(b, "{{ .sender.id }}")}
+	body := []byte(`{"action":"opened","issue":{"title":"It breaks","body":"` + strings.Repeat("it is long ", 1000) + `"},"repository":{"full_name":"acme/engine"},"sender":{"id":42}}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		v, err := codec.Decode("application/json", body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if o := m.Event(codec.Request{Payload: v}, codec.At{Channel: "hooks", Key: "k"}); o.Ignored != "" {
+			b.Fatal(o.Ignored)
+		}
+	}
+}
+
+// BenchmarkRender writes a callback.
+func BenchmarkRender(b *testing.B) {
+	part := channels.Part{Key: "turn/0", To: channels.Address{Conversation: "c"}, Body: markup.Parse("The **meeting** is at ten.\n\n- bring the `plan.pdf`")}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := codec.Encode(part, nil, time.Unix(1, 0)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func template(b *testing.B, text string) codec.Template {
+	b.Helper()
+	t, err := codec.Parse(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return t
 }
 
 // BenchmarkSend sends signed callbacks through the emulator, which checks them.

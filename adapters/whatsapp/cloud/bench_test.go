@@ -34,6 +34,29 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
+// BenchmarkReceive is a message in: the emulator's call, its proof, the commit, the
+// answer.
+func BenchmarkReceive(b *testing.B) {
+	var hook http.Handler
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { hook.ServeHTTP(w, r) }))
+	defer front.Close()
+	p := cloudtest.New(front.URL)
+	defer p.Close()
+	h := channeltest.NewHost(b, append(stagetest.Secrets(), channeltest.WithPublic(front.URL))...)
+	sink := channeltest.NewSink(h)
+	ch, err := cloud.Driver{}.Open(b.Context(), h, stagetest.Section(p))
+	if err != nil {
+		b.Fatal(err)
+	}
+	hook = ch.(channels.Receiver).Receive(sink)
+	b.ResetTimer()
+	for range b.N {
+		p.Say(cloudtest.Said{By: stagetest.Alice, Text: "hello"})
+	}
+	sink.WaitEvents(b.N)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
 // BenchmarkReconnect measures from the end of an outage until the channel knows
 // of it.
 func BenchmarkReconnect(b *testing.B) {
