@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/proof"
 )
 
 const secret = stagetest.Secret
@@ -277,5 +279,35 @@ func TestWithoutCallback(t *testing.T) {
 	who, err := d.ch.(channels.Prober).Probe(t.Context())
 	if err != nil || len(who.Notes) != 3 {
 		t.Errorf("%+v %v", who, err)
+	}
+}
+
+// TestDocumentedKinds: each example of a proof that the documentation shows is
+// taken as it stands, and none of the kinds is without one.
+func TestDocumentedKinds(t *testing.T) {
+	page, err := os.ReadFile("../../docs/webhooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^    verify: \{(.+?)\}(?: +#.*)?$`).FindAllStringSubmatch(string(page), -1) {
+		verify := map[string]string{}
+		for pair := range strings.SplitSeq(m[1], ", ") {
+			k, v, _ := strings.Cut(pair, ": ")
+			verify[k] = strings.Trim(v, `"`)
+		}
+		shown[verify["kind"]] = true
+		section, err := json.Marshal(map[string]any{"verify": verify})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if faults := (webhook.Driver{}).Check(section); len(faults) > 0 {
+			t.Errorf("%s: %v", m[0], faults)
+		}
+	}
+	for _, k := range proof.Kinds() {
+		if !shown[string(k)] {
+			t.Errorf("docs/webhooks.md shows no example of %s", k)
+		}
 	}
 }
