@@ -14,3 +14,6 @@ func NewSet(all ...Rule) *Set { return newSet(all) }
 
 // Reach is how far a match of an expression can go from its keyword.
 var Reach = reach
+
+// Again is what a rule with a distance asks of a text first.
+var Again = again

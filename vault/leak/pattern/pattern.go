@@ -98,19 +98,14 @@ func (s *Set) Find(text []byte) []Span {
 		length := s.words.length(word)
 		for _, i := range s.ofWord[word] {
 			r := s.rules[i]
-			if r.Distance > 0 && (end-1+r.Distance >= len(text) || text[end-1+r.Distance] != text[end-1]) {
+			if !again(text, end-1, r.Distance) {
 				continue
 			}
 			r.once.Do(r.compile)
 			if try == nil {
 				try = map[int][]Span{}
 			}
-			from, to := max(0, end-length-r.before), min(len(text), end+r.after)
-			if n := len(try[i]); n > 0 && from <= try[i][n-1].To {
-				try[i][n-1].To = max(to, try[i][n-1].To)
-				continue
-			}
-			try[i] = append(try[i], Span{from, to})
+			try[i] = join(try[i], Span{max(0, end-length-r.before), min(len(text), end+r.after)})
 		}
 	})
 	var found []Span
@@ -120,6 +115,12 @@ func (s *Set) Find(text []byte) []Span {
 		}
 	}
 	return merge(found)
+}
+
+// again reports whether the byte at a place stands again at a distance; 0: it need
+// not.
+func again(text []byte, at, distance int) bool {
+	return at+distance < len(text) && text[at+distance] == text[at]
 }
 
 // find tries the rule's expression on one window.
@@ -175,11 +176,17 @@ func merge(all []Span) []Span {
 	slices.SortFunc(all, func(a, b Span) int { return a.From - b.From })
 	out := all[:0]
 	for _, s := range all {
-		if n := len(out); n > 0 && s.From <= out[n-1].To {
-			out[n-1].To = max(out[n-1].To, s.To)
-			continue
-		}
-		out = append(out, s)
+		out = join(out, s)
 	}
 	return out
+}
+
+// join adds a span to those before it, or makes the last one longer where they
+// meet.
+func join(all []Span, s Span) []Span {
+	if n := len(all); n > 0 && s.From <= all[n-1].To {
+		all[n-1].To = max(all[n-1].To, s.To)
+		return all
+	}
+	return append(all, s)
 }

@@ -115,6 +115,80 @@ func TestEveryRuleFindsItsKind(t *testing.T) {
 	}
 }
 
+// TestRules: each thing that a rule can say, at its bounds.
+func TestRules(t *testing.T) {
+	words := func(r pattern.Rule, all ...string) pattern.Rule {
+		r.ID, r.Keywords = "test", all
+		return r
+	}
+	tests := []struct {
+		name     string
+		rule     pattern.Rule
+		in, want string
+	}{
+		{"the second of two groups took part", words(pattern.Rule{Regexp: `(?:a(x)|b(y))key`}, "key"), "-bykey-", "-b*key-"},
+		{"a group at the text's first byte", words(pattern.Rule{Regexp: `(abc)key`}, "key"), "abckey", "*key"},
+		{"the group that the rule names", words(pattern.Rule{Regexp: `(x)(y)key`, Group: 2}, "key"), "xykey", "x*key"},
+		{"no group", words(pattern.Rule{Regexp: `xkey`}, "key"), "-xkey-", "-*-"},
+		{"one letter again and again", words(pattern.Rule{Regexp: `(a+)key`}, "key"), "aaaakey", "*key"},
+		{"as much entropy as is wanted at least is not more", words(pattern.Rule{Regexp: `([a-d]+)key`, Entropy: 2}, "key"), "abcdabcdkey", "abcdabcdkey"},
+		{"a little less is wanted", words(pattern.Rule{Regexp: `([a-d]+)key`, Entropy: 1.9}, "key"), "abcdabcdkey", "*key"},
+		{"an example", words(pattern.Rule{Regexp: `(a+)key`, Allow: []string{"^aaaa$"}}, "key"), "aaaakey aaakey", "aaaakey *key"},
+		{"two that meet", words(pattern.Rule{Regexp: `key[a-z]`}, "key"), "-keyakeyb-", "-*-"},
+		{"two that nearly meet", words(pattern.Rule{Regexp: `key[a-z]`}, "key"), "-keya keyb-", "-* *-"},
+		{"all of it before the keyword", words(pattern.Rule{Regexp: `x{30}longkeyword`}, "longkeyword"), strings.Repeat("y", 99) + strings.Repeat("x", 30) + "longkeyword", strings.Repeat("y", 99) + "*"},
+		{"all of it behind the keyword", words(pattern.Rule{Regexp: `longkeywordx{30}`}, "longkeyword"), "longkeyword" + strings.Repeat("x", 30) + "y", "*y"},
+		{"a keyword in capitals", words(pattern.Rule{Regexp: `(?i)key[a-z]`}, "key"), "-KEYA-", "-*-"},
+		{"what only lies where a capital of a hyphen would", words(pattern.Rule{Regexp: `(?s)a.b`}, "a-b"), "a\rb", "a\rb"},
+		{"what only lies behind the letters", words(pattern.Rule{Regexp: `(?s)a.b`}, "a{b"), "a[b", "a[b"},
+		{"a keyword that begins within another", words(pattern.Rule{Regexp: `bcx`}, "abcd", "bcx"), "-abcx-", "-a*-"},
+		{"one that ends another", words(pattern.Rule{Regexp: `bc`}, "abcd", "bc"), "-abc-", "-a*-"},
+		{"one far within another", words(pattern.Rule{Regexp: `cdez`}, "abcdef", "bcdey", "cdez"), "-abcdez-", "-ab*-"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := hidden(pattern.NewSet(tt.rule), tt.in); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestManyRulesAtOnce: what is found is in the order of the text, not of the rules.
+func TestManyRulesAtOnce(t *testing.T) {
+	var rules []pattern.Rule
+	var in, want strings.Builder
+	for i := range 20 {
+		word := strings.Repeat("k", 3) + string(rune('a'+i))
+		rules = append(rules, pattern.Rule{ID: word, Regexp: word + "[0-9]", Keywords: []string{word}})
+		in.WriteString(word + "7 ")
+		want.WriteString("* ")
+	}
+	slices.Reverse(rules)
+	if got := hidden(pattern.NewSet(rules...), in.String()); got != want.String() {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAgain(t *testing.T) {
+	tests := []struct {
+		text         string
+		at, distance int
+		want         bool
+	}{
+		{"a.bcdefg.", 1, 7, true},
+		{"a.bcdefgh", 1, 7, false},
+		{"a.bcdefg", 1, 7, false},
+		{"a.b.", 3, 0, true},
+		{".b.", 2, 2, false},
+	}
+	for _, tt := range tests {
+		if got := pattern.Again([]byte(tt.text), tt.at, tt.distance); got != tt.want {
+			t.Errorf("%q, %d, %d: %v", tt.text, tt.at, tt.distance, got)
+		}
+	}
+}
+
 func TestReach(t *testing.T) {
 	tests := []struct {
 		expression    string

@@ -19,7 +19,8 @@ func reach(expression string) (before, after int) {
 	return min(n, maxBefore), min(n, maxAfter)
 }
 
-// longest is the length of the longest match, at most maxAfter.
+// longest is the length of the longest match of a simplified expression, which
+// counts no repetitions, at most maxAfter.
 func longest(r *syntax.Regexp) int {
 	n := 0
 	switch r.Op {
@@ -29,11 +30,6 @@ func longest(r *syntax.Regexp) int {
 		n = 1
 	case syntax.OpStar, syntax.OpPlus:
 		n = maxAfter
-	case syntax.OpRepeat:
-		n = maxAfter
-		if r.Max >= 0 {
-			n = r.Max * longest(r.Sub[0])
-		}
 	case syntax.OpAlternate:
 		for _, sub := range r.Sub {
 			n = max(n, longest(sub))
