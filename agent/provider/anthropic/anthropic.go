@@ -6,9 +6,7 @@
 package anthropic
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -89,7 +87,9 @@ func (p *Provider) Stream(ctx context.Context, r agent.ModelRequest) iter.Seq2[a
 			return
 		}
 		defer func() { _ = res.Body.Close() }()
-		if failed := p.read(res, r.Model, call, yield); failed != nil {
+		events := ssestream.NewDecoder(res)
+		a := &answer{usage: agent.Usage{Provider: p.cfg.Name, Model: r.Model}}
+		if failed := call.Read(events, func() []byte { return events.Event().Data }, a, yield); failed != nil {
 			yield(agent.Delta{}, failed)
 		}
 	}
@@ -111,46 +111,6 @@ func (p *Provider) send(ctx context.Context, call *wire.Call, method, path strin
 	return res, err
 }
 
-// read yields the events of a stream. It returns nil when the answer was
-// complete or the reader has lost interest.
-func (p *Provider) read(res *http.Response, model string, call *wire.Call, yield func(agent.Delta, error) bool) *agent.Error {
-	events := ssestream.NewDecoder(res)
-	a := answer{usage: agent.Usage{Provider: p.cfg.Name, Model: model}}
-	for !a.done && events.Next() {
-		data := events.Event().Data
-		if len(bytes.TrimSpace(data)) == 0 {
-			continue
-		}
-		text, err := a.take(data)
-		if err != nil {
-			if errors.Is(err, errInStream) {
-				return call.Event(data)
-			}
-			return call.Garbled(err.Error())
-		}
-		if text != "" || a.calls > 0 {
-			call.Speaking()
-		}
-		if text != "" && !yield(agent.Delta{Text: text}, nil) {
-			return nil
-		}
-	}
-	if !a.complete() {
-		return call.Failed(events.Err())
-	}
-	for _, c := range a.toolCalls() {
-		if !yield(agent.Delta{Call: &c}, nil) {
-			return nil
-		}
-	}
-	d := agent.Delta{Finish: a.reason()}
-	if a.counted {
-		d.Usage = &a.usage
-	}
-	yield(d, nil)
-	return nil
-}
-
 // Models implements agent.Lister. The order is the provider's, newest first.
 func (p *Provider) Models(ctx context.Context) ([]string, error) {
 	ctx, call := wire.Begin(ctx, p.cfg.Name, "", p.limits(), false)
@@ -159,22 +119,5 @@ func (p *Provider) Models(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, call.Failed(err)
 	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, call.Failed(err)
-	}
-	var list struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(b, &list); err != nil {
-		return nil, call.Garbled("the list of models cannot be read")
-	}
-	var names []string
-	for _, m := range list.Data {
-		names = append(names, m.ID)
-	}
-	return names, nil
+	return call.Names(res)
 }

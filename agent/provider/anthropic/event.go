@@ -1,8 +1,8 @@
 package anthropic
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"strconv"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
@@ -39,13 +39,7 @@ const (
 	maxArgs   = 1 << 20 // bytes of the arguments of one call
 )
 
-var (
-	errInStream = errors.New("the provider reports an error in the stream")
-	errNotJSON  = errors.New("an event of the stream is not JSON")
-	errCalls    = errors.New("more tool calls, or longer ones, than allowed")
-)
-
-// answer gathers what the events of one stream say.
+// answer implements wire.Answer.
 type answer struct {
 	done    bool // message_stop came
 	thought bool
@@ -57,6 +51,8 @@ type answer struct {
 	calls   int
 }
 
+var _ wire.Answer = (*answer)(nil)
+
 // growing is a block of content that is still coming.
 type growing struct {
 	block
@@ -64,16 +60,19 @@ type growing struct {
 	args  []byte
 }
 
-// take reads one event and returns the text in it. Events of an unknown type
-// are skipped, as the platform asks.
-func (a *answer) take(data []byte) (string, error) {
+// Take implements wire.Answer. Events of an unknown type are skipped, as the
+// platform asks.
+func (a *answer) Take(data []byte) (string, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return "", nil
+	}
 	var e event
 	if json.Unmarshal(data, &e) != nil {
-		return "", errNotJSON
+		return "", wire.ErrNotJSON
 	}
 	switch e.Type {
 	case "error":
-		return "", errInStream
+		return "", wire.ErrInStream
 	case "message_start":
 		a.count(e.Message.Usage)
 	case "content_block_start":
@@ -93,7 +92,7 @@ func (a *answer) take(data []byte) (string, error) {
 
 func (a *answer) begin(e *event) (string, error) {
 	if len(a.blocks) >= maxBlocks {
-		return "", errCalls
+		return "", wire.ErrCalls
 	}
 	switch e.Block.Type {
 	case "tool_use":
@@ -123,7 +122,7 @@ func (a *answer) delta(e *event) (string, error) {
 		return e.Delta.Text, nil
 	case "input_json_delta":
 		if len(to.args)+len(e.Delta.JSON) > maxArgs {
-			return "", errCalls
+			return "", wire.ErrCalls
 		}
 		to.args = append(to.args, e.Delta.JSON...)
 	case "thinking_delta":
@@ -154,8 +153,23 @@ func (a *answer) count(u *usage) {
 	a.usage.Cached = a.in.read
 }
 
-// complete reports whether the stream said that the answer has ended.
-func (a *answer) complete() bool { return a.stop != "" || a.done }
+// Calling implements wire.Answer.
+func (a *answer) Calling() bool { return a.calls > 0 }
+
+// Done implements wire.Answer.
+func (a *answer) Done() bool { return a.done }
+
+// Whole implements wire.Answer.
+func (a *answer) Whole() ([]agent.ToolCall, agent.Delta, bool) {
+	if a.stop == "" && !a.done {
+		return nil, agent.Delta{}, false
+	}
+	end := agent.Delta{Finish: a.reason()}
+	if a.counted {
+		end.Usage = &a.usage
+	}
+	return a.toolCalls(), end, true
+}
 
 func (a *answer) toolCalls() []agent.ToolCall {
 	out := make([]agent.ToolCall, 0, a.calls)

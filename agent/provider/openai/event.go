@@ -1,8 +1,8 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"strconv"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
@@ -70,13 +70,7 @@ const (
 	maxArgs  = 1 << 20 // bytes of the arguments of one call
 )
 
-var (
-	errInStream = errors.New("the provider reports an error in the stream")
-	errNotJSON  = errors.New("an event of the stream is not JSON")
-	errCalls    = errors.New("more tool calls, or longer ones, than allowed")
-)
-
-// answer gathers what the events of one stream say.
+// answer implements wire.Answer.
 type answer struct {
 	provider, model string
 	done            bool // [DONE] came
@@ -87,6 +81,8 @@ type answer struct {
 	calls           []pending
 }
 
+var _ wire.Answer = (*answer)(nil)
+
 // pending is a tool call whose arguments are still coming.
 type pending struct {
 	index    int
@@ -95,14 +91,18 @@ type pending struct {
 	extra    json.RawMessage
 }
 
-// take reads one event and returns the text in it.
-func (a *answer) take(data []byte) (string, error) {
+// Take implements wire.Answer.
+func (a *answer) Take(data []byte) (string, error) {
+	if bytes.HasPrefix(data, []byte("[DONE]")) {
+		a.done = true
+		return "", nil
+	}
 	var e event
 	if json.Unmarshal(data, &e) != nil {
-		return "", errNotJSON
+		return "", wire.ErrNotJSON
 	}
 	if len(e.Error) > 0 && string(e.Error) != "null" {
-		return "", errInStream
+		return "", wire.ErrInStream
 	}
 	if e.Usage != nil {
 		a.usage = &agent.Usage{
@@ -141,7 +141,7 @@ func (a *answer) addCall(p *callPiece) error {
 	}
 	if at == nil || p.ID != "" && at.id != "" && p.ID != at.id {
 		if len(a.calls) >= maxCalls {
-			return errCalls
+			return wire.ErrCalls
 		}
 		a.calls = append(a.calls, pending{index: p.Index})
 		at = &a.calls[len(a.calls)-1]
@@ -156,15 +156,26 @@ func (a *answer) addCall(p *callPiece) error {
 		at.extra = p.Extra
 	}
 	if len(at.args)+len(p.Function.Args) > maxArgs {
-		return errCalls
+		return wire.ErrCalls
 	}
 	at.args = append(at.args, p.Function.Args...)
 	return nil
 }
 
-// complete reports whether the stream said that the answer has ended. A
-// connection that breaks after that loses nothing but the usage.
-func (a *answer) complete() bool { return a.finish != "" || a.done && a.begun }
+// Calling implements wire.Answer.
+func (a *answer) Calling() bool { return len(a.calls) > 0 }
+
+// Done implements wire.Answer.
+func (a *answer) Done() bool { return a.done }
+
+// Whole implements wire.Answer. A connection that breaks after a finish loses
+// nothing but the usage.
+func (a *answer) Whole() ([]agent.ToolCall, agent.Delta, bool) {
+	if a.finish == "" && !(a.done && a.begun) {
+		return nil, agent.Delta{}, false
+	}
+	return a.toolCalls(), agent.Delta{Finish: a.reason(), Usage: a.usage}, true
+}
 
 func (a *answer) toolCalls() []agent.ToolCall {
 	out := make([]agent.ToolCall, 0, len(a.calls))

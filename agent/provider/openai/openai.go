@@ -14,9 +14,7 @@ package openai
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"iter"
 	"net/http"
 	"strings"
@@ -163,7 +161,9 @@ func (p *Provider) stream(ctx context.Context, r agent.ModelRequest, s spoken, y
 		return refusedNothing
 	}
 	defer func() { _ = res.Body.Close() }()
-	if failed := p.read(res, r.Model, call, yield); failed != nil {
+	events := ssestream.NewDecoder(res)
+	a := &answer{provider: p.cfg.Name, model: r.Model}
+	if failed := call.Read(events, func() []byte { return events.Event().Data }, a, yield); failed != nil {
 		yield(agent.Delta{}, failed)
 	}
 	return refusedNothing
@@ -174,43 +174,6 @@ func (p *Provider) send(call *wire.Call, method, path string, body []byte) (*htt
 		return nil, &agent.Error{Kind: agent.Unreachable, Provider: p.cfg.Name, Err: errNoClient}
 	}
 	return call.SendJSON(p.at, method, path, body)
-}
-
-// read yields the events of a stream. It returns nil when the answer was
-// complete or the reader has lost interest.
-func (p *Provider) read(res *http.Response, model string, call *wire.Call, yield func(agent.Delta, error) bool) *agent.Error {
-	events := ssestream.NewDecoder(res)
-	a := answer{provider: p.cfg.Name, model: model}
-	for events.Next() {
-		data := events.Event().Data
-		if strings.HasPrefix(string(data[:min(len(data), 6)]), "[DONE]") {
-			a.done = true
-			break
-		}
-		text, err := a.take(data)
-		if err != nil {
-			if errors.Is(err, errInStream) {
-				return call.Event(data)
-			}
-			return call.Garbled(err.Error())
-		}
-		if text != "" || len(a.calls) > 0 {
-			call.Speaking()
-		}
-		if text != "" && !yield(agent.Delta{Text: text}, nil) {
-			return nil
-		}
-	}
-	if !a.complete() {
-		return call.Failed(events.Err())
-	}
-	for _, c := range a.toolCalls() {
-		if !yield(agent.Delta{Call: &c}, nil) {
-			return nil
-		}
-	}
-	yield(agent.Delta{Finish: a.reason(), Usage: a.usage}, nil)
-	return nil
 }
 
 // Models implements agent.Lister. The order is the provider's. A key that is
@@ -253,22 +216,9 @@ func (p *Provider) list(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, call.Failed(err)
 	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, call.Failed(err)
+	names, err := call.Names(res)
+	for i := range names {
+		names[i] = strings.TrimPrefix(names[i], "models/") // Gemini lists resource names
 	}
-	var list struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(b, &list); err != nil {
-		return nil, call.Garbled("the list of models cannot be read")
-	}
-	var names []string
-	for _, m := range list.Data {
-		names = append(names, strings.TrimPrefix(m.ID, "models/")) // Gemini lists resource names
-	}
-	return names, nil
+	return names, err
 }
