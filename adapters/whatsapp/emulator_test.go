@@ -4,6 +4,7 @@ package whatsapp_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
 	"io"
 	"runtime"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/proto/waHistorySync"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp"
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/whatsapptest"
@@ -315,6 +319,40 @@ func TestPollAsText(t *testing.T) {
 	if m.Text != "Poll: Lunch?\n- Pizza\n- Soup" || stanza(m.ID) != id {
 		t.Errorf("the poll is %+v", m)
 	}
+}
+
+// TestHistoryIsDeclined: of the chats that a phone offers after it was linked none
+// becomes an event; the offer is acknowledged, and what is said next comes in.
+func TestHistoryIsDeclined(t *testing.T) {
+	l := newLive(t)
+	owner := l.wa.Owner()
+	var packed bytes.Buffer
+	b, err := proto.Marshal(&waHistorySync.HistorySync{
+		SyncType:  waHistorySync.HistorySync_INITIAL_BOOTSTRAP.Enum(),
+		Pushnames: []*waHistorySync.Pushname{{ID: proto.String(l.people[channeltest.Alice].PN.String()), Pushname: proto.String("Alice of the history")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zlib.NewWriter(&packed)
+	if _, err := z.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	id := l.wa.Send(owner, l.wa.Self(), &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
+		Type: waE2E.ProtocolMessage_HISTORY_SYNC_NOTIFICATION.Enum(),
+		HistorySyncNotification: &waE2E.HistorySyncNotification{
+			SyncType: waE2E.HistorySyncType_INITIAL_BOOTSTRAP.Enum(), InitialHistBootstrapInlinePayload: packed.Bytes(),
+		},
+	}})
+	l.wa.Say(owner, l.wa.Self(), "after it")
+	l.message("after it")
+	if n := len(l.sink.Events()); n != 1 {
+		t.Errorf("%d events", n)
+	}
+	eventually(t, "the acknowledgement", func() bool { return l.wa.Acked(id) })
 }
 
 // TestForwardedIsNoCommand: what somebody passes on is theirs to show, and not
