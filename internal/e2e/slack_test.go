@@ -377,8 +377,8 @@ func TestSlackOutages(t *testing.T) {
 		}
 	})
 	finish()
-	if n := half.srv.Opened(); n != 2 {
-		t.Errorf("half open: %d sockets were opened, want a second one", n)
+	if n := half.srv.Opened(); n < 2 {
+		t.Errorf("half open: %d socket was opened, want a second one", n)
 	}
 }
 
