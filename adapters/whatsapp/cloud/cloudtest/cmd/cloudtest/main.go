@@ -12,6 +12,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,8 +48,8 @@ type order struct {
 func run(in io.Reader, out io.Writer) error {
 	p := cloudtest.New("")
 	defer p.Close()
-	print := json.NewEncoder(out)
-	if err := print.Encode(map[string]string{
+	results := json.NewEncoder(out)
+	if err := results.Encode(map[string]string{
 		"url": p.URL(), "number": cloudtest.Number, "app": cloudtest.App, "business": cloudtest.Business,
 		"token": cloudtest.Token, "app_secret": cloudtest.AppSecret,
 	}); err != nil {
@@ -58,7 +59,7 @@ func run(in io.Reader, out io.Writer) error {
 	for {
 		line, err := lines.ReadBytes('\n')
 		if len(line) == 0 {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
@@ -71,7 +72,7 @@ func run(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := print.Encode(result); err != nil {
+		if err := results.Encode(result); err != nil {
 			return err
 		}
 	}
