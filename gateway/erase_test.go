@@ -100,6 +100,7 @@ func lived(t *testing.T, r *rig) string {
 	noted := []kv.Write{
 		{Space: "channel/chat", Key: "wrote/anna", Value: []byte("1")},
 		{Space: "channel/chat", Key: "wrote/bob", Value: []byte("1")},
+		{Space: "channel/chat", Key: "number/US.1/anna", Value: []byte("1")},
 		{Space: "channel/chat", Key: "bot/direct/dm-anna", Value: []byte("1")},
 		{Space: "channel/chat", Key: "bot/direct/dm-bob", Value: []byte("1")},
 	}

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
@@ -25,7 +26,7 @@ func (p *people) writes(numbers map[string]string) []channels.Write {
 	var out []channels.Write
 	for id, n := range numbers {
 		if p.numbers[id] != n {
-			out = append(out, channels.Write{Key: codec.NumberKey(id), Value: []byte(n)})
+			out = append(out, codec.NumberWrite(id, n))
 		}
 	}
 	return out
@@ -67,10 +68,12 @@ func (p *people) number(ctx context.Context, id string) (string, error) {
 	if n != "" {
 		return n, nil
 	}
-	b, err := p.state.Get(ctx, codec.NumberKey(id))
-	if err != nil || len(b) == 0 {
+	prefix := codec.NumbersOf(id)
+	kept, err := p.state.List(ctx, prefix, "", 1)
+	if err != nil || len(kept) == 0 {
 		return "", err
 	}
-	p.note(map[string]string{id: string(b)})
-	return string(b), nil
+	n = strings.TrimPrefix(kept[0].Key, prefix)
+	p.note(map[string]string{id: n})
+	return n, nil
 }

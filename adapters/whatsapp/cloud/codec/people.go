@@ -13,8 +13,14 @@ import (
 
 const keepNumber = "number/"
 
-// NumberKey is the key of the number that belongs to an id of Meta's making.
-func NumberKey(id string) string { return keepNumber + id }
+// NumbersOf begins the keys that note the number of an id of Meta's making.
+func NumbersOf(id string) string { return keepNumber + id + "/" }
+
+// NumberWrite is what is kept of a number and an id. Its key ends with the number, so
+// that it is found when its person is erased.
+func NumberWrite(id, number string) channels.Write {
+	return channels.Write{Key: NumbersOf(id) + number, Value: []byte{'1'}}
+}
 
 // Scoped reports whether an id is of Meta's making, and no number.
 func Scoped(id string) bool {
