@@ -319,8 +319,8 @@ func (r *run) look(ctx context.Context, m Model) {
 }
 
 // shownImages are the pictures of an entry that a model is given.
-func (r *run) shownImages(e *Entry, m Model) []Image {
-	if !m.Vision || r.blind || len(r.images) == 0 || e.Role != User {
+func (r *run) shownImages(e *Entry, vision bool) []Image {
+	if !vision || r.blind || len(r.images) == 0 || e.Role != User {
 		return nil
 	}
 	var all []Image

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,7 +26,7 @@ func sinceSummary(h []Entry) []Entry {
 // was cut, or a turn that was stopped, may be otherwise. One without tools is
 // returned as it is.
 func tidy(h []Entry) []Entry {
-	if !slices.ContainsFunc(h, func(e Entry) bool { return e.Role == ToolRole || len(e.Calls) > 0 }) {
+	if !usesTools(h) {
 		return h[:len(h):len(h)]
 	}
 	out := make([]Entry, 0, len(h))
@@ -60,6 +59,15 @@ func tidy(h []Entry) []Entry {
 	}
 	settle()
 	return out
+}
+
+func usesTools(h []Entry) bool {
+	for i := range h {
+		if h[i].Role == ToolRole || len(h[i].Calls) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // tokens estimates from above: four bytes of ASCII to a token, and a token for

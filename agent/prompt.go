@@ -28,35 +28,34 @@ const (
 func (r *run) request(m Model) ModelRequest {
 	req := ModelRequest{Model: m.Name, System: r.system(), Tools: r.offered, MaxOutput: m.MaxOutput}
 	req.Messages = make([]Entry, 0, len(r.history)+len(r.fresh)+1)
-	for _, e := range r.history {
-		req.Messages = append(req.Messages, r.shownToModel(e, m))
-	}
+	req.Messages = append(req.Messages, r.history...)
 	if c := r.circumstances(); c != "" {
 		req.Messages = append(req.Messages, Entry{Role: User, Text: ContextMark + c})
 	}
-	for _, e := range r.fresh {
-		req.Messages = append(req.Messages, r.shownToModel(e, m))
+	req.Messages = append(req.Messages, r.fresh...)
+	for i := range req.Messages {
+		r.showToModel(&req.Messages[i], m.Vision)
 	}
 	return req
 }
 
-// shownToModel gives an entry the form in which a model reads it.
-func (r *run) shownToModel(e Entry, m Model) Entry {
-	e.Images = r.shownImages(&e, m)
+// showToModel gives an entry the form in which a model reads it. Histories are
+// long and entries large: it is changed in its place.
+func (r *run) showToModel(e *Entry, vision bool) {
+	e.Images = r.shownImages(e, vision)
 	switch e.Role {
 	case Summary:
-		return Entry{Role: User, Text: ContextMark + "What was said before, summarised: " + e.Text}
+		*e = Entry{Role: User, Text: ContextMark + "What was said before, summarised: " + e.Text}
 	case User:
 		if !r.turn.Room.Direct && e.Name != "" {
 			e.Text = e.Name + ": " + e.Text
 		}
 	case ToolRole:
-		if r.labelOf(&e) == Untrusted {
+		if r.labelOf(e) == Untrusted {
 			e.Text = r.wrapped(e.Text)
 		}
 	case Assistant:
 	}
-	return e
 }
 
 // system stays the same within a day, so that providers can cache what it begins.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/internal/rule"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
@@ -46,7 +47,12 @@ type space struct {
 	changed bool // while it was being read
 	rows    []kv.Entry
 	bytes   int
+	unasked atomic.Int64 // changes since somebody asked for it
 }
+
+// leastPatience is how many changes of a space, at least, are taken in for
+// nobody.
+const leastPatience = 256
 
 // New returns a mirror of a store. Apply must be called with every change.
 func New(store kv.Reader) *Mirror {
@@ -123,6 +129,9 @@ func (m *Mirror) read(ctx context.Context, name string) bool {
 	s := m.spaces[name]
 	known := s != nil && s.stage != unread
 	is := known && s.stage == whole
+	if is {
+		s.unasked.Store(0)
+	}
 	m.mu.RUnlock()
 	if known {
 		return is
@@ -184,6 +193,16 @@ func (s *space) apply(w kv.Write) {
 	}
 	s.bytes += size(s.rows[i])
 	s.bound()
+	s.tire()
+}
+
+// tire forgets a space that has changed more often than it has rows since
+// somebody asked for it, such as what grows with each message and is read once at
+// the start. To read it anew then costs no more than the changes would have.
+func (s *space) tire() {
+	if s.stage == whole && s.unasked.Add(1) > int64(max(len(s.rows), leastPatience)) {
+		*s = space{}
+	}
 }
 
 // bound gives up a space that has become too large.

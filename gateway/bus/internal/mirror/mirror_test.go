@@ -201,3 +201,30 @@ func TestLarge(t *testing.T) {
 		}
 	}
 }
+
+// TestUnasked: a space that changes again and again while nobody asks for it is
+// let go, and read anew for whoever asks then; one that is asked for stays.
+func TestUnasked(t *testing.T) {
+	r := newRig(t)
+	const changes = 300 // more than are taken in for nobody
+	for _, space := range []string{"asked", "unasked"} {
+		r.write(kv.Write{Space: space, Key: "k", Value: []byte("0")})
+		r.get(space, "k")
+	}
+	read := r.behind.reads
+	for i := range changes {
+		for _, space := range []string{"asked", "unasked"} {
+			r.write(kv.Write{Space: space, Key: "k", Value: fmt.Append(nil, i)})
+		}
+		r.get("asked", "k")
+	}
+	if n := r.behind.reads - read; n != 0 {
+		t.Errorf("a space that is asked for all the time was read %d times", n)
+	}
+	if got := string(r.get("unasked", "k").Value); got != fmt.Sprint(changes-1) {
+		t.Errorf("got %s, which is not the last value", got)
+	}
+	if n := r.behind.reads - read; n != 1 {
+		t.Errorf("the space that nobody had asked for was read %d times, not anew", n)
+	}
+}
