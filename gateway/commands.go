@@ -18,6 +18,7 @@ import (
 type command struct {
 	channels.CommandSpec
 	urgent bool // answered at once, even while a turn runs
+	looks  bool // so it is without arguments: then it only shows something
 	hidden bool // not shown in menus
 }
 
@@ -31,7 +32,7 @@ var commandList = []command{
 	{CommandSpec: channels.CommandSpec{Name: "forget", Help: "Forget what I kept", Args: "id or words"}},
 	{CommandSpec: channels.CommandSpec{Name: "sources", Help: "Show what of my memory the last answer used"}},
 	{CommandSpec: channels.CommandSpec{Name: "later", Help: "Take something up later", Args: "when what"}},
-	{CommandSpec: channels.CommandSpec{Name: "model", Help: "Show or choose the model", Args: "[name]"}},
+	{CommandSpec: channels.CommandSpec{Name: "model", Help: "Show or choose the model", Args: "[name]"}, looks: true},
 	{CommandSpec: channels.CommandSpec{Name: "usage", Help: "Show what was used today"}, urgent: true},
 	{CommandSpec: channels.CommandSpec{Name: "status", Help: "Show how I am doing"}, urgent: true},
 	{CommandSpec: channels.CommandSpec{Name: "whoami", Help: "Show who you are to me"}, urgent: true},

@@ -147,7 +147,11 @@ func urgent(c channels.Content) bool {
 		return true
 	}
 	cmd, ok := c.(channels.Command)
-	return ok && commands[cmd.Name].urgent
+	if !ok {
+		return false
+	}
+	known, found := commands[cmd.Name]
+	return !found || known.urgent || known.looks && strings.TrimSpace(cmd.Args) == ""
 }
 
 func (i *intake) refusal(ctx context.Context, err error) error {

@@ -104,6 +104,41 @@ func turns(t *testing.T, g *gateway.Gateway) int {
 	return s.Turns
 }
 
+// TestLookingIsAnsweredWhileATurnRuns: what only shows something, and what is no
+// command, does not wait for an answer that takes long; what changes the
+// conversation does.
+func TestLookingIsAnsweredWhileATurnRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := inprocess.New(inprocess.Options{})
+		began := make(chan string, 4)
+		r := newRig(t, rigOptions{engine: e, agent: gateway.AgentSettings{
+			Runner: untilStopped(began), DailySpend: -1, Model: "default", Models: []string{"default", "other"},
+		}})
+		r.accept(said("anna", "1", "hello"))
+		<-began
+		r.accept(ordered("anna", "2", "model", "other"))
+		r.accept(ordered("anna", "3", "model", ""))
+		r.accept(ordered("anna", "4", "dance", ""))
+		got := map[string]bool{}
+		for _, m := range r.wait(2) {
+			got[m.Text[:12]] = true
+		}
+		if len(got) != 2 || !got["The model is"] || !got["I do not kno"] {
+			t.Errorf("while the turn runs, the answers are %v", got)
+		}
+		r.accept(ordered("anna", "5", "stop", ""))
+		all := ""
+		for _, m := range r.wait(5) {
+			all += m.Text + "\n"
+		}
+		if !strings.Contains(all, "(stopped)") || !strings.Contains(all, "other") {
+			t.Errorf("after the stop, all that was said is\n%s", all)
+		}
+		r.stop()
+		_ = e.Close()
+	})
+}
+
 // TestStopElsewhere: what may not be stopped, and what is not there, is said,
 // and a turn that begins later is left alone.
 func TestStopElsewhere(t *testing.T) {

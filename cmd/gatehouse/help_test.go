@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -117,3 +120,53 @@ func TestHelpIsShort(t *testing.T) {
 		}
 	}
 }
+
+// TestDocsShowCallsThatWork: each call in the code blocks of the documentation is
+// one that a command takes.
+func TestDocsShowCallsThatWork(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	calls := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", " ")) {
+			m := shownCall.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			calls++
+			call := m[1]
+			for _, end := range []string{" #", " | ", " && "} {
+				call, _, _ = strings.Cut(call, end)
+			}
+			root := rootCommand()
+			c, rest, err := root.Find(words(call))
+			if err != nil {
+				t.Errorf("%s: gatehouse %s: %v", filepath.Base(page), call, err)
+				continue
+			}
+			if err := c.ParseFlags(rest); err != nil {
+				t.Errorf("%s: gatehouse %s: %v", filepath.Base(page), call, err)
+				continue
+			}
+			if err := c.ValidateArgs(c.Flags().Args()); err != nil {
+				t.Errorf("%s: gatehouse %s: %v", filepath.Base(page), call, err)
+			}
+			if err := c.ValidateRequiredFlags(); err != nil {
+				t.Errorf("%s: gatehouse %s: %v", filepath.Base(page), call, err)
+			}
+		}
+	}
+	if calls < 30 {
+		t.Errorf("only %d calls were found; do the pages show them in another form?", calls)
+	}
+}
+
+// shownCall is a line of a code block that calls the program, after a pipe or a
+// prompt, or at once.
+var shownCall = regexp.MustCompile(`^\s*(?:\$ )?(?:sudo )?(?:[A-Za-z][^|#]*\| )?(?:bin/|\./)?gatehouse ([a-z].*?)\s*$`)

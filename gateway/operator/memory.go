@@ -108,12 +108,19 @@ func some(ids []string) string {
 
 // ForgetMemory forgets items, and returns how many there were.
 func (p *Operator) ForgetMemory(ctx context.Context, by scope.Scope, ids ...string) (_ int, err error) {
-	defer func() { p.did(ctx, by, "memory forgotten", some(ids), &err) }()
+	n := 0
+	defer func() {
+		outcome := err
+		if err == nil && n < len(ids) {
+			outcome = fmt.Errorf("%d of %d items: %w", len(ids)-n, len(ids), identity.ErrUnknown)
+		}
+		p.did(ctx, by, "memory forgotten", some(ids), &outcome)
+	}()
 	in, err := p.remembering(ctx, by)
 	if err != nil {
 		return 0, err
 	}
-	n, err := p.o.Memory.Forget(ctx, in, ids...)
+	n, err = p.o.Memory.Forget(ctx, in, ids...)
 	return n, aboutMemory(err)
 }
 

@@ -3,10 +3,12 @@ package operator_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-chat/gatehouse/gateway/audit"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
@@ -83,6 +85,13 @@ func TestMemoryOfOthersStaysTheirs(t *testing.T) {
 	}
 	if n, err := r.ForgetMemory(t.Context(), r.owner, "all", "room"); n != 2 || err != nil {
 		t.Errorf("the owner forgets %d, %v", n, err)
+	}
+	if n, err := r.ForgetMemory(t.Context(), r.owner, "all"); n != 0 || err != nil {
+		t.Errorf("the owner forgets what is gone: %d, %v", n, err)
+	}
+	recorded, err := r.audit.Last(t.Context(), audit.Query{Member: identity.OwnerID, Kinds: []audit.Kind{audit.Admin}}, 1)
+	if err != nil || len(recorded) != 1 || !strings.Contains(recorded[0].Err, "1 of 1 items") {
+		t.Errorf("recorded is %+v, %v", recorded, err)
 	}
 	if p, err := r.ReindexMemory(t.Context(), r.owner); err != nil || p != (store.Progress{}) {
 		t.Errorf("%+v, %v", p, err)
