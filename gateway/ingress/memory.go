@@ -142,13 +142,13 @@ func memoryForm(by scope.Scope, l store.Listed) Node {
 	if l.ID != "" {
 		action += "/" + url.PathEscape(l.ID)
 	}
-	return Form(Method("post"), Action(action),
+	return Form(Class("form"), Method("post"), Action(action),
 		web.Field("title", "Title", "May be empty.", Input(ID("title"), Name("title"), Value(l.Title))),
 		web.Field("text", "Text", "", Textarea(ID("text"), Name("text"), Rows("6"), Required(), Text(l.Text))),
 		web.Field("tags", "Tags", "With commas between.", Input(ID("tags"), Name("tags"), Value(strings.Join(l.Tags, ", ")))),
 		If(l.ID == "" && by.Role().Administers(), web.Field("for", "Who may find it", "", Select(ID("for"), Name("reach"),
 			Option(Value(string(memory.Private)), Text(reachWords[memory.Private])), Option(Value(string(memory.Workspace)), Text(reachWords[memory.Workspace]))))),
-		Button(Class("primary"), Type("submit"), Text("Keep")),
+		Div(Class("actions"), Button(Class("primary"), Type("submit"), Text("Keep"))),
 	)
 }
 

@@ -21,6 +21,9 @@ func TestMemoryPage(t *testing.T) {
 	}
 	h.post(c, "/memory", url.Values{"text": {"The roof is new"}, "reach": {"workspace"}})
 	page := h.get(c, "/memory").Body
+	if !strings.Contains(page, `<form class="form" method="post" action="/memory">`) {
+		t.Error("the form stands without the distances of a form")
+	}
 	for _, want := range []string{"Boiler", "&lt;b&gt;boiler", "house, heat", "You alone", "Everybody", "trusted"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not on the page", want)
