@@ -3,10 +3,12 @@ package operator_test
 import (
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/agent/tool/builtin"
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/inprocess"
@@ -61,6 +63,7 @@ type stores struct {
 	approval *approval.Book
 	session  *session.Book
 	memory   *store.Store
+	notes    []agent.Tool // to read them, to write them
 	question approval.Question
 }
 
@@ -71,8 +74,8 @@ type row struct {
 	free   map[string]string
 }
 
-// matrix has a row for each method that takes a scope; TestMatrixIsWhole fails
-// where one is missing.
+// matrix has a row for each method that takes a scope, TestMatrixIsWhole fails
+// where one is missing, and for the tools that keep something by a turn's scope.
 var matrix = map[string]row{
 	"Store.Lease": {
 		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
@@ -166,6 +169,24 @@ var matrix = map[string]row{
 		},
 		free: ofTheMember,
 	},
+	"notes_read": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
+			got, err := s.notes[0].Call(t.Context(), &agent.Turn{Scope: by}, []byte(`{"title":"door"}`))
+			return err == nil && strings.Contains(got.Text, "green")
+		},
+		free: ofTheMember,
+	},
+	"notes_write": {
+		grants: func(t *testing.T, s *stores, by scope.Scope) bool { // in the place of what is anna's
+			_, _ = s.notes[1].Call(t.Context(), &agent.Turn{Scope: by, Seen: agent.Trusted}, []byte(`{"title":"door","text":"it is red"}`))
+			got, err := s.notes[0].Call(t.Context(), &agent.Turn{Scope: scope.New(right)}, []byte(`{"title":"door"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Contains(got.Text, "red")
+		},
+		free: ofTheMember,
+	},
 	"Store.Forget": {
 		grants: func(t *testing.T, s *stores, by scope.Scope) bool {
 			n, _ := s.memory.Forget(t.Context(), by, own.ID)
@@ -240,7 +261,7 @@ func TestInvariant01StoreMatrix(t *testing.T) {
 				}
 			}
 		}
-		for _, method := range []string{"Store.Lease", "Book.Stands", "Book.Decide", "session.Of", "Book.Revoke", "Store.Recall", "Store.List", "Store.Get", "Store.Remember", "Store.Restore", "Store.Forget"} {
+		for _, method := range []string{"Store.Lease", "Book.Stands", "Book.Decide", "session.Of", "Book.Revoke", "Store.Recall", "Store.List", "Store.Get", "Store.Remember", "Store.Restore", "Store.Forget", "notes_read", "notes_write"} {
 			if s = refill(t, e, s); !matrix[method].grants(t, s, scope.New(right)) {
 				t.Errorf("%s: %s denies the right scope", name, method)
 			}
@@ -267,7 +288,10 @@ func fill(t *testing.T, e bus.Engine) *stores {
 			t.Fatal(err)
 		}
 	}
-	s := &stores{vault: v, approval: approval.NewBook(e, time.Now), session: session.NewBook(e), memory: store.New(store.Options{Engine: memoryOn(t, e)})}
+	s := &stores{
+		vault: v, approval: approval.NewBook(e, time.Now), session: session.NewBook(e), memory: store.New(store.Options{Engine: memoryOn(t, e)}),
+		notes: builtin.Notes{Store: e, Now: time.Now}.Tools(),
+	}
 	w, err := s.session.Append(session.Of(scope.New(right)), 1, []agent.Entry{{Role: agent.User, Text: "hello"}})
 	if err != nil {
 		t.Fatal(err)
@@ -307,6 +331,10 @@ func refill(t *testing.T, e bus.Engine, s *stores) *stores {
 	}
 	s.question = stored
 	if _, err := s.memory.Remember(t.Context(), scope.New(right), own); err != nil {
+		t.Fatal(err)
+	}
+	note := &agent.Turn{Scope: scope.New(right), Seen: agent.Trusted}
+	if _, err := s.notes[1].Call(t.Context(), note, []byte(`{"title":"door","text":"it is green"}`)); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -3,6 +3,7 @@ package egress
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -58,20 +59,22 @@ func hide(s, value, placeholder string) string {
 }
 
 // spellings are the ways in which servers repeat a value: as it is, escaped for
-// a URL or in JSON, and within a text in base64, where it looks in three ways,
-// by what stands before it. It runs for every request, so that what looks the
-// same is made once.
+// a URL or in JSON, in hexadecimal, and within a text in base64, where it looks in
+// three ways, by what stands before it. It runs for every request, so that what
+// looks the same is made once.
 func spellings(value string) [][]byte {
 	if len(value) < minEcho {
 		return nil
 	}
-	all := make([][]byte, 1, 10)
+	all := make([][]byte, 1, 12)
 	all[0] = []byte(value)
 	for _, escaped := range []string{url.QueryEscape(value), url.PathEscape(value), inJSON(value)} {
 		if escaped != value {
 			all = append(all, []byte(escaped))
 		}
 	}
+	digits := hex.AppendEncode(nil, all[0])
+	all = append(all, digits, bytes.ToUpper(digits))
 	for _, letters := range inBase64(value) {
 		all = append(all, letters)
 		if bytes.ContainsAny(letters, "+/") {

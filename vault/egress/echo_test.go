@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -35,6 +36,8 @@ func TestInvariant02EchoesToAnAdapter(t *testing.T) {
 		"as a password":       base64.StdEncoding.EncodeToString([]byte("me:" + value)),
 		"as another password": base64.StdEncoding.EncodeToString([]byte("you:" + value + "!")),
 		"for a URL":           base64.RawURLEncoding.EncodeToString([]byte("her:" + value)),
+		"in digits":           hex.EncodeToString([]byte("her:" + value)),
+		"in capital digits":   strings.ToUpper(hex.EncodeToString([]byte(value))),
 		"twice":               value + value,
 	} {
 		t.Run(name, func(t *testing.T) {
