@@ -355,6 +355,7 @@ func (in *intake) take(ctx context.Context, w *wire, b batch) error {
 		in.at.Seq = b.Seq
 		return nil
 	}
+	in.expect(b.events)
 	waves := in.waves(ctx, b.defers)
 	if err := in.keep(ctx, b); err != nil {
 		waves.drop()
@@ -363,9 +364,6 @@ func (in *intake) take(ctx context.Context, w *wire, b batch) error {
 	in.lag = 0
 	w.seq.Store(in.at.Seq)
 	waves.send()
-	for i := range b.events {
-		in.accepted(&b.events[i])
-	}
 	return nil
 }
 
@@ -400,10 +398,14 @@ func (in *intake) keep(ctx context.Context, b batch) error {
 	}
 }
 
-// accepted follows an Accept.
-func (c *Channel) accepted(e *channels.Event) {
-	if *c.ack.Load() != "" {
-		c.unacked.Add(e)
+// expect notes what the bot is about to work on. It comes before the Accept,
+// because the work may begin as soon as that is done.
+func (c *Channel) expect(events []channels.Event) {
+	if *c.ack.Load() == "" {
+		return
+	}
+	for i := range events {
+		c.unacked.Add(&events[i])
 	}
 }
 

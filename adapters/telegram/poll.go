@@ -221,6 +221,7 @@ func (p *poller) take(ctx context.Context, updates []json.RawMessage) error {
 		return fmt.Errorf("write the offset: %w", err)
 	}
 	b.State = []channels.Write{{Key: p.key(), Value: value}}
+	p.expect(b.Events)
 	accepted := false
 	err = p.persist(ctx, func() error {
 		rejected, err := channels.Offer(ctx, p.sink, b)
@@ -232,7 +233,6 @@ func (p *poller) take(ctx context.Context, updates []json.RawMessage) error {
 	})
 	if accepted {
 		p.from = from
-		p.accepted(b.Events)
 	}
 	return err
 }
@@ -288,8 +288,9 @@ func (c *Channel) ignored(ctx context.Context, u codec.Update) {
 	}
 }
 
-// accepted follows an Accept.
-func (c *Channel) accepted(events []channels.Event) {
+// expect notes what the bot is about to work on. It comes before the Accept,
+// because the work may begin as soon as that is done.
+func (c *Channel) expect(events []channels.Event) {
 	if *c.ack.Load() == "" {
 		return
 	}

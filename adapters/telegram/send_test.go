@@ -329,6 +329,7 @@ func TestAckReactionOnceWhenWorkBegins(t *testing.T) {
 		f := newFake(t)
 		b := newBench(t, f, channeltest.Snapshot{}, "ack_reaction", "👀")
 		f.say(12, message)
+		hold := b.sink.BlockCommitted() // the gateway may be quicker than the Accept
 		b.run()
 		where := b.sink.WaitEvents(1)[0].Where
 		synctest.Wait()
@@ -340,6 +341,7 @@ func TestAckReactionOnceWhenWorkBegins(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		hold.Release()
 		calls := f.called("setMessageReaction")
 		if len(calls) != 1 || calls[0].number("message_id") != 12 {
 			t.Errorf("%v", calls)

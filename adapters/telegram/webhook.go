@@ -198,13 +198,13 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 	for i := range u.Events {
 		stamp(&u.Events[i])
 	}
+	c.expect(u.Events)
 	rejected, err := channels.Offer(r.Context(), sink, channels.Batch{Events: u.Events})
 	if err != nil {
 		c.host.Log().WarnContext(r.Context(), "update not accepted; the platform sends it again", "update", u.ID, "err", err)
 		return later(w, err)
 	}
 	c.rejected(r.Context(), rejected)
-	c.accepted(u.Events)
 	return http.StatusOK
 }
 

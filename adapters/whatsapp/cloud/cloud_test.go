@@ -326,3 +326,19 @@ func TestFaults(t *testing.T) {
 		t.Errorf("without a public address: %v", err)
 	}
 }
+
+// TestTypingAtOnce: the bot is seen to write, and the message as read, also
+// where the work on it begins before the adapter knows that it was accepted.
+func TestTypingAtOnce(t *testing.T) {
+	d := open(t)
+	hold := d.sink.BlockCommitted()
+	defer hold.Release()
+	d.p.Say(cloudtest.Said{By: stagetest.Alice, Text: "hello"})
+	e := d.sink.WaitEvents(1)[0]
+	if err := d.ch.(channels.Typer).Type(t.Context(), e.Where); err != nil {
+		t.Fatal(err)
+	}
+	if n := d.p.Typed(stagetest.Alice); n != 1 {
+		t.Errorf("typing was shown %d times", n)
+	}
+}

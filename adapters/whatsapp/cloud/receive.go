@@ -124,6 +124,7 @@ func (c *Channel) accept(ctx context.Context, sink channels.Sink, u codec.Update
 		return err
 	}
 	defer leave()
+	c.expect(events)
 	opened := codec.Wrote(events)
 	rejected, err := channels.Offer(ctx, sink, channels.Batch{Events: events, State: append(c.windows.writes(opened), c.people.writes(u.Numbers)...)})
 	if err != nil {
@@ -134,12 +135,17 @@ func (c *Channel) accept(ctx context.Context, sink channels.Sink, u codec.Update
 	}
 	c.windows.note(opened)
 	c.people.note(u.Numbers)
+	return nil
+}
+
+// expect notes what the bot is about to work on. It comes before the Accept,
+// because the work may begin as soon as that is done.
+func (c *Channel) expect(events []channels.Event) {
 	for _, e := range events {
 		if m, ok := e.Content.(channels.Message); ok {
 			c.unread.add(e.Where.Conversation, m.ID)
 		}
 	}
-	return nil
 }
 
 // queues let the events of a conversation be accepted one batch after the other.
