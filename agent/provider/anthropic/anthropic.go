@@ -119,5 +119,6 @@ func (p *Provider) Models(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, call.Failed(err)
 	}
-	return call.Names(res)
+	defer func() { _ = res.Body.Close() }()
+	return call.Names(res.Body)
 }

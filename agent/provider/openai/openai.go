@@ -216,7 +216,8 @@ func (p *Provider) list(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, call.Failed(err)
 	}
-	names, err := call.Names(res)
+	defer func() { _ = res.Body.Close() }()
+	names, err := call.Names(res.Body)
 	for i := range names {
 		names[i] = strings.TrimPrefix(names[i], "models/") // Gemini lists resource names
 	}

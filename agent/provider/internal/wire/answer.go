@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
 )
@@ -68,10 +67,9 @@ func (c *Call) Read(s Stream, data func() []byte, a Answer, yield func(agent.Del
 	return nil
 }
 
-// Names reads a list of models, in the provider's order, and closes it.
-func (c *Call) Names(res *http.Response) ([]string, error) {
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
+// Names reads a list of models, in the provider's order.
+func (c *Call) Names(body io.Reader) ([]string, error) {
+	b, err := io.ReadAll(body)
 	if err != nil {
 		return nil, c.Failed(err)
 	}
