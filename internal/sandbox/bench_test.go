@@ -7,6 +7,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/gatehouse-chat/gatehouse/internal/cputest"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 	. "github.com/gatehouse-chat/gatehouse/internal/sandbox/wasmtest"
 )
@@ -105,7 +106,7 @@ func BenchmarkLoad(b *testing.B) {
 	for name, o := range map[string]sandbox.Options{"compiled_anew": {}, "from_the_cache": {CacheDir: dir}} {
 		b.Run(name, func(b *testing.B) {
 			load(b, newSandbox(b, o), module, sandbox.Config{}) // fills the cache
-			for b.Loop() {
+			cputest.Loop(b, func() {
 				s, err := sandbox.New(b.Context(), o)
 				if err != nil {
 					b.Fatal(err)
@@ -116,7 +117,7 @@ func BenchmarkLoad(b *testing.B) {
 				if err := s.Close(b.Context()); err != nil {
 					b.Fatal(err)
 				}
-			}
+			})
 		})
 	}
 }

@@ -78,14 +78,10 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := wasm.Parse(binary, lim.static(s.known))
+	rewritten, err := s.meter(binary, lim, cfg.ABI)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkExports(parsed, cfg.ABI); err != nil {
-		return nil, err
-	}
-	rewritten := parsed.Rewrite(wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: commonStack})
 	m := &Module{box: s, name: cfg.Name, args: cfg.Args, abi: cfg.ABI, lim: lim, runtime: s.compiled}
 	if cfg.Interpreted {
 		m.runtime = s.interpreted
@@ -101,6 +97,25 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 		return nil, errors.Join(err, m.code.Close(ctx))
 	}
 	return m, nil
+}
+
+// meter checks and rewrites a module, unless the cache has what that gave before.
+func (s *Sandbox) meter(binary []byte, lim Limits, abi ABI) (wasm.Rewritten, error) {
+	most, o := lim.static(s.known), wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: commonStack}
+	kept := s.metered.file(binary, most, o, abi)
+	if r, ok := s.metered.read(kept); ok {
+		return r, nil
+	}
+	parsed, err := wasm.Parse(binary, most)
+	if err != nil {
+		return wasm.Rewritten{}, err
+	}
+	if err := checkExports(parsed, abi); err != nil {
+		return wasm.Rewritten{}, err
+	}
+	r := parsed.Rewrite(o)
+	s.metered.write(kept, r)
+	return r, nil
 }
 
 // errWarm: a call before the snapshot was cut short. What it left behind, such as

@@ -33,6 +33,7 @@ type Options struct {
 type Sandbox struct {
 	compiled, interpreted wazero.Runtime
 	cache                 wazero.CompilationCache // nil: none
+	metered               meteredCache
 	known                 map[wasm.Name]wasm.FuncType
 	slots                 chan struct{}
 	waiting               room
@@ -58,6 +59,7 @@ func New(ctx context.Context, o Options) (*Sandbox, error) {
 			return nil, fmt.Errorf("open the cache of compiled modules: %w", err)
 		}
 		compiled = compiled.WithCompilationCache(s.cache)
+		s.metered = meteredCache{o.CacheDir, wasm.Version()}
 	}
 	s.compiled = wazero.NewRuntimeWithConfig(ctx, restrict(compiled))
 	s.interpreted = wazero.NewRuntimeWithConfig(ctx, restrict(wazero.NewRuntimeConfigInterpreter()))

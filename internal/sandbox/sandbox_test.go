@@ -388,8 +388,8 @@ func TestCache(t *testing.T) {
 		}
 		return nil
 	})
-	if found != 1 {
-		t.Errorf("%d compiled modules in the cache, want 1", found)
+	if found != 2 {
+		t.Errorf("%d files in the cache, want 2: the module with its meters, and compiled", found)
 	}
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // too open, on purpose
 		t.Fatal(err)
@@ -461,6 +461,62 @@ func (*lines) Do(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payl
 }
 
 func (l *lines) Log(_ context.Context, _ slog.Level, text string) { l.all = append(l.all, text) }
+
+// metered finds the files of modules with their meters.
+func metered(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "metered-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestCacheOfMetered: what the cache has is what checking and metering gave; it is
+// of one module with one set of limits, and a file that is damaged is as if it were not
+// there.
+func TestCacheOfMetered(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "compiled")
+	answers := func(t *testing.T, module []byte, lim sandbox.Limits) {
+		t.Helper()
+		m := load(t, newSandbox(t, sandbox.Options{CacheDir: dir}), module, sandbox.Config{Limits: lim})
+		r, err := m.Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(r.Out.Body); got != "+++" {
+			t.Errorf("the guest answers %q, want +++", got)
+		}
+	}
+	module := counter(16)
+	answers(t, module, sandbox.Limits{})
+	first := metered(t, dir)
+	if len(first) != 1 {
+		t.Fatalf("the cache has %q, want one file", first)
+	}
+	whole, err := os.ReadFile(first[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{
+		"as it was": whole, "empty": nil, "cut": whole[:len(whole)/2], "changed": append(bytes.Clone(whole[:len(whole)-1]), whole[len(whole)-1]^1),
+	} {
+		if err := os.WriteFile(first[0], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		answers(t, module, sandbox.Limits{})
+		if again, err := os.ReadFile(first[0]); err != nil || !bytes.Equal(again, whole) {
+			t.Errorf("%s: the file is not whole afterwards (%v)", name, err)
+		}
+	}
+	answers(t, module, sandbox.Limits{MemoryPages: 100})
+	if _, err := newSandbox(t, sandbox.Options{CacheDir: dir}).Load(t.Context(), module, sandbox.Config{Limits: sandbox.Limits{MemoryPages: 8}}); err == nil {
+		t.Error("a module was loaded that these limits refuse, because others did not")
+	}
+	if n := len(metered(t, dir)); n != 2 {
+		t.Errorf("the cache has %d modules, want 2: one for each set of limits that allows it", n)
+	}
+}
 
 // TestDeepCalls: a guest may nest calls up to the limit, again and again, and no
 // deeper.
