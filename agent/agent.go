@@ -151,6 +151,7 @@ type Entry struct {
 	Calls  []ToolCall `json:"calls,omitempty"` // Assistant: what it asked for
 	CallID string     `json:"call,omitempty"`  // ToolRole: which call this answers
 	Keys   []string   `json:"keys,omitempty"`  // events that this came from
+	Of     []string   `json:"of,omitempty"`    // Summary: the members whose words it stands for; "" is one that is not known
 	Model  string     `json:"model,omitempty"`
 	// Label is set where the words are less to be trusted than those of the
 	// person who speaks: it sticks to the entry, and to the summary of it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -142,9 +143,27 @@ func (r *run) compact(ctx context.Context, m Model, all bool) error {
 		r.history = newer
 		return nil
 	}
-	r.history = append([]Entry{{At: r.now(), Role: Summary, Text: text, Model: m.Name, Label: kept(r.worst(older))}}, newer...)
+	r.history = append([]Entry{{At: r.now(), Role: Summary, Text: text, Model: m.Name, Label: kept(r.worst(older)), Of: speakers(older)}}, newer...)
 	r.compacted = true
 	return nil
+}
+
+// speakers are the members whose words a part of a history has, in order. A
+// summary that does not say whose it has stands for one who is not known.
+func speakers(h []Entry) []string {
+	var all []string
+	for _, e := range h {
+		switch {
+		case e.Role == User:
+			all = append(all, e.Member)
+		case e.Role == Summary && len(e.Of) == 0:
+			all = append(all, "")
+		case e.Role == Summary:
+			all = append(all, e.Of...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // splitHistory cuts before a message of a person, so that at most keep tokens

@@ -41,6 +41,33 @@ func summarising(summary agenttest.Answer, otherwise agenttest.Script) agenttest
 	}
 }
 
+// TestSummarySaysWhose: a summary names the members whose words it stands for,
+// those of an earlier one included, and that there are some it does not know.
+func TestSummarySaysWhose(t *testing.T) {
+	for name, c := range map[string]struct {
+		before agent.Entry
+		want   []string
+	}{
+		"a summary":                   {agent.Entry{Role: agent.Summary, Text: "s", Of: []string{"zoe", "bob"}}, []string{"ada", "bob", "zoe"}},
+		"a summary that does not say": {agent.Entry{Role: agent.Summary, Text: "s"}, []string{"", "ada"}},
+		"somebody else":               {agent.Entry{Role: agent.User, Member: "bob", Text: "s"}, []string{"ada", "bob"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := agenttest.NewModel(summarising(agenttest.Say("Ada likes soup."), agenttest.Echo))
+			tn := turn("and now?")
+			tn.History = append([]agent.Entry{c.before}, long(20)...)
+			for i := range tn.History[1:] {
+				if e := &tn.History[i+1]; e.Role == agent.User {
+					e.Member = "ada"
+				}
+			}
+			if diff := cmp.Diff(c.want, run(t, small(m), tn, &port{}).Entries[0].Of); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestCompaction(t *testing.T) {
 	m := agenttest.NewModel(summarising(agenttest.Say("Ada likes soup."), agenttest.Echo))
 	tn := turn("and now?")

@@ -166,7 +166,7 @@ func (s *sitting) digest(ctx context.Context, t *sat, result agent.Result) {
 		return
 	}
 	e := result.Entries[0]
-	it := memory.Item{ID: "d" + t.ID[:12], Reach: memory.Conversation, Kind: memory.Digest, Text: e.Text, Label: memory.Label(e.Label), At: s.g.now()}
+	it := memory.Item{ID: "d" + t.ID[:12], Reach: memory.Conversation, Kind: memory.Digest, Text: e.Text, Label: memory.Label(e.Label), Of: e.Of, At: s.g.now()}
 	if it.Label == "" {
 		it.Label = memory.Trusted
 	}

@@ -50,6 +50,7 @@ type Item struct {
 	URI    string    `json:"uri,omitempty"`    // where it can be opened: a URL, or the path of a file
 	Label  Label     `json:"label"`            // kept for ever and passed on
 	Member string    `json:"member,omitempty"` // whose words they are; the store sets it
+	Of     []string  `json:"of,omitempty"`     // of a digest: the members whose words it stands for; none: it is not known
 	Tags   []string  `json:"tags,omitempty"`
 	At     time.Time `json:"at"`             // zero: now
 	Until  time.Time `json:"until,omitzero"` // it expires then; zero: never

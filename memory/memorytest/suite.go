@@ -381,15 +381,26 @@ func peopleAndWorkspaces(t *testing.T, h Harness) {
 	}
 	r.empties("own")
 	r.finds(room(ben), words("anna cheese"), "shared", "bens")
+	digest := func(id string, of ...string) memory.Item {
+		it := in(memory.Conversation, fact(id, "they spoke of a digest"))
+		it.Kind, it.Of = memory.Digest, of
+		return it
+	}
+	r.keep(room(ben), digest("both", "m-anna", "m-ben"), digest("nobody knows whose"), digest("partly", "", "m-ben"), digest("ben alone", "m-ben"))
+	own := digest("ben told himself")
+	own.Reach = memory.Private
+	r.keep(ben, own)
 	n, err := r.Erase(t.Context(), "main", "m-anna")
-	if err != nil || n != 1 {
+	if err != nil || n != 4 {
 		t.Fatal(n, err)
 	}
 	r.finds(room(ben), words("anna cheese"), "bens")
+	r.finds(room(ben), words("digest"), "ben alone")
+	r.finds(ben, words("digest"), "ben told himself")
 	if err := r.Shred(t.Context(), "main"); err != nil {
 		t.Fatal(err)
 	}
-	r.empties("shared", "bens", "benown")
+	r.empties("shared", "bens", "benown", "ben alone", "ben told himself")
 	r.finds(elsewhere, words("cheese"), "elsewhere")
 }
 

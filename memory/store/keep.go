@@ -186,7 +186,7 @@ func (s *Store) row(ctx context.Context, workspace string, it *memory.Item) (Row
 	if len(chunks) == 0 {
 		chunks = whole(it.Kind, it.Text)
 	}
-	b := body{Title: it.Title, Source: it.Source, URI: it.URI}
+	b := body{Title: it.Title, Source: it.Source, URI: it.URI, Of: it.Of}
 	if r.Sealed {
 		r.Tags, b.Tags = nil, it.Tags
 	}

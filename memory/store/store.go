@@ -88,6 +88,7 @@ type body struct {
 	Title  string   `json:"title,omitempty"`
 	Source string   `json:"source,omitempty"`
 	URI    string   `json:"uri,omitempty"`
+	Of     []string `json:"of,omitempty"`
 	Tags   []string `json:"tags,omitempty"` // where the row is sealed
 }
 
@@ -123,7 +124,7 @@ func (s *Store) item(ctx context.Context, r *Row) (memory.Item, error) {
 	if err := json.Unmarshal(raw, &b); err != nil {
 		return it, fmt.Errorf("memory: item %s: %w", r.ID, err)
 	}
-	it.Title, it.Source, it.URI = b.Title, b.Source, b.URI
+	it.Title, it.Source, it.URI, it.Of = b.Title, b.Source, b.URI, b.Of
 	if r.Sealed {
 		it.Tags = b.Tags
 	}

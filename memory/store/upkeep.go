@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/gatehouse-chat/gatehouse/memory"
 )
@@ -22,8 +23,8 @@ func (s *Store) Offboard(ctx context.Context, workspace, member string) error {
 	return err
 }
 
-// Erase removes what is of somebody, also what they shared, and what others kept
-// of a conversation in their words. It returns how many items that were.
+// Erase removes what is of somebody, also what they shared, and the digests of
+// rooms in which they spoke. It returns how many items that were.
 func (s *Store) Erase(ctx context.Context, workspace, member string) (int, error) {
 	own, err := s.dropUnits(ctx, workspace, func(u Unit) bool { return u.Reach == memory.Private && u.Name == member })
 	if err != nil {
@@ -37,7 +38,53 @@ func (s *Store) Erase(ctx context.Context, workspace, member string) (int, error
 	if err != nil {
 		return own, fmt.Errorf("memory: erase: %w", err)
 	}
-	return own + shared, nil
+	digests, err := s.eraseDigests(ctx, units, member)
+	return own + shared + digests, err
+}
+
+// digestsAtOnce is how many digests are looked at in one go.
+const digestsAtOnce = 200
+
+// eraseDigests removes what rooms have come to where somebody spoke, and where it
+// is not known who did.
+func (s *Store) eraseDigests(ctx context.Context, units []Found, member string) (int, error) {
+	var rooms []int64
+	for _, u := range units {
+		if u.Reach != memory.Private {
+			rooms = append(rooms, u.ID)
+		}
+	}
+	if len(rooms) == 0 {
+		return 0, nil
+	}
+	var ids []string
+	for after := ""; ; {
+		rows, err := s.engine.Rows(ctx, Filter{Units: rooms, Kinds: []memory.Kind{memory.Digest}, After: after, Limit: digestsAtOnce})
+		if err != nil {
+			return 0, fmt.Errorf("memory: erase: %w", err)
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for i := range rows {
+			after = rows[i].ID
+			it, err := s.item(ctx, &rows[i])
+			if err != nil { // its key is gone: nobody reads it any more
+				continue
+			}
+			if len(it.Of) == 0 || slices.Contains(it.Of, member) || slices.Contains(it.Of, "") {
+				ids = append(ids, it.ID)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	n, err := s.engine.Remove(ctx, Filter{Units: rooms, IDs: ids})
+	if err != nil {
+		return n, fmt.Errorf("memory: erase: %w", err)
+	}
+	return n, nil
 }
 
 // Shred removes what a workspace has.
