@@ -145,12 +145,17 @@ func (l fetching) Fetch(ctx context.Context, f channels.File) (io.ReadCloser, er
 }
 
 // Sent implements channels.Reconciler.
-func (l reconciling) Sent(ctx context.Context, p channels.Part, _ time.Time) (channels.Receipt, bool, error) {
+func (l reconciling) Sent(ctx context.Context, p channels.Part, since time.Time) (channels.Receipt, bool, error) {
 	h := &call{}
 	part := l.c.part(p, h)
-	out, err := l.c.do(ctx, sandbox.OpReconcile, wire.In{Part: &part}, h)
-	if err != nil || out.Receipt == nil {
+	out, err := l.c.do(ctx, sandbox.OpReconcile, wire.In{Part: &part, Since: since.UTC()}, h)
+	switch {
+	case err != nil:
 		return channels.Receipt{}, false, err
+	case out.CannotTell:
+		return channels.Receipt{}, false, channels.ErrCannotTell
+	case out.Receipt == nil:
+		return channels.Receipt{}, false, nil
 	}
 	return *out.Receipt, true, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
+	"github.com/gatehouse-chat/gatehouse/channels/order"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
@@ -45,6 +46,7 @@ type channel struct {
 	socket  atomic.Pointer[connection] // nil: there is none
 	timers  *timers
 	beside  sync.WaitGroup // requests that follow a commit
+	line    order.Line     // of the platform's requests
 }
 
 var (

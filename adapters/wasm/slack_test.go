@@ -3,6 +3,7 @@ package wasm_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
+	"github.com/gatehouse-chat/gatehouse/channels/markup"
 )
 
 // TestSlackConformance holds the guest to what the native adapter is held to, on
@@ -28,10 +30,57 @@ func TestSlackConformance(t *testing.T) {
 					h.Config = s.Config("module", "slack", "socket_url", s.Sockets())
 					return h
 				},
-				Lacks:  append(stagetest.Lacks(mode), channeltest.Reconciling), // the guest does not look for its messages
+				Lacks:  stagetest.Lacks(mode),
 				Golden: "../slack/testdata/format",
 			})
 		})
+	}
+}
+
+// TestSlackGuestLooksForMessages: in the history since the answer was made, and
+// says of messages that leave no trace there that nobody can tell.
+func TestSlackGuestLooksForMessages(t *testing.T) {
+	s := stagetest.New(t, "socket", "")
+	t.Cleanup(s.Close)
+	d := newDriver(t, "slack")
+	section := s.Config("module", "slack", "socket_url", s.Sockets())
+	ch, err := d.For(section).Open(t.Context(), channeltest.NewHost(t, s.Host()...), section)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok := channels.As[channels.Reconciler](ch)
+	if !ok {
+		t.Fatal("it does not look for them")
+	}
+	began := time.Now()
+	at := channels.Address{Channel: "test", Account: channels.AccountID(s.Team.ID), Conversation: channels.ConversationID(s.Team.Direct(s.Alice).ID())}
+	p := channels.Part{Key: "turn/0", To: at, Body: markup.Plain("an answer")}
+	want, err := ch.Send(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 250 { // more than a page
+		s.Team.Direct(s.Alice).Say(s.Alice, "noise")
+	}
+	other, file, private := p, p, p
+	other.Key, file.Files, private.Audience.Only = "turn/1", []channels.File{{Name: "a.txt"}}, s.Alice.ID
+	for _, x := range []struct {
+		name  string
+		part  channels.Part
+		since time.Time
+		found bool
+		err   error
+	}{
+		{"sent", p, began, true, nil},
+		{"before", p, time.Now().Add(time.Hour), false, nil},
+		{"not sent", other, began, false, nil},
+		{"a file", file, began, false, channels.ErrCannotTell},
+		{"for one person", private, began, false, channels.ErrCannotTell},
+	} {
+		got, found, err := r.Sent(t.Context(), x.part, x.since)
+		if found != x.found || !errors.Is(err, x.err) || found && got.ID != want.ID {
+			t.Errorf("%s: %+v, %v, %v", x.name, got, found, err)
+		}
 	}
 }
 

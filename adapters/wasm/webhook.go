@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/guest/wire"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
+	"github.com/gatehouse-chat/gatehouse/channels/order"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
@@ -84,12 +85,16 @@ func (p *poller) request(w http.ResponseWriter, r *http.Request) (status int, bo
 	if hook.Verify.Kind == proofQuery {
 		query.Del(hook.Verify.Name)
 	}
+	place := p.line.Arrive()
+	defer place.Leave()
 	in := wire.In{Request: &wire.Request{Method: r.Method, Path: path, Query: query.Encode(), Headers: headers(r.Header, p.proofs[at].Headers())}}
-	return p.take(w, r, in, p.proofs[at].Conceal(content))
+	return p.take(w, r, place, in, p.proofs[at].Conceal(content))
 }
 
-// take has the guest read a request, and what it says accepted.
-func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, content []byte) (status int, body []byte) {
+// take has the guest read a request, and what it says accepted: that of one
+// conversation in the order in which the requests arrived, however long the guest
+// takes for each.
+func (p *poller) take(w http.ResponseWriter, r *http.Request, place *order.Place, in wire.In, content []byte) (status int, body []byte) {
 	h := &call{}
 	defer h.end()
 	out, result, err := p.invoke(r.Context(), sandbox.OpHTTPRequest, in, content, h)
@@ -109,7 +114,14 @@ func (p *poller) take(w http.ResponseWriter, r *http.Request, in wire.In, conten
 		return later(w, channels.RetryAfter(err)), nil
 	}
 	p.h.Heard()
+	if err := place.Enter(r.Context(), b.Events); err != nil {
+		return later(w, 0), nil
+	}
 	lost, err := p.offer(r.Context(), b)
+	place.Leave()
+	if err == nil {
+		err = link.Sleep(r.Context(), p.ration.take(len(b.Events)))
+	}
 	switch {
 	case err != nil:
 		return later(w, channels.RetryAfter(err)), nil
@@ -140,7 +152,7 @@ func (p *poller) offer(ctx context.Context, b wanted) (lost bool, err error) {
 	for _, err := range rejected {
 		p.h.Log().ErrorContext(ctx, "an update cannot be kept and is passed over", "err", err)
 	}
-	return len(rejected) > 0 && len(rejected) == len(b.Events), link.Sleep(ctx, p.ration.take(len(b.Events)))
+	return len(rejected) > 0 && len(rejected) == len(b.Events), nil
 }
 
 // possible is a status that a guest says, if it is one; 0 is 200.

@@ -8,7 +8,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -152,6 +154,38 @@ func TestWebhookGuestWaits(t *testing.T) {
 	}
 	if n := len(x.sink.Events()); n != 1 {
 		t.Errorf("%d events", n)
+	}
+}
+
+// TestWebhookGuestOrder: what arrives while the request before it is being
+// accepted waits, if it is of the same conversation; else it does not.
+func TestWebhookGuestOrder(t *testing.T) {
+	x := openHook(t, bearerHook+`,"message":"{{ . }}","conversation":"{{ query.at }}"`)
+	hold := x.sink.Block()
+	t.Cleanup(hold.Release)
+	var all sync.WaitGroup
+	say := func(text, at string) {
+		all.Go(func() {
+			if status, says := x.post("/?at="+at, text, shown...); status != http.StatusAccepted {
+				t.Errorf("%s: %d %s", text, status, says)
+			}
+		})
+	}
+	say("first", "a")
+	hold.Wait()
+	say("elsewhere", "b")
+	x.sink.WaitEvents(1)
+	say("second", "a")
+	const hasty = 200 * time.Millisecond // in which what does not wait is there
+	<-time.After(hasty)
+	hold.Release()
+	all.Wait()
+	var got []string
+	for _, e := range x.sink.Events() {
+		got = append(got, e.Content.(channels.Message).Text)
+	}
+	if d := cmp.Diff([]string{"elsewhere", "first", "second"}, got); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/order"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 )
 
@@ -85,6 +86,8 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 	if a := c.judged(r.Context(), c.check, r.Header, body); a.Code != 0 {
 		return a
 	}
+	place := c.line.Arrive()
+	defer place.Leave()
 	in := codec.Raw{Header: r.Header.Get, Query: query, Body: c.check.Conceal(body)}
 	out, err := c.cfg.Mapping.Read(in, c.cfg.Proof, codec.At{Channel: c.host.ID(), Account: account, Key: rand.Text()})
 	if err != nil {
@@ -98,9 +101,10 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 		c.host.Log().DebugContext(r.Context(), "update ignored", "reason", out.Ignored)
 		return answer{Answer: codec.Ignore(out.Ignored)}
 	}
-	if a := c.accept(r.Context(), sink, out.Event); a.Code != 0 {
+	if a := c.accept(r.Context(), sink, place, out.Event); a.Code != 0 {
 		return a
 	}
+	place.Leave()
 	if wait == 0 {
 		return answer{Answer: codec.Take(out.Event.Key)}
 	}
@@ -138,12 +142,10 @@ func (c *Channel) challenge(r *http.Request) answer {
 }
 
 // accept makes an event durable. The zero answer says that it is.
-func (c *Channel) accept(ctx context.Context, sink channels.Sink, e channels.Event) answer {
-	leave, err := c.enter(ctx, e.Where)
-	if err != nil {
+func (c *Channel) accept(ctx context.Context, sink channels.Sink, place *order.Place, e channels.Event) answer {
+	if err := place.Enter(ctx, []channels.Event{e}); err != nil {
 		return later(err)
 	}
-	defer leave()
 	e.At = time.Now() // in the order of the commits
 	switch err := sink.Accept(ctx, channels.Batch{Events: []channels.Event{e}}); {
 	case channels.KindOf(err) == channels.Rejected:

@@ -15,13 +15,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/order"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
@@ -66,7 +66,7 @@ func (Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (cha
 		return nil, err
 	}
 	c := &Channel{
-		host: h, cfg: s, judge: judge, client: link.Client(h, account), health: link.Reporter{Host: h}, queues: map[channels.Address]*queue{},
+		host: h, cfg: s, judge: judge, client: link.Client(h, account), health: link.Reporter{Host: h},
 	}
 	var err error
 	if c.check, err = proof.New(s.Verify, h.Client(account)); err == nil && s.VerifyToken != "" {
@@ -87,9 +87,7 @@ type Channel struct {
 	token  *proof.Checker // of Meta's check of the URL; nil: there is none
 	client *http.Client
 	health link.Reporter
-
-	mu     sync.Mutex
-	queues map[channels.Address]*queue
+	line   order.Line
 }
 
 var (
@@ -129,38 +127,6 @@ func (c *Channel) Run(ctx context.Context, _ channels.Sink) error {
 func (c *Channel) Probe(context.Context) (channels.Identity, error) {
 	setup := codec.Setup{Channel: c.host.ID(), Public: c.host.Public(), Callback: c.cfg.CallbackURL, Proof: c.cfg.Proof}
 	return channels.Identity{Account: account, Name: "Webhook " + string(c.host.ID()), Link: setup.Public, Notes: setup.Notes()}, nil
-}
-
-// queue lets the requests of one conversation be accepted one after the other.
-type queue struct {
-	turn  chan struct{} // holds a token while somebody is in
-	users int
-}
-
-// enter waits for its turn in a conversation. leave has to be called.
-func (c *Channel) enter(ctx context.Context, at channels.Address) (leave func(), err error) {
-	c.mu.Lock()
-	q := c.queues[at]
-	if q == nil {
-		q = &queue{turn: make(chan struct{}, 1)}
-		c.queues[at] = q
-	}
-	q.users++
-	c.mu.Unlock()
-	left := func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if q.users--; q.users == 0 {
-			delete(c.queues, at)
-		}
-	}
-	select {
-	case q.turn <- struct{}{}:
-		return func() { <-q.turn; left() }, nil
-	case <-ctx.Done():
-		left()
-		return nil, ctx.Err()
-	}
 }
 
 // Preview says what a section makes of a request, without looking at its proof.

@@ -60,6 +60,7 @@ interface Call {
   poll?: { quick?: boolean; failures?: number; response?: Response };
   request?: { method: string; path: string; query: string; headers: Record<string, string> };
   part?: Part;
+  since?: string; // reconcile: the part was not sent before that
   at?: Address;
   id?: string;
   emoji?: string;
@@ -81,6 +82,7 @@ interface Answer {
   wait_ms?: number;
   status?: number;
   receipt?: { id: string; at?: string };
+  cannot_tell?: boolean; // reconcile: nobody can know of this part
   file?: string;
   identity?: { account: string; name: string; handle?: string; link?: string };
   link?: string;

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/discordtest"
 )
@@ -20,6 +19,11 @@ import (
 // ignored with its reason, or refused.
 func TestDiscordRecordedPayloads(t *testing.T) {
 	t.Parallel()
+	eachWay(t, discordRecordedPayloads)
+}
+
+func discordRecordedPayloads(t *testing.T, guest bool) {
+	t.Helper()
 	folder := filepath.Join("testdata", "recorded", "discord")
 	golden := filepath.Join(folder, "outcomes.golden")
 	want, err := os.ReadFile(golden)
@@ -27,22 +31,14 @@ func TestDiscordRecordedPayloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got strings.Builder
-	r := newRecordedDiscord(t)
+	r := newRecordedDiscord(t, guest)
 	for _, file := range []string{"discord", "channel--discord"} {
 		for _, p := range readDiscordRecording(t, filepath.Join(folder, file+".json")) {
 			head := file + ", " + p.name
 			fmt.Fprintf(&got, "%s\n\t%s\n", head, r.outcome(p, watchFor(want, head)))
 		}
 	}
-	if *update {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if d := cmp.Diff(string(want), got.String()); d != "" {
-		t.Errorf("-want +got:\n%s", d)
-	}
+	sameOutcomes(t, golden, got.String(), guest)
 }
 
 // readDiscordRecording reads the payloads of a recording in the order of the
@@ -96,10 +92,10 @@ type recordedDiscord struct {
 	places []*discordtest.Channel
 }
 
-func newRecordedDiscord(t *testing.T) *recordedDiscord {
+func newRecordedDiscord(t *testing.T, guest bool) *recordedDiscord {
 	t.Helper()
 	const bot, person = "1457469483726668048", "1033044521375764530"
-	r := &recordedDiscord{discordRig: newDiscordRig(t, discordSettings{level: "debug", emu: []discordtest.Option{discordtest.WithBot(bot)}})}
+	r := &recordedDiscord{discordRig: newDiscordRig(t, discordSettings{level: "debug", guest: guest, emu: []discordtest.Option{discordtest.WithBot(bot)}})}
 	guild, user := r.srv.KnownGuild("1457468924290662599", "Recorded", "1457473602180878604"), r.srv.Known(person, "Test User")
 	general, posts := guild.Known("1457510428359004343", "general"), guild.Known("1459213904352645277", "posts")
 	r.places = []*discordtest.Channel{
@@ -113,10 +109,13 @@ func newRecordedDiscord(t *testing.T) *recordedDiscord {
 	return r
 }
 
+// dispatched finds the kind of dispatch in a line that says that one was ignored.
+var dispatched = regexp.MustCompile(` type=([A-Z_]+) |"update ([A-Z_]+) ignored`)
+
 // outcome is what the gateway does with one payload.
 func (r *recordedDiscord) outcome(p namedPayload, within time.Duration) string {
 	r.t.Helper()
-	had := len(ignored.FindAllString(r.proc.log.String(), -1))
+	had := len(whatWasIgnored(r.proc.log.String()))
 	before := map[*discordtest.Channel]int{}
 	for _, c := range r.places {
 		before[c] = len(c.Said())
@@ -134,16 +133,18 @@ func (r *recordedDiscord) outcome(p namedPayload, within time.Duration) string {
 				return true
 			}
 		}
-		for _, m := range ignored.FindAllStringSubmatch(r.proc.log.String(), -1)[had:] {
-			another := strings.Contains(m[0], " type=") && !strings.Contains(m[0], " type="+kind+" ") // of the connection's beginning
-			if !another && !strings.Contains(m[1], "own message") {                                   // of the answer before
-				what = "ignored: " + strings.Trim(m[1], `"`)
+		for _, x := range whatWasIgnored(r.proc.log.String())[had:] {
+			if m := dispatched.FindStringSubmatch(x.line); m != nil && m[1]+m[2] != kind {
+				continue // of the connection's beginning
+			}
+			if !strings.Contains(x.why, "own message") { // of the answer before
+				what = "ignored: " + x.why
 				return true
 			}
 		}
 		if kind == "MESSAGE_CREATE" && strings.Contains(string(data), `"bot": true`) && strings.Contains(string(data), "Welcome!") {
 			what = "ignored: the bot's own message"
-			return len(ignored.FindAllString(r.proc.log.String(), -1)) > had
+			return len(whatWasIgnored(r.proc.log.String())) > had
 		}
 		return false
 	})

@@ -17,8 +17,12 @@ type cloudRig struct {
 }
 
 // newCloudRig writes the channel "shop" below the rig's own.
-func newCloudRig(t *testing.T, set settings) *cloudRig {
+func newCloudRig(t *testing.T, set settings, guest bool) *cloudRig {
 	t.Helper()
+	adapter := "adapter: whatsapp-cloud"
+	if guest {
+		adapter, set.binary = "adapter: wasm, module: whatsapp-cloud", withGuests(t)
+	}
 	set.listen = freePort(t)
 	p := cloudtest.New("http://" + set.listen + "/hooks/shop")
 	t.Cleanup(p.Close)
@@ -26,10 +30,14 @@ func newCloudRig(t *testing.T, set settings) *cloudRig {
 	if policy == "" {
 		policy = "open"
 	}
-	set.extra += fmt.Sprintf(`  shop: {adapter: whatsapp-cloud, dm: %s, send_rate: unlimited, base_url: %q, media_url: %q, phone_number_id: %q, app_id: %q, business_id: %q, token: %q, app_secret: %q}
+	set.extra += fmt.Sprintf(`  shop: {%s, dm: %s, send_rate: unlimited, base_url: %q, media_url: %q, phone_number_id: %q, app_id: %q, business_id: %q, token: %q, app_secret: %q}
 public_url: http://%s
-`, policy, p.URL(), p.URL(), cloudtest.Number, cloudtest.App, cloudtest.Business, cloudtest.Token, cloudtest.AppSecret, set.listen)
-	return &cloudRig{newRig(t, set), p}
+`, adapter, policy, p.URL(), p.URL(), cloudtest.Number, cloudtest.App, cloudtest.Business, cloudtest.Token, cloudtest.AppSecret, set.listen)
+	r := &cloudRig{newRig(t, set), p}
+	if guest {
+		shareCompiled(t, r.dir)
+	}
+	return r
 }
 
 // answers are what a person was sent that answers a text, and how many of them

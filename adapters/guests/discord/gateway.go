@@ -273,6 +273,9 @@ func dispatch(c *guest.Call, a account, p *place, f codec.Frame) (wire.Out, erro
 	if err != nil {
 		return wire.Out{}, err
 	}
+	if r.Ignored != "" {
+		c.Log(slog.LevelDebug, "update "+f.Type+" ignored: "+r.Ignored)
+	}
 	n, err := hand(c, a, p, r)
 	if err != nil {
 		return wire.Out{}, err
@@ -297,9 +300,6 @@ func dispatch(c *guest.Call, a account, p *place, f codec.Frame) (wire.Out, erro
 // hand hands in what was decoded, and tells who waits that it has arrived. n
 // counts what is to be kept.
 func hand(c *guest.Call, a account, p *place, r codec.Result) (n int, err error) {
-	if r.Ignored != "" {
-		c.Log(slog.LevelDebug, "update ignored: "+r.Ignored)
-	}
 	for _, e := range r.Events {
 		if e.At.IsZero() {
 			e.At = time.Now().UTC()

@@ -17,7 +17,7 @@ import (
 func Bot() guest.Bot {
 	return guest.Bot{
 		Start: start, Poll: look, Request: request, Open: open, Messages: messages, Closed: closed,
-		Send: send, Edit: send, React: react, Typing: typing, Delete: remove, Fetch: fetch, Probe: probe,
+		Send: send, Edit: send, React: react, Typing: typing, Delete: remove, Reconcile: sent, Fetch: fetch, Probe: probe,
 	}
 }
 

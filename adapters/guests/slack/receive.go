@@ -3,6 +3,7 @@
 package slack
 
 import (
+	"cmp"
 	"encoding/json"
 	"log/slog"
 	"net/url"
@@ -142,7 +143,7 @@ func take(c *guest.Call, p codec.Payload) error {
 	}
 	r := p.Decode(self)
 	if r.Ignored != "" {
-		c.Log(slog.LevelDebug, "event ignored: "+r.Ignored)
+		c.Log(slog.LevelDebug, "event "+cmp.Or(p.ID, p.Kind)+" ignored: "+r.Ignored)
 	}
 	if r.Uninstalled { // of some token, which need not be ours
 		if _, _, err := test(c); guest.KindOf(err) == channels.Unauthorized {

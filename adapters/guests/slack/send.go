@@ -42,6 +42,43 @@ func send(c *guest.Call) (wire.Out, error) {
 	return guest.Sent(codec.Sent(p, a.Result, time.Now())), nil
 }
 
+// maxSearch is how many pages of a conversation are read for one message.
+const maxSearch = 10
+
+// sent looks in the history for a message that bears the key of a part.
+func sent(c *guest.Call) (wire.Out, error) {
+	p, nobody := guest.PartOf(c.Part), wire.Out{CannotTell: true}
+	if !codec.Traced(p) {
+		return nobody, nil
+	}
+	b, err := at(c, p.To.Account)
+	if err != nil {
+		return wire.Out{}, err
+	}
+	cursor := ""
+	for range maxSearch {
+		method, in, err := codec.Search(p.To, c.Since, cursor)
+		if err != nil {
+			return wire.Out{}, guest.Errorf(channels.Rejected, err.Error())
+		}
+		_, page, err := ask(c, method, in)
+		if kind := guest.KindOf(err); err != nil && (kind == channels.Rejected || kind == channels.Gone) {
+			return nobody, nil // the app may not read there
+		} else if err != nil {
+			return wire.Out{}, err
+		}
+		r, found, next := codec.Find(page, b.User, p)
+		if found {
+			return guest.Sent(r), nil
+		}
+		if next == "" {
+			return wire.Out{}, nil
+		}
+		cursor = next
+	}
+	return nobody, nil
+}
+
 // joins notes that the bot speaks in a thread: at once, because whoever reads
 // its message may answer before the call has ended.
 func joins(c *guest.Call, to channels.Address) {

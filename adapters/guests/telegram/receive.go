@@ -163,6 +163,9 @@ func taken(c *guest.Call, me codec.Self) (wire.Out, error) {
 }
 
 func emit(c *guest.Call, u codec.Update) error {
+	if u.Ignored != "" {
+		c.Log(slog.LevelDebug, "update "+strconv.FormatInt(u.ID, 10)+" ignored: "+u.Ignored)
+	}
 	for _, e := range u.Events {
 		if err := c.Emit(e); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/link"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
+	"github.com/gatehouse-chat/gatehouse/channels/order"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 	"github.com/gatehouse-chat/gatehouse/channels/section"
 )
@@ -64,7 +65,7 @@ func (d Driver) Open(_ context.Context, h channels.Host, cfg json.RawMessage) (c
 	}
 	c := &Channel{
 		host: h, cfg: s, api: newAPI(h, s), judge: judge, watch: cmp.Or(d.Watch, time.Minute), health: link.Reporter{Host: h},
-		windows: windows{state: h.State()}, people: people{state: h.State()}, unread: unread{at: map[channels.ConversationID]channels.MessageID{}}, queues: queues{all: map[channels.ConversationID]*queue{}},
+		windows: windows{state: h.State()}, people: people{state: h.State()}, unread: unread{at: map[channels.ConversationID]channels.MessageID{}},
 	}
 	var err error
 	if c.signed, err = proof.New(proof.Spec{Kind: proof.Meta, Secret: s.AppSecret}, nil); err == nil && s.VerifyToken != "" {
@@ -87,7 +88,7 @@ type Channel struct {
 	windows windows
 	people  people
 	unread  unread
-	queues  queues
+	line    order.Line // of Meta's requests
 }
 
 var (

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/channels/order"
 	"github.com/gatehouse-chat/gatehouse/channels/proof"
 )
 
@@ -50,6 +50,8 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 	if status := c.judged(w, r, c.signed, r.Header, body); status != http.StatusOK {
 		return status, ""
 	}
+	place := c.line.Arrive()
+	defer place.Leave()
 	u, err := codec.Decode(body, codec.Self{Channel: c.host.ID(), Number: c.cfg.Number})
 	if err != nil {
 		return http.StatusBadRequest, ""
@@ -64,7 +66,7 @@ func (c *Channel) receive(w http.ResponseWriter, r *http.Request, sink channels.
 	if len(u.Events) == 0 {
 		return http.StatusOK, ""
 	}
-	if err := c.accept(r.Context(), sink, u); err != nil {
+	if err := c.accept(r.Context(), sink, place, u); err != nil {
 		c.host.Log().WarnContext(r.Context(), "update not accepted; the platform sends it again", "err", err)
 		return later(w, err), ""
 	}
@@ -114,16 +116,14 @@ func later(w http.ResponseWriter, err error) int {
 
 // accept makes events durable, together with when each person wrote last and with
 // their numbers. The events of one conversation are never in two accepts at a time.
-func (c *Channel) accept(ctx context.Context, sink channels.Sink, u codec.Update) error {
+func (c *Channel) accept(ctx context.Context, sink channels.Sink, place *order.Place, u codec.Update) error {
 	events, err := c.people.known(ctx, u.Events)
 	if err != nil {
 		return err
 	}
-	leave, err := c.queues.enter(ctx, events)
-	if err != nil {
+	if err := place.Enter(ctx, events); err != nil {
 		return err
 	}
-	defer leave()
 	c.expect(events)
 	opened := codec.Wrote(events)
 	rejected, err := channels.Offer(ctx, sink, channels.Batch{Events: events, State: append(c.windows.writes(opened), c.people.writes(u.Numbers)...)})
@@ -145,66 +145,6 @@ func (c *Channel) expect(events []channels.Event) {
 		if m, ok := e.Content.(channels.Message); ok {
 			c.unread.add(e.Where.Conversation, m.ID)
 		}
-	}
-}
-
-// queues let the events of a conversation be accepted one batch after the other.
-type queues struct {
-	mu  sync.Mutex
-	all map[channels.ConversationID]*queue
-}
-
-type queue struct {
-	turn  chan struct{} // holds a token while somebody is in
-	users int
-}
-
-// enter waits for its turn in every conversation of the events, in one order
-// for everybody, so that nobody waits in a circle. leave has to be called.
-func (q *queues) enter(ctx context.Context, events []channels.Event) (leave func(), err error) {
-	var ids []channels.ConversationID
-	for _, e := range events {
-		ids = append(ids, e.Where.Conversation)
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	var left []func()
-	leave = func() {
-		for _, f := range left {
-			f()
-		}
-	}
-	for _, id := range ids {
-		one := q.join(id)
-		select {
-		case one.turn <- struct{}{}:
-			left = append(left, func() { <-one.turn; q.part(id, one) })
-		case <-ctx.Done():
-			q.part(id, one)
-			leave()
-			return nil, ctx.Err()
-		}
-	}
-	return leave, nil
-}
-
-func (q *queues) join(id channels.ConversationID) *queue {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	one := q.all[id]
-	if one == nil {
-		one = &queue{turn: make(chan struct{}, 1)}
-		q.all[id] = one
-	}
-	one.users++
-	return one
-}
-
-func (q *queues) part(id channels.ConversationID, one *queue) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if one.users--; one.users == 0 {
-		delete(q.all, id)
 	}
 }
 

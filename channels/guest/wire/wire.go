@@ -5,6 +5,7 @@ package wire
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
@@ -22,6 +23,7 @@ type In struct {
 	Request  *Request           `json:"request,omitempty"`  // http_request; the payload's body is the request's
 	Replies  *Replies           `json:"replies,omitempty"`  // http_request, once more: what its await was for
 	Part     *Part              `json:"part,omitempty"`     // send, edit, reconcile
+	Since    time.Time          `json:"since,omitzero"`     // reconcile: the part was not sent before that
 	At       *channels.Address  `json:"at,omitempty"`       // edit, react, typing, delete
 	ID       channels.MessageID `json:"id,omitempty"`       // edit, react, delete
 	Emoji    string             `json:"emoji,omitempty"`    // react
@@ -37,23 +39,26 @@ type In struct {
 
 // Out is the header of an operation's answer.
 type Out struct {
-	Session  json.RawMessage    `json:"session,omitempty"`   // start: handed in with every later call
-	As       string             `json:"as,omitempty"`        // start: the account as people know it
-	Webhook  bool               `json:"webhook,omitempty"`   // start: requests of the platform are wanted
-	Request  *Request           `json:"request,omitempty"`   // poll: to be made by the host, which hands in the response; the payload's body is its body
-	WaitMS   int64              `json:"wait_ms,omitempty"`   // poll: until the next one, when there was nothing; socket_closed: until the next connection
-	NoSocket bool               `json:"no_socket,omitempty"` // start: no connection is wanted; the channel polls, if its manifest says so
-	Socket   *Connect           `json:"socket,omitempty"`    // socket_open
-	Status   int                `json:"status,omitempty"`    // http_request: what the platform is answered; 0: 200
-	Refused  int                `json:"refused,omitempty"`   // http_request: the status if nothing that was handed in can ever be kept; 0: as if it were kept
-	Await    *Await             `json:"await,omitempty"`     // http_request: the platform waits for the answer
-	Again    bool               `json:"again,omitempty"`     // socket_message: there is more to do; call once more before other messages come
-	Unready  bool               `json:"unready,omitempty"`   // socket_message: it does not show yet that the connection works
-	Receipt  *channels.Receipt  `json:"receipt,omitempty"`   // send, reconcile
-	File     string             `json:"file,omitempty"`      // fetch: the handle of a saved response
-	Identity *channels.Identity `json:"identity,omitempty"`
-	Link     string             `json:"link,omitempty"` // start_link
-	Text     string             `json:"text,omitempty"` // tool_execute: what the model is told
+	Session  json.RawMessage   `json:"session,omitempty"`   // start: handed in with every later call
+	As       string            `json:"as,omitempty"`        // start: the account as people know it
+	Webhook  bool              `json:"webhook,omitempty"`   // start: requests of the platform are wanted
+	Request  *Request          `json:"request,omitempty"`   // poll: to be made by the host, which hands in the response; the payload's body is its body
+	WaitMS   int64             `json:"wait_ms,omitempty"`   // poll: until the next one, when there was nothing; socket_closed: until the next connection
+	NoSocket bool              `json:"no_socket,omitempty"` // start: no connection is wanted; the channel polls, if its manifest says so
+	Socket   *Connect          `json:"socket,omitempty"`    // socket_open
+	Status   int               `json:"status,omitempty"`    // http_request: what the platform is answered; 0: 200
+	Refused  int               `json:"refused,omitempty"`   // http_request: the status if nothing that was handed in can ever be kept; 0: as if it were kept
+	Await    *Await            `json:"await,omitempty"`     // http_request: the platform waits for the answer
+	Again    bool              `json:"again,omitempty"`     // socket_message: there is more to do; call once more before other messages come
+	Unready  bool              `json:"unready,omitempty"`   // socket_message: it does not show yet that the connection works
+	Receipt  *channels.Receipt `json:"receipt,omitempty"`   // send, reconcile
+	// CannotTell, of reconcile, says that nobody can know whether this part was
+	// sent; without it, no receipt says that it was not.
+	CannotTell bool               `json:"cannot_tell,omitempty"`
+	File       string             `json:"file,omitempty"` // fetch: the handle of a saved response
+	Identity   *channels.Identity `json:"identity,omitempty"`
+	Link       string             `json:"link,omitempty"` // start_link
+	Text       string             `json:"text,omitempty"` // tool_execute: what the model is told
 }
 
 // Await asks the host to wait for what is said to an event that the call hands

@@ -17,6 +17,7 @@ type In struct {
 	Poll     *Poll     `json:"poll"`     // Poll
 	Request  *Request  `json:"request"`  // Request: what the platform asked
 	Part     *Part     `json:"part"`     // Send, Edit, Reconcile
+	Since    time.Time `json:"since"`    // Reconcile: the part was not sent before that
 	At       *Address  `json:"at"`       // Edit, React, Typing, Delete
 	ID       string    `json:"id"`       // Edit, React, Delete
 	Emoji    string    `json:"emoji"`    // React
@@ -31,17 +32,19 @@ type In struct {
 
 // Out is the answer.
 type Out struct {
-	Session  any       `json:"session,omitempty"` // Start: handed in with every later call
-	As       string    `json:"as,omitempty"`      // Start: the account, as people know it
-	Webhook  bool      `json:"webhook,omitempty"` // Start: the platform's requests are wanted
-	Request  *Request  `json:"request,omitempty"` // Poll: to be made by the gateway, which then calls again with the response
-	WaitMS   int64     `json:"wait_ms,omitempty"` // Poll: until the next
-	Status   int       `json:"status,omitempty"`  // Request: what the platform is answered
-	Receipt  *Receipt  `json:"receipt,omitempty"` // Send, Reconcile
-	File     string    `json:"file,omitempty"`    // Fetch: the handle of a saved response
-	Identity *Identity `json:"identity,omitempty"`
-	Link     string    `json:"link,omitempty"`   // StartLink
-	Socket   *Connect  `json:"socket,omitempty"` // Open
+	Session any      `json:"session,omitempty"` // Start: handed in with every later call
+	As      string   `json:"as,omitempty"`      // Start: the account, as people know it
+	Webhook bool     `json:"webhook,omitempty"` // Start: the platform's requests are wanted
+	Request *Request `json:"request,omitempty"` // Poll: to be made by the gateway, which then calls again with the response
+	WaitMS  int64    `json:"wait_ms,omitempty"` // Poll: until the next
+	Status  int      `json:"status,omitempty"`  // Request: what the platform is answered
+	Receipt *Receipt `json:"receipt,omitempty"` // Send, Reconcile: none says that it was not sent
+	// CannotTell is Reconcile's answer about a part of which nobody can know.
+	CannotTell bool      `json:"cannot_tell,omitempty"`
+	File       string    `json:"file,omitempty"` // Fetch: the handle of a saved response
+	Identity   *Identity `json:"identity,omitempty"`
+	Link       string    `json:"link,omitempty"`   // StartLink
+	Socket     *Connect  `json:"socket,omitempty"` // Open
 }
 
 // Socket is what happened to the connection that the host holds.
