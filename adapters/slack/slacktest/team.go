@@ -1,6 +1,7 @@
 package slacktest
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -76,12 +77,15 @@ func (s *Server) Install(id, name, botUser string) *Team {
 // issueLocked gives the team a new token. With rotation the one before stands
 // until it ends.
 func (t *Team) issueLocked() string {
-	token := "xoxb-" + t.ID + "-" + strings.ToLower(t.s.idLocked("")) + strings.Repeat("f", 16)
+	// As with real tokens, the team's id is not within: whoever hides pieces of
+	// secrets in what the platform answers would hide it, too.
+	team := hex.EncodeToString([]byte(t.ID))
+	token := "xoxb-" + team + "-" + strings.ToLower(t.s.idLocked("")) + strings.Repeat("f", 16)
 	var end time.Time
 	if life := t.s.opts.rotate; life > 0 {
 		token = "xoxe." + token
 		end = time.Now().Add(life)
-		t.refresh = "xoxe-1-" + t.ID + "-" + strings.ToLower(t.s.idLocked("")) + strings.Repeat("e", 16)
+		t.refresh = "xoxe-1-" + team + "-" + strings.ToLower(t.s.idLocked("")) + strings.Repeat("e", 16)
 	}
 	t.tokens[token], t.expiresAt = end, end
 	return token
