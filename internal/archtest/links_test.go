@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	pageFence   = regexp.MustCompile("(?ms)^```.*?^```")
+	pageFence   = regexp.MustCompile("(?ms)^```.*?\\n```")
 	pageLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	pageHeading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
 	linkInside  = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)

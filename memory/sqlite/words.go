@@ -117,8 +117,9 @@ func (e *Engine) Having(ctx context.Context, units []int64, all []string, limit 
 	// A row for each number would cost several times as much as a text of all. The
 	// limit is no argument: with one, SQLite would compile the statement anew for
 	// each word.
-	q, err := e.db.Prepared(ctx, `SELECT (SELECT group_concat(rowid) FROM (SELECT rowid FROM memory_words WHERE memory_words MATCH w.value
-		ORDER BY rowid`+order+` LIMIT `+strconv.Itoa(limit)+`)) FROM json_each(?) w`)
+	text := `SELECT (SELECT group_concat(rowid) FROM (SELECT rowid FROM memory_words WHERE memory_words MATCH w.value
+		ORDER BY rowid` + order + ` LIMIT ` + strconv.Itoa(limit) + `)) FROM json_each(?) w`
+	q, err := e.db.Prepared(ctx, text) //nolint:sqlclosecheck // the database closes it
 	if err != nil {
 		return nil, err
 	}
