@@ -134,7 +134,7 @@ func (r *recordedDiscord) outcome(p namedPayload, within time.Duration) string {
 			}
 		}
 		for _, x := range whatWasIgnored(r.proc.log.String())[had:] {
-			if m := dispatched.FindStringSubmatch(x.line); m != nil && m[1]+m[2] != kind {
+			if m := dispatched.FindStringSubmatch(x.line); len(m) == 3 && m[1]+m[2] != kind {
 				continue // of the connection's beginning
 			}
 			if !strings.Contains(x.why, "own message") { // of the answer before
