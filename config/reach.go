@@ -84,7 +84,7 @@ func (r *reader) reach(c *Config) {
 		r.plain("tls.webhooks", "needs 'cert' and 'key' beside it")
 	}
 	guarded := c.TLS.On() || len(c.TrustedProxies) > 0
-	if !Loopback(c.Admin) && !guarded {
+	if _, _, err := net.SplitHostPort(c.Admin); err == nil && !Loopback(c.Admin) && !guarded { // what is no address is faulted as such
 		r.plain("admin", fmt.Sprintf("%q is not on loopback, and nothing encrypts it; give the gateway a certificate under 'tls', "+
 			"or name the reverse proxy in front of it under 'trusted_proxies', or keep it on 127.0.0.1", c.Admin))
 	}

@@ -98,12 +98,16 @@ func openDesk(ctx context.Context, f flags) (*desk, error) {
 		c.Workspace = f.workspace
 		return &desk{Client: c, running: true, close: func() error { return nil }}, nil
 	}
+	_, missing := os.Stat(data)
 	a, err := openApp(ctx, f, asCommand())
 	if errors.Is(err, errLocked) {
 		return nil, fmt.Errorf("%w, but does not answer on %s: it may be starting or stopping; try again", err, socketPath(data))
 	}
 	if err != nil {
 		return nil, err
+	}
+	if f.data != "" && errors.Is(missing, os.ErrNotExist) { // most likely it was meant to be another one
+		fmt.Fprintf(os.Stderr, "gatehouse: there was no data folder %s; it is a new one, with nothing in it\n", data)
 	}
 	h := api.Handler(a.newOperator(false, ""), a.asOwner, nil)
 	return &desk{Client: &api.Client{HTTP: &http.Client{Transport: within{h}}, Base: "http://gatehouse", Workspace: f.workspace}, close: a.close}, nil
