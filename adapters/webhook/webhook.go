@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
@@ -127,17 +126,4 @@ func (c *Channel) Run(ctx context.Context, _ channels.Sink) error {
 func (c *Channel) Probe(context.Context) (channels.Identity, error) {
 	setup := codec.Setup{Channel: c.host.ID(), Public: c.host.Public(), Callback: c.cfg.CallbackURL, Proof: c.cfg.Proof}
 	return channels.Identity{Account: account, Name: "Webhook " + string(c.host.ID()), Link: setup.Public, Notes: setup.Notes()}, nil
-}
-
-// Preview says what a section makes of a request, without looking at its proof.
-func Preview(id channels.ID, cfg json.RawMessage, h http.Header, query url.Values, body []byte) (codec.Outcome, error) {
-	s, faults := parse(cfg)
-	if len(faults) > 0 {
-		return codec.Outcome{}, fmt.Errorf("%s %s", faults[0].Path, faults[0].Text)
-	}
-	if len(body) > codec.MaxBody {
-		return codec.Outcome{}, fmt.Errorf("the body is longer than %d bytes, and would be refused", codec.MaxBody)
-	}
-	in := codec.Raw{Header: h.Get, Query: query, Body: body}
-	return s.Mapping.Read(in, s.Proof, codec.At{Channel: id, Account: account, Key: "(new with each request)", Time: time.Now()})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,9 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/config"
 )
 
 // webhookCommand tries out what a webhook channel makes of a request.
@@ -26,11 +29,12 @@ func webhookCommand(f *flags) *cobra.Command {
 		Long: "Show what the channel NAME makes of a request with the body in FILE: the message,\n" +
 			"the conversation, the sender and the id by which a repetition is known, or why it\n" +
 			"is ignored. It reads the configuration alone. Nothing is accepted or sent, and the\n" +
-			"proof of the request is not looked at.",
+			"proof of the request is not looked at. A channel that runs as a guest (adapter:\n" +
+			"wasm, module: webhook) is tried as its module would read the request.",
 		Example: "  gatehouse webhook test github --file payload.json --header 'X-GitHub-Event: issues'\n" +
 			"  echo '{\"text\": \"hello\"}' | gatehouse webhook test alerts --file -",
 		RunE: func(c *cobra.Command, a []string) error {
-			section, err := webhookSection(f, a[0])
+			channel, err := webhookChannel(f, a[0])
 			if err != nil {
 				return err
 			}
@@ -46,7 +50,7 @@ func webhookCommand(f *flags) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("the query cannot be read: %w", err)
 			}
-			out, err := webhook.Preview(channels.ID(a[0]), section, h, q, body)
+			out, err := previewOf(channel)(channels.ID(a[0]), channel.Section, h, q, body)
 			if err != nil {
 				return err
 			}
@@ -60,28 +64,47 @@ func webhookCommand(f *flags) *cobra.Command {
 	return group("webhook", "Try out webhook channels", test)
 }
 
-// webhookSection is the configured section of a channel.
-func webhookSection(f *flags, id string) ([]byte, error) {
+// webhookChannel is a configured webhook channel, native or a guest.
+func webhookChannel(f *flags, id string) (config.Channel, error) {
 	s := &settings{flags: *f, getenv: getenv, drivers: allDrivers()}
 	s.path, s.explicit = f.path(getenv)
 	cfg, _, err := s.read()
 	if err != nil {
-		return nil, err
+		return config.Channel{}, err
 	}
 	var known []string
 	for name, ch := range cfg.Channels {
-		if ch.Adapter == (webhook.Driver{}).Name() {
+		if previewOf(ch) != nil {
 			known = append(known, name)
 		}
 	}
 	slices.Sort(known)
 	if len(known) == 0 {
-		return nil, fmt.Errorf("there is no webhook channel in %s; gatehouse channels add webhook makes one", s.path)
+		return config.Channel{}, fmt.Errorf("there is no webhook channel in %s; gatehouse channels add webhook makes one", s.path)
 	}
 	if !slices.Contains(known, id) {
-		return nil, fmt.Errorf("%q is no webhook channel of %s; there are: %s", id, s.path, strings.Join(known, ", "))
+		return config.Channel{}, fmt.Errorf("%q is no webhook channel of %s; there are: %s", id, s.path, strings.Join(known, ", "))
 	}
-	return cfg.Channels[id].Section, nil
+	return cfg.Channels[id], nil
+}
+
+type preview func(id channels.ID, cfg json.RawMessage, h http.Header, query url.Values, body []byte) (codec.Outcome, error)
+
+// previewOf is how a channel's requests are tried out; nil: it is no webhook.
+func previewOf(ch config.Channel) preview {
+	hook := webhook.Driver{}.Name()
+	switch ch.Adapter {
+	case hook:
+		return webhook.Preview
+	case (*wasm.Driver)(nil).Name():
+		var s struct {
+			Module string `json:"module"`
+		}
+		if json.Unmarshal(ch.Section, &s) == nil && s.Module == hook {
+			return webhook.PreviewGuest
+		}
+	}
+	return nil
 }
 
 var (

@@ -55,10 +55,6 @@ func start(c *guest.Call) (wire.Out, error) {
 	return wire.Out{As: c.Public, Webhook: true}, nil
 }
 
-// maxBody bounds a request, in bytes. The native adapter takes more: what reading
-// a body costs here grows to the limit of a call.
-const maxBody = 64 << 10
-
 // request maps a request that the host has found proved.
 func request(c *guest.Call) (wire.Out, error) {
 	r := c.In.Request
@@ -71,7 +67,7 @@ func request(c *guest.Call) (wire.Out, error) {
 	case r.Method == "GET":
 		return check(c, query)
 	}
-	if len(c.Body) > maxBody {
+	if len(c.Body) > codec.MaxGuestBody {
 		return say(c, codec.Refuse(codec.StatusTooLarge, "the body is longer than 64 KiB"))
 	}
 	wait, err := codec.Patience(query)

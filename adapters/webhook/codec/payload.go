@@ -16,8 +16,12 @@ type Request struct {
 	Query   url.Values
 }
 
-// MaxBody bounds a request, in bytes.
-const MaxBody = 1 << 20
+// What bounds a request, in bytes. A guest takes less: what reading a body costs
+// there grows to the limit of a call.
+const (
+	MaxBody      = 1 << 20
+	MaxGuestBody = 64 << 10
+)
 
 var errJSON = errors.New("the body is not the JSON that its content type promises")
 
