@@ -277,7 +277,7 @@ func TestBacklogInFollowupMode(t *testing.T) {
 		r.accept(said("anna", "1", "one"), said("anna", "2", "two"))
 		<-time.After(20 * time.Minute)
 		next := newRig(t, rigOptions{engine: r.bus, agent: gateway.AgentSettings{Queue: gateway.Followup}})
-		want := []string{"(I was away. This answers the 2 messages you sent meanwhile.)\n\necho: one | two"}
+		want := []string{"(Your 2 messages had to wait. This answers them together.)\n\necho: one | two"}
 		next.after(time.Minute)
 		if d := cmp.Diff(want, sentTexts(next.chat.sent())); d != "" {
 			t.Error(d)

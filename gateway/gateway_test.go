@@ -410,11 +410,11 @@ func TestOldMessagesAreAnsweredTogether(t *testing.T) {
 			note = t.Note
 			return reply("echo: " + texts(t.Events)), nil
 		})}})
-		want := []string{"(I was away. This answers the 2 messages you sent meanwhile.)\n\necho: one | two"}
+		want := []string{"(Your 2 messages had to wait. This answers them together.)\n\necho: one | two"}
 		if d := cmp.Diff(want, sentTexts(next.wait(1))); d != "" {
 			t.Error(d)
 		}
-		if !strings.Contains(note, "away") {
+		if !strings.Contains(note, "waited for 20m0s") {
 			t.Errorf("the agent was told %q", note)
 		}
 		next.stop()

@@ -56,7 +56,7 @@ const (
 	textSourceUntrusted  = "from somewhere that nobody here vouches for"
 	textNoMemory         = "I have no memory here."
 	textGathered         = "*(This answers your %d messages together.)*\n\n"
-	textGatheredLate     = "*(I was away. This answers the %d messages you sent meanwhile.)*\n\n"
+	textGatheredLate     = "*(Your %d messages had to wait. This answers them together.)*\n\n"
 )
 
 var stopTexts = map[stopped]string{

@@ -214,7 +214,7 @@ func (s *sitting) heardBefore(head item) []session.Heard {
 // circumstances tells the model when messages had to wait for long.
 func (s *sitting) circumstances(taken []item) string {
 	if age := s.g.now().Sub(taken[0].rec.Published); age > longWait {
-		return fmt.Sprintf("The gateway was away: these messages waited for %s. Answer them together.", age.Round(time.Minute))
+		return fmt.Sprintf("These messages waited for %s. Answer them together.", age.Round(time.Minute))
 	}
 	return ""
 }

@@ -29,7 +29,7 @@ type finding struct {
 // what the gateway puts before an answer, on a line of its own.
 var (
 	repetition = regexp.MustCompile(`^\(This may be a repetition: [^)]*\)\n+`)
-	gathered   = regexp.MustCompile(`^\((?:This answers your|I was away\. This answers the) (\d+) messages[^)]*\)\n+`)
+	gathered   = regexp.MustCompile(`^\((?:This answers your|Your) (\d+) messages[^)]*\)\n+`)
 )
 
 // unknown begins the notice that a reply was sent twice and may not have arrived.
