@@ -123,10 +123,18 @@ func cloudOutcome(t *testing.T, policy string, guest bool, raw json.RawMessage) 
 // message is answered, and again only with the mark of a repetition.
 func TestWhatsAppCloudCrash(t *testing.T) {
 	t.Parallel()
-	r := newCloudRig(t, settings{script: delayed(80 * time.Millisecond)}, false)
+	eachWay(t, crashWhatsAppCloud)
+}
+
+func crashWhatsAppCloud(t *testing.T, guest bool) {
+	t.Helper()
+	r := newCloudRig(t, settings{script: delayed(80 * time.Millisecond)}, guest)
 	rng := rand.New(rand.NewPCG(seed(t), 3)) //nolint:gosec // repeatable on purpose
 	r.up()
-	const people, each = 4, 8
+	people, each, kills := 4, 8, 4
+	if guest {
+		people, each, kills = 3, 4, 2
+	}
 	texts := map[string][]string{}
 	var writing sync.WaitGroup
 	for i := range people {
@@ -141,7 +149,7 @@ func TestWhatsAppCloudCrash(t *testing.T) {
 			}
 		})
 	}
-	for range 4 {
+	for range kills {
 		<-time.After(time.Duration(50+rng.IntN(400)) * time.Millisecond) // the moment is what is tried out
 		r.kill()
 		r.up()
@@ -161,6 +169,11 @@ func TestWhatsAppCloudCrash(t *testing.T) {
 // itself, and loses nothing.
 func TestWhatsAppCloudOutages(t *testing.T) {
 	t.Parallel()
+	eachWay(t, outagesOfWhatsAppCloud)
+}
+
+func outagesOfWhatsAppCloud(t *testing.T, guest bool) {
+	t.Helper()
 	times := func(f cloudtest.Fault, n int) (out []cloudtest.Fault) {
 		for range n {
 			out = append(out, f)
@@ -179,7 +192,7 @@ func TestWhatsAppCloudOutages(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newCloudRig(t, settings{}, false)
+			r := newCloudRig(t, settings{}, guest)
 			r.up()
 			who := fmt.Sprintf("1555111%04d", i)
 			r.ask(who, "before.")
@@ -194,7 +207,7 @@ func TestWhatsAppCloudOutages(t *testing.T) {
 	}
 	t.Run("refused and hung", func(t *testing.T) {
 		t.Parallel()
-		r := newCloudRig(t, settings{}, false)
+		r := newCloudRig(t, settings{}, guest)
 		r.up()
 		const who = "15552220000"
 		r.ask(who, "before.")
