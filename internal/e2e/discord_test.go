@@ -326,10 +326,10 @@ func TestDiscordOutages(t *testing.T) {
 			return s.Fail("POST messages", discordtest.Reset().After().Times(2))
 		},
 	}
-	for name, begin := range cases {
-		t.Run(name, func(t *testing.T) {
+	outage := func(begin func(*discordtest.Server) (end func()), guest bool) func(*testing.T) {
+		return func(t *testing.T) {
 			t.Parallel()
-			r := newDiscordRig(t, discordSettings{script: closed(nil)})
+			r := newDiscordRig(t, discordSettings{script: closed(nil), guest: guest})
 			ada := r.srv.User("Ada")
 			chat := r.srv.DM(ada)
 			r.up()
@@ -345,7 +345,14 @@ func TestDiscordOutages(t *testing.T) {
 				r.awaitText(chat, text)
 			}
 			r.onlyOnce([]*discordtest.User{ada})
-		})
+		}
+	}
+	for name, begin := range cases {
+		t.Run(name, outage(begin, false))
+	}
+	// The socket is the host's, and its outages the same.
+	for _, name := range []string{"the connection is cut", "a storm of 503", "a storm of 429", "malformed frames", "answers are lost"} {
+		t.Run(name+", as a guest", outage(cases[name], true))
 	}
 }
 

@@ -361,19 +361,27 @@ func TestSlackOutages(t *testing.T) {
 		{"garbage in answers, by HTTP", true, func(s *slacktest.Server) func() { return s.Fail("auth.test", slacktest.Garbage().Always()).Lift }},
 		{"a storm of 429, by HTTP", true, func(s *slacktest.Server) func() { return s.Fail("*", slacktest.RateLimited(time.Second).Always()).Lift }},
 	}
+	// The guest's socket is the host's, and its outages the same.
+	guests := []string{"sockets are cut", "a storm of 503", "malformed frames", "a storm of 429, by HTTP"}
 	// It takes up to two minutes until silence is noticed: meanwhile the others run.
 	half := newSlackRig(t, slackSettings{script: closed(nil)})
 	finish := half.outage(func(s *slacktest.Server) func() { s.Freeze(); return func() {} })
 	t.Run("while a socket is half open", func(t *testing.T) {
 		for _, c := range cases {
-			t.Run(c.name, func(t *testing.T) {
-				t.Parallel()
-				r := newSlackRig(t, slackSettings{events: c.events, script: closed(nil)})
-				finish := r.outage(c.begin)
-				pause := time.NewTimer(1200 * time.Millisecond)
-				<-pause.C
-				finish()
-			})
+			outage := func(guest bool) func(*testing.T) {
+				return func(t *testing.T) {
+					t.Parallel()
+					r := newSlackRig(t, slackSettings{events: c.events, guest: guest, script: closed(nil)})
+					finish := r.outage(c.begin)
+					pause := time.NewTimer(1200 * time.Millisecond)
+					<-pause.C
+					finish()
+				}
+			}
+			t.Run(c.name, outage(false))
+			if slices.Contains(guests, c.name) {
+				t.Run(c.name+", as a guest", outage(true))
+			}
 		}
 	})
 	finish()

@@ -116,6 +116,15 @@ func crashHooks(t *testing.T, r *hookRig) {
 // neither loses nor doubles an answer.
 func TestWebhookOutages(t *testing.T) {
 	t.Parallel()
+	eachWay(t, outagesOfWebhooks)
+}
+
+func outagesOfWebhooks(t *testing.T, guest bool) {
+	t.Helper()
+	start := newHookRig
+	if guest {
+		start = newGuestHookRig
+	}
 	for _, c := range []struct {
 		name   string
 		faults []webhooktest.Fault
@@ -126,7 +135,7 @@ func TestWebhookOutages(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newHookRig(t, settings{})
+			r := start(t, settings{})
 			r.up()
 			r.program.Fail(c.faults...)
 			r.ask("ci", "one.")
@@ -138,7 +147,7 @@ func TestWebhookOutages(t *testing.T) {
 	}
 	t.Run("refused and hung", func(t *testing.T) {
 		t.Parallel()
-		r := newHookRig(t, settings{})
+		r := start(t, settings{})
 		r.up()
 		up := r.program.Down()
 		r.program.Say(webhooktest.Message{Conversation: "ci", Sender: "ci", Text: "while you were away."})
