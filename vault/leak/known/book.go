@@ -90,10 +90,7 @@ func odd() uint64 {
 
 // grow makes the bitmap large enough.
 func (b *Book) grow(windows int) {
-	want := minBits
-	for want < windows*bitsPerWindow {
-		want *= 2
-	}
+	want := max(minBits, 1<<bits.Len(uint(windows*bitsPerWindow)))
 	if len(b.bits)*64 >= want {
 		return
 	}

@@ -42,6 +42,7 @@ func TestFind(t *testing.T) {
 		{"nothing to see here, move along", "nothing to see here, move along"},
 		{"GET /bot123456:AA-the-value-0f-the-s3cret/getMe", "GET /bot*/getMe"},
 		{"123456:AA-the-value-0f-the-s3cret 123456:AA-the-value-0f-the-s3cret", "* *"},
+		{"%31%32%33456%3AAA-THE-VALUE-0F-THE-S3CRET", "*"},
 		{"123456%3AAA-THE-VALUE-0F-THE-S3CRET", "*"},
 		{"a tiny one ----------------", "a tiny one ----------------"},
 		{"x 56:AA-the-value y", "x * y"},
@@ -59,6 +60,10 @@ func TestWhatIsNoSecretInAValue(t *testing.T) {
 	tests := []struct{ name, value, text, want string }{
 		{"words that stand in a passphrase", "thank you for your letter 77", "Thank you for your help", "Thank you for your help"},
 		{"many words of a passphrase", "thank you for your letter 77", "Thank you for your letter", "*"},
+		{"nearly as many words of a passphrase", "thank you for your letter 77", "So thank you for your lett", "So thank you for your lett"},
+		{"just as many words of a passphrase", "thank you for your letter 77", "So thank you for your lette", "So *"},
+		{"words and a figure", "thank you for your letter 77", "So for your letter 7", "So *"},
+		{"the shortest passphrase with words", "thank you for your help X", "thank you for your friends", "thank you for your friends"},
 		{"a short passphrase", "correct horsey", "a correct horsey", "a *"},
 		{
 			"the frame of a key", "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END PRIVATE KEY-----",

@@ -27,6 +27,7 @@ func TestEscape(t *testing.T) {
 		{"%u0041", 'A', 6},
 		{"%U0041x", 'A', 6},
 		{"%u004", 0, 0},
+		{"%u", 0, 0},
 		{"=\n", known.Gone, 2},
 		{"=\r\n", known.Gone, 2},
 		{"=41", 'A', 3},
@@ -136,6 +137,8 @@ func TestCut(t *testing.T) {
 		{text[:12], []string{"abcdefghijkl"}},
 		{text, []string{"abcdefghijkl", "bcdefghijklm"}},
 		{strings.Repeat("a", 20), nil}, // it says nothing
+		{"abcdabcdabcd", nil},
+		{"abcdeabcdabc", []string{"abcdeabcdabc"}},
 	}
 	for _, tt := range tests {
 		got, _ := known.Cut(tt.in, 1, nil)

@@ -32,12 +32,12 @@ func table(alphabet, also string, alsoFrom byte) *[256]byte {
 }
 
 // group decodes groups of digits of a few bits each, beginning with the digit
-// skip, if something can come of it.
+// skip, if something can come of it. There are more digits than skip.
 func (s *search) group(v view, bits, skip int, f func(view)) {
-	if len(v.text) <= skip || !s.promising(v.text[skip:], bits) {
+	if !s.promising(v.text[skip:], bits) {
 		return
 	}
-	out := v.empty((len(v.text) - skip) * bits / 8)
+	out := v.empty(len(v.text))
 	var held, n int
 	from := skip
 	for i := skip; i < len(v.text); i++ {
@@ -91,9 +91,6 @@ func (s *search) promising(digits []byte, bits int) bool {
 		switch promise[c] {
 		case noText:
 			run = 0
-			if last == gzipMagic[0] && c == gzipMagic[1] || last == zlibMagic && zlibLevel(c) {
-				return true
-			}
 		case isNul:
 			run = 0
 			nuls++
@@ -101,6 +98,9 @@ func (s *search) promising(digits []byte, bits int) bool {
 			run++
 		}
 		if run >= Window || nuls >= Window {
+			return true
+		}
+		if last == gzipMagic[0] && c == gzipMagic[1] || last == zlibMagic && zlibLevel(c) {
 			return true
 		}
 		last = c
@@ -144,7 +144,7 @@ func (s *search) decode16(v view, f func(view)) {
 // decode32 reads long words as base32. Reading everything would take the
 // letters of the text around for digits.
 func (s *search) decode32(v view, f func(view)) {
-	const shortest = Window * 8 / 5
+	const shortest = (Window*8 + 4) / 5
 	from := 0
 	for i := 0; i <= len(v.text); i++ {
 		if i < len(v.text) && fiveBits[v.text[i]] != 0 {
@@ -162,7 +162,7 @@ func (s *search) decode32(v view, f func(view)) {
 
 // decodeBits reads the digits 0 and 1 as bytes.
 func (s *search) decodeBits(v view, f func(view)) {
-	if bytes.Count(v.text, []byte("0"))+bytes.Count(v.text, []byte("1")) < Window*7 {
+	if bytes.Count(v.text, []byte("0"))+bytes.Count(v.text, []byte("1")) < Window*8 {
 		return
 	}
 	digits := v.keep(oneBit)
@@ -174,7 +174,7 @@ func (s *search) decodeBits(v view, f func(view)) {
 // decodeNumbers reads decimal and octal numbers as characters, be they apart or
 // three digits each.
 func decodeNumbers(v view, f func(view)) {
-	decimal, octal, run := v.empty(len(v.text)/3), v.empty(len(v.text)/3), 0
+	decimal, octal, run := v.empty(0), v.empty(0), 0 // few texts are full of numbers
 	for i := 0; i <= len(v.text); i++ {
 		if i < len(v.text) && v.text[i] >= '0' && v.text[i] <= '9' {
 			run++
@@ -201,21 +201,17 @@ func addNumber(out *view, v view, from, to, base int) {
 	n := 0
 	for _, c := range v.text[from:to] {
 		digit := int(c - '0')
-		if digit >= base || n > utf8.RuneSelf {
-			n = 0
-			break
+		if digit >= base {
+			n = utf8.RuneSelf
 		}
-		n = n*base + digit
+		n = min(n*base+digit, utf8.RuneSelf) // which it stays
 	}
-	if n >= utf8.RuneSelf {
-		n = 0
-	}
-	out.add(byte(n), v, from, to)
+	out.add(byte(n%utf8.RuneSelf), v, from, to)
 }
 
 // fixed reads digits in groups of three.
 func fixed(v view, from, to int, f func(view)) {
-	decimal, octal := v.empty((to-from)/3), v.empty((to-from)/3)
+	decimal, octal := v.empty(0), v.empty(0)
 	for i := from; i+3 <= to; i += 3 {
 		addNumber(&decimal, v, i, i+3, 10)
 		addNumber(&octal, v, i, i+3, 8)

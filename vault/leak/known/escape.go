@@ -55,7 +55,7 @@ func escape(text []byte) (r rune, n int) {
 	}
 	switch text[0] {
 	case '%':
-		if len(text) > 5 && text[1]|0x20 == 'u' {
+		if text[1]|0x20 == 'u' {
 			return digits(text, 2, 6, 16)
 		}
 		return digits(text, 1, 3, 16)
@@ -134,10 +134,7 @@ func backslash(text []byte) (rune, int) {
 	case 'n', 'r', 't', 'b', 'f', '\n':
 		return gone, 2
 	case '0', '1', '2', '3':
-		if r, n := digits(text, 1, 4, 8); n > 0 {
-			return r, n
-		}
-		return 0, 0
+		return digits(text, 1, 4, 8)
 	}
 	return rune(text[1]), 2
 }

@@ -1,5 +1,7 @@
 package known
 
+import "math/bits"
+
 // What is tested by itself, at its bounds.
 var (
 	Escape     = escape
@@ -8,6 +10,19 @@ var (
 	Compressed = compressed
 	Telling    = telling
 )
+
+// Promising reports whether bytes, read as digits of eight bits, hold something
+// that is worth to be looked at.
+func Promising(plain []byte) bool { return (&search{book: New()}).promising(plain, 8) }
+
+// Filled says how many bits of a book's bitmap there are, how many of them are
+// set, and how many windows are known.
+func Filled(b *Book) (size, set, windows int) {
+	for _, w := range b.bits {
+		set += bits.OnesCount64(w)
+	}
+	return len(b.bits) * 64, set, len(b.known)
+}
 
 // Gone is what an escape stands for that stands for nothing.
 const Gone = gone

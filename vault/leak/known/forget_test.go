@@ -1,6 +1,7 @@
 package known_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -37,9 +38,9 @@ func TestForget(t *testing.T) {
 		b.Forget("", time.Now())
 		b.Forget("nothing", time.Now())
 		time.Sleep(time.Hour - time.Nanosecond)
-		check("before", map[string]bool{one: true, shared: true, two: true})
+		check("before", map[string]bool{one: true, one[10:]: true, shared: true, two: true})
 		time.Sleep(time.Nanosecond)
-		check("after an hour", map[string]bool{one[12:]: false, shared: true, two: true, "never-4-gotten-value-x": true})
+		check("after an hour", map[string]bool{one[10:]: false, shared: true, two: true, "never-4-gotten-value-x": true})
 		check("what both begin with", map[string]bool{one: true})
 		b.Learn("c", []byte(two)) // it is back
 		time.Sleep(2 * time.Hour)
@@ -48,6 +49,28 @@ func TestForget(t *testing.T) {
 		b.Forget("c", time.Now().Add(5*time.Hour)) // the first word stands
 		time.Sleep(time.Hour)
 		check("in the end", map[string]bool{two: false, shared: true})
+	})
+}
+
+// TestWhatIsDueFirst: what is to be forgotten early does not wait for the rest.
+func TestWhatIsDueFirst(t *testing.T) {
+	const early, late = "Zx81-qP44-mmT7", "kJ93hfQ2lsPq77"
+	synctest.Test(t, func(t *testing.T) {
+		b := known.New()
+		b.Learn("early", []byte(early))
+		b.Forget("early", time.Now().Add(time.Hour))
+		for i := range 30 {
+			b.Learn(fmt.Sprint(i), []byte(late))
+			b.Forget(fmt.Sprint(i), time.Now().Add(2*time.Hour))
+		}
+		time.Sleep(time.Hour)
+		if b.Holds([]byte(early)) || !b.Holds([]byte(late)) {
+			t.Error("after an hour: the early one is known, or the late one is not")
+		}
+		time.Sleep(time.Hour)
+		if b.Holds([]byte(late)) {
+			t.Error("after two hours: the late one is known")
+		}
 	})
 }
 

@@ -92,7 +92,7 @@ func foldedWindows(piece []byte) []window {
 func cut(text []byte, step int, words []bool) []window {
 	var out []window
 	for i := 0; i+Window <= len(text); i += step {
-		if step == 1 && i >= dense {
+		if i >= dense {
 			step = sparse
 		}
 		w := window{text: [Window]byte(text[i : i+Window])}

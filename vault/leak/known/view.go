@@ -108,7 +108,7 @@ func (v view) without(gone byte) view {
 func (v view) printable(f func(view)) {
 	from := 0
 	for i := 0; i <= len(v.text); i++ {
-		if i < len(v.text) && v.text[i] >= ' ' && v.text[i] < 0x7f {
+		if i < len(v.text) && promise[v.text[i]] == isText {
 			continue
 		}
 		if i-from >= Window {
