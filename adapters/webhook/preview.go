@@ -19,7 +19,7 @@ func Preview(id channels.ID, cfg json.RawMessage, h http.Header, query url.Value
 	if err != nil {
 		return codec.Outcome{}, err
 	}
-	return s.preview(id, h, query, check.Conceal(body), codec.MaxBody)
+	return s.preview(id, h, query, check.Conceal(body))
 }
 
 // PreviewGuest is Preview for a channel that runs as a guest. It does without the
@@ -38,7 +38,7 @@ func PreviewGuest(id channels.ID, cfg json.RawMessage, h http.Header, query url.
 	for _, name := range append(check.Headers(), "Authorization", "Cookie") {
 		h.Del(name)
 	}
-	return s.preview(id, h, query, check.Conceal(body), codec.MaxGuestBody)
+	return s.preview(id, h, query, check.Conceal(body))
 }
 
 // previewed reads a section that has to be without faults.
@@ -51,9 +51,9 @@ func previewed(cfg json.RawMessage) (settings, *proof.Checker, error) {
 	return s, check, err
 }
 
-func (s settings) preview(id channels.ID, h http.Header, query url.Values, body []byte, most int) (codec.Outcome, error) {
-	if len(body) > most {
-		return codec.Outcome{}, fmt.Errorf("the body is longer than %d bytes, and would be refused", most)
+func (s settings) preview(id channels.ID, h http.Header, query url.Values, body []byte) (codec.Outcome, error) {
+	if len(body) > codec.MaxBody {
+		return codec.Outcome{}, fmt.Errorf("the body is longer than %d bytes, and would be refused", codec.MaxBody)
 	}
 	in := codec.Raw{Header: h.Get, Query: query, Body: body}
 	return s.Mapping.Read(in, s.Proof, codec.At{Channel: id, Account: account, Key: "(new with each request)", Time: time.Now()})

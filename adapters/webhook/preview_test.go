@@ -45,7 +45,7 @@ func TestPreviewGuest(t *testing.T) {
 		})
 	}
 	section := json.RawMessage(`{"module":"webhook","verify":{"kind":"bearer","secret":"s"}}`)
-	_, err := webhook.PreviewGuest("c", section, nil, nil, []byte(strings.Repeat("x", codec.MaxGuestBody+1)))
+	_, err := webhook.PreviewGuest("c", section, nil, nil, []byte(strings.Repeat("x", codec.MaxBody+1)))
 	if err == nil || !strings.Contains(err.Error(), "would be refused") {
 		t.Errorf("a body that is too long: %v", err)
 	}

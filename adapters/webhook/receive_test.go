@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook"
+	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/stagetest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
@@ -94,7 +95,7 @@ func TestStatuses(t *testing.T) {
 		{"a blank secret", `{"verify":{"kind":"bearer","secret":"secret://blank"}}`, "/", `{}`, []string{"Authorization", "Bearer  "}, 401, "refused", 0},
 		{"a secret that is not stored", `{"verify":{"kind":"bearer","secret":"secret://none"}}`, "/", `{}`, []string{"Authorization", "Bearer "}, 503, "refused", 0},
 		{"no JSON", bearer, "/", `{"text":`, append([]string{"Content-Type", "application/json"}, auth...), 400, "refused", 0},
-		{"too long", bearer, "/", strings.Repeat("x", 1<<20+1), auth, 413, "refused", 0},
+		{"too long", bearer, "/", strings.Repeat("x", codec.MaxBody+1), auth, 413, "refused", 0},
 		{"a strange wait", bearer, "/?wait=1h", `{"text":"hi"}`, auth, 400, "refused", 0},
 		{"nothing to say", bearer, "/", `{"text":" "}`, auth, 200, "ignored", 0},
 		{"a signature", github, "/", `{"text":"hi"}`, []string{"X-Hub-Signature-256", "sha256=" + mac(`{"text":"hi"}`)}, 202, "accepted", 1},
@@ -203,6 +204,12 @@ func TestChallenges(t *testing.T) {
 	if status, _ := open(t, bearer).do(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)); status != 405 {
 		t.Errorf("GET: %d", status)
 	}
+}
+
+// TestSizes: a body may be as long as the documentation says, whatever is in it.
+func TestSizes(t *testing.T) {
+	d := open(t, bearer)
+	stagetest.Sizes(t, d.hook, secret, d.sink.Events)
 }
 
 // TestGitHub sends GitHub's published examples, signed as GitHub signs.

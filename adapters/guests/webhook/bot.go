@@ -67,9 +67,6 @@ func request(c *guest.Call) (wire.Out, error) {
 	case r.Method == "GET":
 		return check(c, query)
 	}
-	if len(c.Body) > codec.MaxGuestBody {
-		return say(c, codec.Refuse(codec.StatusTooLarge, "the body is longer than 64 KiB"))
-	}
 	wait, err := codec.Patience(query)
 	if err != nil {
 		return say(c, codec.Refuse(codec.StatusBadRequest, err.Error()))
@@ -95,8 +92,15 @@ func request(c *guest.Call) (wire.Out, error) {
 	return take(c, out.Event, wait)
 }
 
+// maxText bounds a message as it is handed in, in bytes of JSON: more of them,
+// once they stand in the buffers that they go through, do not fit into a guest.
+const maxText = 2 << 20
+
 // take hands in an event. Who waits for the answer is answered later.
 func take(c *guest.Call, e channels.Event, wait time.Duration) (wire.Out, error) {
+	if m, ok := e.Content.(channels.Message); ok && written(m.Text) > maxText {
+		return say(c, codec.Refuse(codec.StatusTooLarge, "the message is longer than 2 MiB as JSON"))
+	}
 	if err := c.Emit(e); err != nil {
 		return wire.Out{}, err
 	}
@@ -106,6 +110,21 @@ func take(c *guest.Call, e channels.Event, wait time.Duration) (wire.Out, error)
 		out.Await = &wire.Await{Key: e.Key, WaitMS: wait.Milliseconds()}
 	}
 	return out, err
+}
+
+// written is the length of a text as JSON, in bytes.
+func written(text string) (n int) {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"', c == '\\', c == '\n', c == '\r', c == '\t':
+			n += len(`\n`)
+		case c < ' ', c == '<', c == '>', c == '&':
+			n += len(`\u003c`)
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // check answers Meta's question whether the address is ours: the host has

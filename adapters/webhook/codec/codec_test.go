@@ -1,7 +1,11 @@
 package codec_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +46,7 @@ func TestFill(t *testing.T) {
 		{`{{ .missing ?? "" }}x`, "x"},
 		{"{{ header.X-Event }}/{{ query.source }}/{{ query.none }}", "issues/ci/"},
 		{"{{ .issue.labels }}", `[{"name":"bug"},{"name":"p 1"}]`},
+		{"{{ .issue }}", `{"title":"It <b>breaks</b>","labels":[{"name":"bug"},{"name":"p 1"}]}`},
 		{`{{ "{{" }}`, "{{"},
 	} {
 		tmpl, err := codec.Parse(c.in)
@@ -84,15 +89,15 @@ func TestDecode(t *testing.T) {
 		want       any
 		fails      bool
 	}{
-		{"application/json; charset=utf-8", `{"a":"b"}`, map[string]any{"a": "b"}, false},
-		{"application/vnd.github+json", `["x"]`, []any{"x"}, false},
+		{"application/json; charset=utf-8", `{"a":"b"}`, codec.Document(`{"a":"b"}`), false},
+		{"application/vnd.github+json", ` [ "x" ] `, codec.Document(`["x"]`), false},
 		{"application/json", `{"a":`, nil, true},
 		{"application/json", `{} {}`, nil, true},
-		{"", `{"a":"b"}`, map[string]any{"a": "b"}, false},
+		{"", `{"a":"b"}`, codec.Document(`{"a":"b"}`), false},
 		{"text/plain", "disk full", "disk full", false},
 		{"", "\xff", "�", false},
 		{"application/x-www-form-urlencoded", "text=a+b&x=%26", map[string]any{"text": "a b", "x": "&"}, false},
-		{"application/x-www-form-urlencoded", "payload=%7B%22a%22%3A%22b%22%7D", map[string]any{"a": "b"}, false},
+		{"application/x-www-form-urlencoded", "payload=%7B%22a%22%3A%22b%22%7D", codec.Document(`{"a":"b"}`), false},
 		{"application/x-www-form-urlencoded", "%zz", nil, true},
 	} {
 		got, err := codec.Decode(c.kind, []byte(c.body))
@@ -179,7 +184,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{"{{ .a[0].b ?? header.X ?? \"x\" }}", "{{", "a }} b", `{{ .["k"] }}`} {
 		f.Add(s)
 	}
-	r := codec.Request{Payload: map[string]any{"a": []any{"x"}}, Header: func(string) string { return "h" }, Query: url.Values{}}
+	r := codec.Request{Payload: codec.Document(`{"a":["x"]}`), Header: func(string) string { return "h" }, Query: url.Values{}}
 	f.Fuzz(func(t *testing.T, s string) {
 		p, err := codec.Parse(s)
 		if err != nil {
@@ -229,4 +234,70 @@ func FuzzEvent(f *testing.F) {
 			t.Error(d)
 		}
 	})
+}
+
+// FuzzDocument: a document gives what encoding/json finds in it, at every path.
+func FuzzDocument(f *testing.F) {
+	for _, s := range []string{payload, `[]`, `{}`, `[[],{"a":[1,{"":-1.5e3}]},null,true]`, `{"a":1,"\u0061":"\"]}\\"}`, ` "\ud800ÿ" `, `{"a b":{"<":"\u003c\n"}}`, `7`, ``} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := codec.Decode("application/json", b)
+		var want any
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.UseNumber()
+		if (err == nil) != json.Valid(b) {
+			t.Fatalf("%v", err)
+		}
+		if err != nil || d.Decode(&want) != nil {
+			return
+		}
+		left := 200 // values to look at
+		var compare func(path string, want any)
+		compare = func(path string, want any) {
+			if left--; left < 0 {
+				return
+			}
+			tmpl, err := codec.Parse("{{ ." + path + " }}")
+			if err != nil {
+				return // it is deeper than a template can say
+			}
+			got := tmpl.Fill(codec.Request{Payload: v})
+			switch want := want.(type) {
+			case map[string]any:
+				for k, inner := range want {
+					compare(path+"["+strconv.Quote(k)+"]", inner)
+				}
+				holds(t, path, want, got)
+			case []any:
+				for i, inner := range want {
+					compare(fmt.Sprintf("%s[%d]", path, i), inner)
+				}
+				holds(t, path, want, got)
+			case nil:
+				if got != "" {
+					t.Errorf("%s: %q for null", path, got)
+				}
+			default:
+				if got != fmt.Sprint(want) {
+					t.Errorf("%s: %q, want %q", path, got, fmt.Sprint(want))
+				}
+			}
+		}
+		compare("", want)
+	})
+}
+
+// holds compares a list or a mapping with the JSON that a template makes of it.
+func holds(t *testing.T, path string, want any, got string) {
+	t.Helper()
+	var back any
+	d := json.NewDecoder(strings.NewReader(got))
+	d.UseNumber()
+	if err := d.Decode(&back); err != nil {
+		t.Errorf("%s: %q: %v", path, got, err)
+	}
+	if diff := cmp.Diff(want, back); diff != "" {
+		t.Errorf("%s:\n%s", path, diff)
+	}
 }

@@ -4,30 +4,25 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/url"
 	"strings"
 )
 
 // Request is what a program sent, as far as templates see it.
 type Request struct {
-	Payload any                      // what the body says: JSON's values, with numbers as json.Number
+	Payload any                      // what the body says, as Decode gives it
 	Header  func(name string) string // of the request; "" for none
 	Query   url.Values
 }
 
-// What bounds a request, in bytes. A guest takes less: what reading a body costs
-// there grows to the limit of a call.
-const (
-	MaxBody      = 1 << 20
-	MaxGuestBody = 64 << 10
-)
+// MaxBody bounds a request, in bytes.
+const MaxBody = 1 << 20
 
 var errJSON = errors.New("the body is not the JSON that its content type promises")
 
-// Decode reads a body. A form becomes a mapping of texts; in one that has a
-// JSON document under "payload", that document is the payload. What is neither
-// JSON nor a form is a text.
+// Decode reads a body: JSON becomes a Document and a form a mapping of texts, of
+// type map[string]any; in one that has a JSON document under "payload", that is
+// the payload. What is neither JSON nor a form is a text.
 func Decode(contentType string, body []byte) (any, error) {
 	kind, _, _ := strings.Cut(strings.ToLower(contentType), ";")
 	kind = strings.TrimSpace(kind)
@@ -35,10 +30,10 @@ func Decode(contentType string, body []byte) (any, error) {
 		return decodeForm(body)
 	}
 	promised := kind == "application/json" || strings.HasSuffix(kind, "+json")
-	v, err := decodeJSON(body)
+	doc, ok := newDocument(body)
 	switch {
-	case err == nil:
-		return v, nil
+	case ok:
+		return doc, nil
 	case promised:
 		return nil, errJSON
 	}
@@ -53,25 +48,13 @@ func decodeForm(body []byte) (any, error) {
 	m := map[string]any{}
 	for name, v := range form {
 		m[name] = v[0]
-		if inner, err := decodeJSON([]byte(v[0])); name == "payload" && err == nil {
-			return inner, nil
+		if name == "payload" {
+			if inner, ok := newDocument([]byte(v[0])); ok {
+				return inner, nil
+			}
 		}
 	}
 	return m, nil
-}
-
-// decodeJSON reads exactly one document.
-func decodeJSON(b []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errJSON
-	}
-	return v, nil
 }
 
 // Fill fills a template from a request. A place for which nothing is there
@@ -108,18 +91,18 @@ func (o operand) value(r Request) (string, bool) {
 
 // at follows a path; nil when it leads nowhere.
 func at(v any, path []step) any {
-	for _, s := range path {
+	for i, s := range path {
 		switch x := v.(type) {
+		case Document:
+			if inner := x.at(path[i:]); inner != nil {
+				return inner
+			}
+			return nil
 		case map[string]any:
 			if s.list {
 				return nil
 			}
 			v = x[s.key]
-		case []any:
-			if !s.list || s.index >= len(x) {
-				return nil
-			}
-			v = x[s.index]
 		default:
 			return nil
 		}
@@ -135,13 +118,8 @@ func text(v any) string {
 		return ""
 	case string:
 		return v
-	case json.Number:
-		return v.String()
-	case bool:
-		if v {
-			return "true"
-		}
-		return "false"
+	case Document:
+		return v.text()
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -70,9 +70,12 @@ func (p Proof) key(header func(string) string, body []byte) string {
 
 // challenge is what Slack wants to read when it checks an address.
 func (p Proof) challenge(payload any) (string, bool) {
-	m, _ := payload.(map[string]any)
-	text, ok := m["challenge"].(string)
-	return text, p.Kind == "slack" && m["type"] == "url_verification" && ok && text != ""
+	says := func(key string) string { return text(at(payload, []step{{key: key}})) }
+	if p.Kind != "slack" || says("type") != "url_verification" {
+		return "", false
+	}
+	challenge := says("challenge")
+	return challenge, challenge != ""
 }
 
 // Raw is a request as it came in, once it is proved.
