@@ -29,8 +29,10 @@ const (
 )
 
 // Modest is an embedder that knows less of a text than its words say. Its hits
-// add to what the words find, and lead where the words find little.
+// add to what the words find, and lead where the words leave much open.
 type Modest interface {
-	// Say is how much its best hit weighs beside the best by words, in (0, 1).
-	Say() float64
+	// Say is how much its best hit for a question weighs beside the best by words,
+	// where the words leave all open: more, the more of the question it knows the
+	// meaning of. It is above 0.
+	Say(question string) float64
 }

@@ -103,10 +103,10 @@ func (r *search) run(ctx context.Context) ([]memory.Hit, error) {
 }
 
 // fuse joins the legs: by rank, where the embedder knows at least as much as the
-// words, else by what each is worth.
+// words, else by what each is worth for this question.
 func (r *search) fuse(likely []int64, near []Near) []rank.Fused {
 	if modest, ok := r.s.o.Embedder.(memory.Modest); ok && len(near) > 0 {
-		return rank.Blend(r.byWords(likely, false), r.byVector(near), modest.Say())
+		return rank.Blend(r.byWords(likely, false), r.byVector(near), modest.Say(r.q.Text))
 	}
 	return rank.Fuse(r.byWords(likely, len(near) > 0), r.byVector(near))
 }

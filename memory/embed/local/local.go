@@ -86,10 +86,21 @@ func (*Embedder) Model() string { return name }
 // Dimensions implements memory.Embedder.
 func (*Embedder) Dimensions() int { return length }
 
-// Say implements memory.Modest. It was chosen on the sets for development that
-// docs/memory-quality.md names: more, and a word that was found counts for less
-// than it should.
-func (*Embedder) Say() float64 { return 0.08 }
+// What the best hit weighs beside the best by words, where those leave all open:
+// by a question's spelling alone, which tells little that its words do not, and
+// by its meaning. docs/memory-quality.md says on which sets they were chosen.
+const (
+	sayOfSpelling = 0.4
+	sayOfMeaning  = 5
+)
+
+// Say implements memory.Modest. It lies between the two as far as the words of
+// the question have a meaning here, so that it is small outside of English.
+func (e *Embedder) Say(question string) float64 {
+	s := sum{e: e, meaning: make([]float32, meaning)}
+	each(question, s.add)
+	return sayOfSpelling + (sayOfMeaning-sayOfSpelling)*s.known()
+}
 
 // Embed implements memory.Embedder. Questions and passages are treated alike.
 func (e *Embedder) Embed(ctx context.Context, _ memory.EmbedKind, texts []string) ([][]float32, error) {
@@ -117,7 +128,7 @@ func (e *Embedder) vector(text string) []float32 {
 		return nil
 	}
 	s.grams.into(v[meaning:])
-	share := known * s.found / s.all
+	share := known * s.known()
 	scale(v[:meaning], share)
 	scale(v[meaning:], 1-share)
 	turn(v)
@@ -131,6 +142,14 @@ type sum struct {
 	meaning    []float32
 	grams      grams
 	found, all float64 // the weight of the words that have a vector, and of all
+}
+
+// known is the share of the words that have a vector, by their weight.
+func (s *sum) known() float64 {
+	if s.all == 0 {
+		return 0
+	}
+	return s.found / s.all
 }
 
 func (s *sum) add(w word) {

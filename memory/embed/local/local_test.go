@@ -174,3 +174,18 @@ func BenchmarkNew(b *testing.B) {
 		open(b)
 	}
 }
+
+// What the embedder says weighs by how much of the question it knows the meaning of.
+func TestSay(t *testing.T) {
+	e := open(t)
+	english := e.Say("where did I leave my car")
+	mixed := e.Say("Frühstücksgewohnheiten der Nachbarin: tea")
+	for _, question := range []string{"図書館は何時に開くか", "图书馆几点开门", "", "?!"} {
+		if say := e.Say(question); say <= 0 || say >= mixed {
+			t.Errorf("%q: says %v, and %v where one word is known", question, say, mixed)
+		}
+	}
+	if english <= mixed {
+		t.Errorf("says %v in English, and %v where one word is known", english, mixed)
+	}
+}

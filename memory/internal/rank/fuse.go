@@ -41,39 +41,45 @@ func Fuse(words, vectors []Scored) []Fused {
 	return join(words, vectors, byRank, byRank)
 }
 
-// What a hit by words is worth beside those of a modest embedder.
-const (
-	// enough is the share of a query's weight with which the best hits by words
-	// count in full. Below, they count by the square of what is missing.
-	enough = 0.5
-	// leading is how many hits by words are looked at for that.
-	leading = 10
-)
+// leading is how many hits by words are looked at for what the vectors weigh.
+const leading = 10
 
 // Blend joins two lists, each with its best first, by their scores: those by
-// words relative to the best of them, as far as the words cover the query;
-// those by vectors between the last and the best, by what the embedder has to
-// say. Ranks would throw away how far the best is ahead, which is all that words
-// have against an embedder that knows less than they do.
+// words relative to the best of them, those by vectors between the last and the
+// best, times what they weigh. say is that weight where the words leave all open.
+// Ranks would throw away how far the best is ahead, which is all that words have
+// against an embedder that knows less than they do.
 func Blend(words, vectors []Scored, say float64) []Fused {
 	covered, most := 0.0, 0.0
 	for _, s := range words[:min(leading, len(words))] {
 		covered, most = max(covered, s.Covered), max(most, s.Score)
 	}
-	weight := min(1, covered/enough)
-	weight *= weight
+	say *= open(words, covered)
 	low, high := 0.0, 0.0
 	if n := len(vectors); n > 0 {
 		low, high = vectors[n-1].Score, vectors[0].Score
 	}
 	return join(words, vectors,
-		func(_ int, score float64) float64 { return weight * score / max(most, math.SmallestNonzeroFloat64) },
+		func(_ int, score float64) float64 { return score / max(most, math.SmallestNonzeroFloat64) },
 		func(_ int, score float64) float64 {
 			if high <= low {
 				return say
 			}
 			return say * (score - low) / (high - low)
 		})
+}
+
+// open is how much the words leave open, from 0 to 1: they do where they have
+// little of the query, and where many hits are about as good as the best. Among
+// fewer than ten hits nothing tells how flat a longer list would be; what is
+// missing of the query stands for it.
+func open(words []Scored, covered float64) float64 {
+	missing := max(0, 1-covered)
+	flat := missing
+	if len(words) >= leading {
+		flat = words[leading-1].Score / max(words[0].Score, math.SmallestNonzeroFloat64)
+	}
+	return flat * flat * flat * missing
 }
 
 // join adds up what two lists say of a chunk.
