@@ -203,6 +203,7 @@ func TestWebhookGuestLarge(t *testing.T) {
 		{"as long as an event may be", strings.Repeat("\x01", most/6) + "xx", http.StatusAccepted},
 		{"longer", strings.Repeat("\x01", most/6) + "xxx", http.StatusRequestEntityTooLarge},
 		{"much longer", strings.Repeat("<", 1<<20), http.StatusRequestEntityTooLarge},
+		{"as long as both may be", "[" + strings.Repeat(`"aaa<",`, (1<<20-8)/7) + "1]", http.StatusAccepted},
 		{"after it", "hi", http.StatusAccepted},
 	} {
 		before := len(x.sink.Events())
