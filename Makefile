@@ -18,8 +18,12 @@ NEEDS    := internal/toolchain/needs
 # socket reads its connection without the lock under which it is closed.
 RACE := -race -gcflags=go.mau.fi/whatsmeow/socket=-race=false
 
+# What a release is built for, and what it says of itself.
+VERSION = $(shell git describe --tags --always --dirty)
+RELEASE ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
 .DEFAULT_GOAL := help
-.PHONY: help run build permissive guests test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak mutants fuzz clean FORCE
+.PHONY: help run build permissive release guests test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak mutants fuzz clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +37,20 @@ build: bin/gatehouse ## build bin/gatehouse, one static file
 
 bin/gatehouse: guests FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/gatehouse
+
+permissive: guests ## build bin/gatehouse-nowhatsapp, without code under the GPL
+	CGO_ENABLED=0 $(GO) build -trimpath -tags=nowhatsapp -ldflags='-s -w' -o bin/gatehouse-nowhatsapp ./cmd/gatehouse
+
+# Both editions for each system; their names, and `gatehouse version`, say which
+# is which.
+release: guests ## build both editions for all systems into bin/release, with their sums
+	rm -rf bin/release && mkdir -p bin/release
+	@for system in $(RELEASE); do for tag in '' nowhatsapp; do \
+		os=$${system%/*}; arch=$${system#*/}; name=gatehouse-$$os-$$arch$${tag:+-$$tag}; \
+		if [ $$os = windows ]; then name=$$name.exe; fi; echo "bin/release/$$name"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -tags="$$tag" -ldflags="-s -w -X main.version=$(VERSION)" -o bin/release/$$name ./cmd/gatehouse || exit 1; \
+	done; done
+	cd bin/release && sha256sum gatehouse-* > SHA256SUMS
 
 guests: $(GUESTS) $(ENGINE) ## build the guests that are shipped, from their sources
 

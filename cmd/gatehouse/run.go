@@ -165,6 +165,9 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if st, err := a.gateway.Status(ctx); err == nil && !st.Paused.IsZero() {
+		a.log.Warn("everything is paused: what comes in waits for `gatehouse resume`", "since", st.Paused)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.gateway.Run(ctx) })
 	group.Go(func() error { return a.audit.Run(ctx) })
@@ -197,9 +200,6 @@ func (a *app) greet(ctx context.Context, admin *ingress.Admin, l listeners) erro
 	st, err := a.gateway.Status(ctx)
 	if err != nil {
 		return err
-	}
-	if !st.Paused.IsZero() {
-		a.log.Warn("everything is paused: what comes in waits for `gatehouse resume`", "since", st.Paused)
 	}
 	a.log.Info("gatehouse is up", "listen", l.public.Addr().String(), "admin", l.admin.Addr().String(),
 		"data", a.cfg.Data, "model", st.Model, "from", a.settings.modelSource())
