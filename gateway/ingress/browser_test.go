@@ -211,7 +211,8 @@ func (b *tab) looks(name string) {
 func (b *tab) login(h *house) {
 	b.t.Helper()
 	b.open(h.link())
-	b.until("the chat", `location.pathname === "/chat" && document.getElementById("text")`)
+	// Complete: before its script runs, the page hears nothing.
+	b.until("the chat", `location.pathname === "/chat" && document.getElementById("text") && document.readyState === "complete"`)
 }
 
 func (b *tab) say(text string) {
@@ -278,7 +279,8 @@ func TestBrowserLogin(t *testing.T) {
 	b := openTab(t, parent)
 	link := h.link()
 	b.open(link)
-	b.until("the chat", `location.pathname === "/chat" && document.getElementById("text")`)
+	// Complete: before its script runs, the page hears nothing.
+	b.until("the chat", `location.pathname === "/chat" && document.getElementById("text") && document.readyState === "complete"`)
 	if hash := eval[string](b, "location.hash"); hash != "" {
 		t.Errorf("the secret stands in the address still")
 	}

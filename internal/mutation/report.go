@@ -93,6 +93,11 @@ func page(parts []part) string {
 		all = all.plus(p.sum)
 	}
 	row("all", "", all)
+	links := make([]string, len(parts))
+	for i, p := range parts {
+		links[i] = fmt.Sprintf("[%s](#%s-what-is-not-noticed)", p.name, strings.ReplaceAll(p.name, "/", ""))
+	}
+	fmt.Fprintf(&b, "\nWhat is not noticed, on this page: %s\n", strings.Join(links, " · "))
 	for _, p := range parts {
 		fmt.Fprintf(&b, "\n## %s: what is not noticed\n\n%s", p.name, p.list)
 	}
