@@ -186,6 +186,40 @@ func TestHiddenNumber(t *testing.T) {
 	}
 }
 
+// TestTwoNumbers: whoever had two numbers under one id and hides them is neither:
+// the one that was given up may be another person's by now.
+func TestTwoNumbers(t *testing.T) {
+	d := open(t)
+	id := cloudtest.Scoped(stagetest.Alice)
+	hear := func(ch channels.Channel, key, contact, from string) channels.Event {
+		t.Helper()
+		body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":%q},`+
+			`"contacts":[{%s"user_id":%q,"profile":{"name":"Alice"}}],"messages":[{%s"id":%q,"timestamp":"%d","type":"text","text":{"body":"hi"}}]}}]}]}`,
+			cloudtest.Number, contact, id, from, key, time.Now().Unix())
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		r.Header.Set("X-Hub-Signature-256", cloudtest.Sign(body))
+		w := httptest.NewRecorder()
+		ch.(channels.Receiver).Receive(d.sink).ServeHTTP(w, r)
+		all := d.sink.Events()
+		if w.Code != http.StatusOK || len(all) == 0 || all[len(all)-1].Key != key {
+			t.Fatalf("%s: %d, %+v", key, w.Code, all)
+		}
+		return all[len(all)-1]
+	}
+	for _, n := range []string{"15550001111", "15550009999"} {
+		if e := hear(d.ch, "wamid."+n, fmt.Sprintf(`"wa_id":%q,`, n), fmt.Sprintf(`"from":%q,`, n)); e.Who.ID != n {
+			t.Errorf("%+v", e.Who)
+		}
+	}
+	again, err := cloud.Driver{}.Open(t.Context(), d.host, stagetest.Section(d.p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := hear(again, "wamid.hidden", "", ""); e.Who.ID != id || string(e.Where.Conversation) != id {
+		t.Errorf("%+v at %+v", e.Who, e.Where)
+	}
+}
+
 // TestWindow: after 24 hours nothing goes out but a template, whatever a
 // restart has forgotten.
 func TestWindow(t *testing.T) {

@@ -60,7 +60,8 @@ func (p *people) known(ctx context.Context, events []channels.Event) ([]channels
 	return events, nil
 }
 
-// number is what belongs to an id; "" when it was never told.
+// number is what belongs to an id; "" when it was never told, and when two were:
+// a number that somebody has given up may be another person's by now.
 func (p *people) number(ctx context.Context, id string) (string, error) {
 	p.mu.Lock()
 	n := p.numbers[id]
@@ -69,8 +70,8 @@ func (p *people) number(ctx context.Context, id string) (string, error) {
 		return n, nil
 	}
 	prefix := codec.NumbersOf(id)
-	kept, err := p.state.List(ctx, prefix, "", 1)
-	if err != nil || len(kept) == 0 {
+	kept, err := p.state.List(ctx, prefix, "", 2)
+	if err != nil || len(kept) != 1 {
 		return "", err
 	}
 	n = strings.TrimPrefix(kept[0].Key, prefix)
