@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -178,13 +179,24 @@ func want(ts *testscript.TestScript, a []string, least int, call string) {
 	}
 }
 
+// scriptReady waits until the gateway answers on its socket. That somebody
+// listens there is not enough: a gateway that is interrupted before it serves
+// ends without having said what it found.
 func scriptReady(ts *testscript.TestScript, _ bool, _ []string) {
 	path := socketPath(ts.Getenv("GATEHOUSE_DATA"))
 	until(ts, "the gateway answers on "+path, func() bool {
 		c, err := (&net.Dialer{}).DialContext(context.Background(), "unix", path)
-		if err == nil {
-			_ = c.Close()
+		if err != nil {
+			return false
 		}
+		defer func() { _ = c.Close() }()
+		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			return false
+		}
+		if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+			return false
+		}
+		_, err = c.Read(make([]byte, 1))
 		return err == nil
 	})
 }
