@@ -24,7 +24,7 @@ func (g *Gateway) housekeep(ctx context.Context) error {
 	for {
 		if s, err := g.Status(ctx); err == nil {
 			g.metrics.depths(s.Depths, s.Turns, g.now())
-			g.metrics.pauses(s.Channels)
+			g.metrics.lines(g.Ready().Channels, s.Channels)
 		}
 		if err := g.answerForPeople(ctx); err != nil && ctx.Err() == nil {
 			g.log.Error("answer questions whose time is up", "err", err)

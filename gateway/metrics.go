@@ -24,6 +24,7 @@ type Metrics struct {
 	running       prometheus.Gauge
 	depth         *prometheus.GaugeVec
 	lag           *prometheus.GaugeVec
+	ready         *prometheus.GaugeVec
 	paused        *prometheus.GaugeVec
 }
 
@@ -52,9 +53,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		running: prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatehouse_turns_running", Help: "Turns that run now."}),
 		depth:   gauge("bus_records", "Records in the bus.", "queue", "channel", "state"),
 		lag:     gauge("bus_lag_seconds", "Age of the oldest record that is due and not done.", "queue"),
+		ready:   gauge("channel_ready", "1 while a channel receives, or has been away for less than its grace.", "channel"),
 		paused:  gauge("channel_paused", "1 while a channel's events wait, by itself or with the workspace.", "channel"),
 	}
-	r.MustRegister(m.acceptedTotal, m.acceptSeconds, m.refusedTotal, m.ignoredTotal, m.sendsTotal, m.turnsTotal, m.turnSeconds, m.running, m.depth, m.lag, m.paused)
+	r.MustRegister(m.acceptedTotal, m.acceptSeconds, m.refusedTotal, m.ignoredTotal, m.sendsTotal, m.turnsTotal, m.turnSeconds, m.running, m.depth, m.lag, m.ready, m.paused)
 	return m
 }
 
@@ -115,17 +117,25 @@ func (m *Metrics) depths(all []bus.Depth, running int, now time.Time) {
 	}
 }
 
-// pauses shows which channels are paused.
-func (m *Metrics) pauses(all []ChannelStatus) {
+// lines shows which channels receive, and which are paused.
+func (m *Metrics) lines(ready []ChannelReady, all []ChannelStatus) {
 	if m == nil {
 		return
 	}
+	m.ready.Reset()
+	for _, c := range ready {
+		m.ready.WithLabelValues(string(c.ID)).Set(one(c.Ready))
+	}
 	m.paused.Reset()
 	for _, c := range all {
-		v := 0.0
-		if !c.Paused.IsZero() {
-			v = 1
-		}
-		m.paused.WithLabelValues(string(c.ID)).Set(v)
+		m.paused.WithLabelValues(string(c.ID)).Set(one(!c.Paused.IsZero()))
 	}
+}
+
+// one is how a gauge says yes.
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -52,6 +52,7 @@ func TestMetrics(t *testing.T) {
 			"gatehouse_accept_duration_seconds": {""},
 			"gatehouse_bus_lag_seconds":         {"queue=inbox", "queue=outbox", "queue=urgent"},
 			"gatehouse_channel_paused":          {"channel=chat"},
+			"gatehouse_channel_ready":           {"channel=chat"},
 			"gatehouse_events_accepted_total":   {"channel=chat"},
 			"gatehouse_events_ignored_total":    {"channel=chat,kind=message"},
 			"gatehouse_sends_total":             {"channel=chat,outcome=delayed", "channel=chat,outcome=sent"},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 )
@@ -31,8 +32,12 @@ func FS(d Dialect) (fs.FS, error) {
 	return fs.Sub(files, string(d))
 }
 
+// errNewer: a newer program has brought the database further than this one knows.
+var errNewer = errors.New("a newer gatehouse has used this database, and there is no way back: start that version again, or restore a backup from before the upgrade")
+
 // Up applies what the database lacks. It blocks until done. On Postgres several
-// replicas may call it at once: one works, the others wait.
+// replicas may call it at once: one works, the others wait. A database that is
+// ahead of this program is left as it is: the error says so.
 func Up(ctx context.Context, db *sql.DB, d Dialect) error {
 	dir, err := FS(d)
 	if err != nil {
@@ -44,6 +49,13 @@ func Up(ctx context.Context, db *sql.DB, d Dialect) error {
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrations: %w", err)
+	}
+	has, knows, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if has > knows {
+		return fmt.Errorf("migrations: the schema is version %d, this program knows %d: %w", has, knows, errNewer)
 	}
 	return nil
 }

@@ -72,6 +72,25 @@ func TestUpTwice(t *testing.T) {
 	}
 }
 
+// TestUpRefusesWhatANewerProgramMade: an older program must not write to tables
+// whose meaning it does not know.
+func TestUpRefusesWhatANewerProgramMade(t *testing.T) {
+	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := migrations.Up(t.Context(), db, migrations.SQLite); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (90000, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Up(t.Context(), db, migrations.SQLite); err == nil || !strings.Contains(err.Error(), "a newer gatehouse has used this database") {
+		t.Errorf("an older program opens it: %v", err)
+	}
+}
+
 func TestNoSuchDialect(t *testing.T) {
 	if _, err := migrations.FS("oracle"); err == nil {
 		t.Error("there is a dialect oracle")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/console"
 	"github.com/gatehouse-chat/gatehouse/adapters/discord"
@@ -99,7 +100,8 @@ func openApp(ctx context.Context, f flags, as manner) (_ *app, err error) {
 	if a.gate, err = a.openGate(); err != nil {
 		return nil, err
 	}
-	a.registry.MustRegister(traffic{a.gate}, faulty{a.guests})
+	a.registry.MustRegister(traffic{a.gate}, faulty{a.guests},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := a.openVault(ctx, a.gate); err != nil {
 		return nil, err
 	}
