@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -15,10 +14,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/config"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus/open"
 	"github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
-	"github.com/gatehouse-chat/gatehouse/internal/failpoint"
-	"github.com/gatehouse-chat/gatehouse/vault"
 	"github.com/gatehouse-chat/gatehouse/vault/backup"
-	"github.com/gatehouse-chat/gatehouse/vault/egress"
 )
 
 const databaseFile = "gatehouse.db"
@@ -116,163 +112,4 @@ func progress(tell io.Writer, done string) backup.Progress {
 			next = n - n%step + step
 		}
 	}
-}
-
-func restoreCommand(f *flags) *cobra.Command {
-	c := &cobra.Command{
-		Use: "restore FILE --identity FILE", Short: "Put a backup in the place of the data folder", Args: args(cobra.ExactArgs(1)),
-		Long: "Put a backup in the place of the data folder, while the gateway is stopped. What\n" +
-			"was there is kept beside it, under a name that ends in the time.\n\n" +
-			"The vault's key must be in its place, and be the one of the time of the backup.\n" +
-			"A backup that is older than what the vault has seen brings back secrets that were\n" +
-			"replaced or revoked since; it is refused without --accept-older.",
-	}
-	identity := c.Flags().String("identity", "", "file that age-keygen made")
-	older := c.Flags().Bool("accept-older", false, "take a backup that is older than what the vault has seen")
-	_ = c.MarkFlagRequired("identity")
-	c.RunE = func(c *cobra.Command, a []string) error {
-		cfg, err := embedded(*f)
-		if err != nil {
-			return err
-		}
-		r := restoring{cfg: cfg, older: *older, tell: c.ErrOrStderr()}
-		before, err := r.run(c.Context(), a[0], *identity)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(c.OutOrStdout(), "%s is restored\n", cfg.Data)
-		if before != "" {
-			fmt.Fprintf(c.OutOrStdout(), "what was there before is in %s\n", before)
-		}
-		return nil
-	}
-	return c
-}
-
-// restoring puts a backup in the place of a data folder.
-type restoring struct {
-	cfg   config.Config
-	older bool
-	tell  io.Writer
-}
-
-// halfDone stands in a folder that is being filled.
-const halfDone = "restoring"
-
-// run returns where the former folder is now, "" when there was none.
-func (r restoring) run(ctx context.Context, file, identity string) (before string, err error) {
-	by, err := readIdentities(identity)
-	if err != nil {
-		return "", err
-	}
-	if err := makeFolder(r.cfg.Data); err != nil {
-		return "", err
-	}
-	unlock, err := lockFolder(r.cfg.Data)
-	if errors.Is(err, errLocked) {
-		return "", fmt.Errorf("%w: stop the gateway first", err)
-	}
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	fresh := filepath.Clean(r.cfg.Data) + ".restoring"
-	if err := r.clearStage(fresh); err != nil {
-		return "", err
-	}
-	if err := r.unpack(ctx, file, fresh, by); err != nil {
-		return "", errors.Join(err, os.RemoveAll(fresh))
-	}
-	if err := r.try(ctx, fresh, false); err != nil && (!r.older || !errors.Is(err, vault.ErrRolledBack)) {
-		if errors.Is(err, vault.ErrRolledBack) {
-			err = fmt.Errorf("%w; to take it nevertheless: --accept-older, and then replace the secrets that were changed since", err)
-		}
-		return "", errors.Join(err, os.RemoveAll(fresh))
-	}
-	failpoint.Hit(failpoint.RestoreUnpacked)
-	before, err = swapFolders(fresh, r.cfg.Data)
-	if err != nil {
-		return "", fmt.Errorf("put the backup in its place: %w", err)
-	}
-	failpoint.Hit(failpoint.RestoreSwapped)
-	if _, err := os.Stat(filepath.Join(before, databaseFile)); errors.Is(err, os.ErrNotExist) {
-		if err := os.RemoveAll(before); err != nil { // it was made for the lock alone
-			return "", err
-		}
-		before = ""
-	}
-	if r.older {
-		err = r.try(ctx, r.cfg.Data, true)
-	}
-	return before, err
-}
-
-// clearStage removes what an earlier restore left half done, and refuses to touch
-// anything else.
-func (r restoring) clearStage(fresh string) error {
-	if _, err := os.Stat(fresh); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if _, err := os.Stat(filepath.Join(fresh, halfDone)); err != nil {
-		return fmt.Errorf("%s is there, from a restore that was broken off in its last step: look whether you need it, and rename or remove it", fresh)
-	}
-	return os.RemoveAll(fresh)
-}
-
-func (r restoring) unpack(ctx context.Context, file, fresh string, by []age.Identity) error {
-	in, err := os.Open(file) //nolint:gosec // the operator's own path
-	if err != nil {
-		return fmt.Errorf("read the backup: %w", err)
-	}
-	defer in.Close() //nolint:errcheck // read only
-	if err := os.Mkdir(fresh, 0o700); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	mark := filepath.Join(fresh, halfDone)
-	if err := os.WriteFile(mark, nil, 0o600); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	if err := backup.Read(ctx, in, fresh, progress(r.tell, "read"), by...); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return nil
-}
-
-// try opens the vault of a folder, and with older accepts what it finds.
-func (r restoring) try(ctx context.Context, folder string, older bool) (err error) {
-	a := &app{cfg: r.cfg, log: quietLogger(config.Log{}, r.tell)}
-	a.cfg.Data = folder
-	if err := makeFolder(folder); err != nil {
-		return err
-	}
-	engine, err := open.Open(ctx, filepath.Join(folder, databaseFile), open.Options{Log: a.log})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
-	o, _, err := vaultOptions(a.cfg, egress.New(egress.Options{Log: a.log}), a.log, asCommand().keyring(a.log))
-	if err != nil {
-		return err
-	}
-	o.State, o.AcceptOlder = engine, older
-	_, err = vault.Open(ctx, o)
-	return err
-}
-
-func readIdentities(path string) ([]age.Identity, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator's own path
-	if err != nil {
-		return nil, fmt.Errorf("read the identity: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // read only
-	by, err := age.ParseIdentities(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s is no file of age-keygen", path)
-	}
-	return by, nil
-}
-
-// formerName is where a folder goes that makes room.
-func formerName(data string) string {
-	return filepath.Clean(data) + ".before-" + time.Now().Format("20060102-150405.000")
 }
