@@ -187,6 +187,9 @@ func (a *app) openVault(ctx context.Context, gate *egress.Gate) error {
 		// unlocks it: a person should find both after the first start.
 		_, err = a.vault.Derive(ctx, workspace, "start")
 	}
+	if errors.Is(err, vault.ErrRolledBack) {
+		return fmt.Errorf("%w; if you put it back on purpose: gatehouse restore --accept-older", err)
+	}
 	if err != nil {
 		return fmt.Errorf("open the vault: %w", err)
 	}

@@ -40,9 +40,12 @@ func backupCommand(f *flags) *cobra.Command {
 			}
 			recipients = append(recipients, r)
 		}
-		cfg, err := embedded(*f)
+		cfg, err := configured(*f)
 		if err != nil {
 			return err
+		}
+		if open.IsPostgres(cfg.Store) {
+			return errors.New("the data is in Postgres: back it up with pg_dump, and keep the vault's key apart")
 		}
 		if err := writeBackup(c.Context(), c.ErrOrStderr(), cfg.Data, *to, recipients); err != nil {
 			return err
@@ -53,14 +56,11 @@ func backupCommand(f *flags) *cobra.Command {
 	return c
 }
 
-// embedded reads the configuration of a gateway with the embedded database.
-func embedded(f flags) (config.Config, error) {
+// configured reads the configuration and opens nothing.
+func configured(f flags) (config.Config, error) {
 	s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
 	s.path, s.explicit = f.path(getenv)
 	cfg, _, err := s.read()
-	if err == nil && open.IsPostgres(cfg.Store) {
-		err = errors.New("the data is in Postgres: back it up with pg_dump, and keep the vault's key apart")
-	}
 	return cfg, err
 }
 

@@ -22,22 +22,40 @@ import (
 
 func restoreCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{
-		Use: "restore FILE --identity FILE", Short: "Put a backup in the place of the data folder", Args: args(cobra.ExactArgs(1)),
+		Use: "restore FILE --identity FILE", Short: "Put a backup in the place of the data folder", Args: args(cobra.MaximumNArgs(1)),
 		Long: "Put a backup in the place of the data folder, while the gateway is stopped. What\n" +
 			"was there is kept beside it, under a name that ends in the time.\n\n" +
 			"The vault's key must be in its place, and be the one of the time of the backup.\n" +
 			"A backup that is older than what the vault has seen brings back secrets that were\n" +
-			"replaced or revoked since; it is refused without --accept-older.",
+			"replaced or revoked since; it is refused without --accept-older.\n\n" +
+			"A database that other tools have put back (pg_restore, a copy of the disk) is\n" +
+			"accepted as it stands by --accept-older without a FILE.",
+		Example: "  gatehouse restore monday.age --identity backup.key\n  gatehouse restore --accept-older",
 	}
 	identity := c.Flags().String("identity", "", "file that age-keygen made")
-	older := c.Flags().Bool("accept-older", false, "take a backup that is older than what the vault has seen")
-	_ = c.MarkFlagRequired("identity")
+	older := c.Flags().Bool("accept-older", false, "take a database that is older than what the vault has seen")
 	c.RunE = func(c *cobra.Command, a []string) error {
-		cfg, err := embedded(*f)
+		switch {
+		case len(a) == 1 && *identity == "":
+			return usageError{errors.New("--identity names the file with which the backup is opened; age-keygen made it")}
+		case len(a) == 0 && (!*older || *identity != ""):
+			return usageError{errors.New("name the backup and its identity: gatehouse restore FILE --identity FILE")}
+		}
+		cfg, err := configured(*f)
 		if err != nil {
 			return err
 		}
 		r := restoring{cfg: cfg, older: *older, tell: c.ErrOrStderr()}
+		if len(a) == 0 {
+			if err := r.accept(c.Context()); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), "the database is accepted as it stands; replace the secrets that were changed since")
+			return nil
+		}
+		if open.IsPostgres(cfg.Store) {
+			return errors.New("the data is in Postgres: put it back with pg_restore; should the vault refuse it then: gatehouse restore --accept-older")
+		}
 		before, err := r.run(c.Context(), a[0], *identity)
 		if err != nil {
 			return err
@@ -61,19 +79,34 @@ type restoring struct {
 // halfDone stands in a folder that is being filled.
 const halfDone = "restoring"
 
+// accept opens the vault of a database that was put back by others.
+func (r restoring) accept(ctx context.Context) error {
+	unlock, err := r.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return r.try(ctx, r.cfg.Data, true)
+}
+
+// lock keeps a gateway out.
+func (r restoring) lock() (unlock func(), err error) {
+	if err := makeFolder(r.cfg.Data); err != nil {
+		return nil, err
+	}
+	if unlock, err = lockFolder(r.cfg.Data); errors.Is(err, errLocked) {
+		err = fmt.Errorf("%w: stop the gateway first", err)
+	}
+	return unlock, err
+}
+
 // run returns where the former folder is now, "" when there was none.
 func (r restoring) run(ctx context.Context, file, identity string) (before string, err error) {
 	by, err := readIdentities(identity)
 	if err != nil {
 		return "", err
 	}
-	if err := makeFolder(r.cfg.Data); err != nil {
-		return "", err
-	}
-	unlock, err := lockFolder(r.cfg.Data)
-	if errors.Is(err, errLocked) {
-		return "", fmt.Errorf("%w: stop the gateway first", err)
-	}
+	unlock, err := r.lock()
 	if err != nil {
 		return "", err
 	}
@@ -140,14 +173,19 @@ func (r restoring) unpack(ctx context.Context, file, fresh string, by []age.Iden
 	return nil
 }
 
-// try opens the vault of a folder, and with older accepts what it finds.
+// try opens the vault of a folder, or of the configured Postgres, and with older
+// accepts what it finds.
 func (r restoring) try(ctx context.Context, folder string, older bool) (err error) {
 	a := &app{cfg: r.cfg, log: quietLogger(config.Log{}, r.tell)}
 	a.cfg.Data = folder
 	if err := makeFolder(folder); err != nil {
 		return err
 	}
-	engine, err := open.Open(ctx, filepath.Join(folder, databaseFile), open.Options{Log: a.log})
+	store := r.cfg.Store
+	if !open.IsPostgres(store) {
+		store = filepath.Join(folder, databaseFile)
+	}
+	engine, err := open.Open(ctx, store, open.Options{Log: a.log})
 	if err != nil {
 		return err
 	}
