@@ -1,16 +1,12 @@
 // Package image gives each instance of a guest a linear memory that begins as
 // the same snapshot.
 //
-// A small snapshot is copied, which costs less than the page faults of a
-// mapping. A large one is mapped copy-on-write where the system
-// can do that (Linux), so that an instance pays for the pages it writes; it is
-// copied elsewhere.
+// A small snapshot is copied whole. A larger one is mapped copy-on-write where
+// the system can do that (Linux), so that an instance pays for the pages it
+// writes; it is copied elsewhere.
 package image
 
 import "bytes"
-
-// mapFrom is the size from which mapping costs less than copying, in bytes.
-const mapFrom = 512 << 10
 
 // Image is a frozen memory. Its methods may be called concurrently.
 type Image interface {
@@ -40,7 +36,7 @@ type Memory interface {
 // New freezes content, which the image then owns. A memory of it can grow to
 // limit bytes.
 func New(content []byte, limit int) (Image, error) {
-	if len(content) >= mapFrom {
+	if len(content) >= mapFrom() {
 		return newMapped(content, limit)
 	}
 	return &copied{content, limit}, nil

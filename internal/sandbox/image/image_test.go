@@ -182,6 +182,52 @@ func TestResetForgets(t *testing.T) {
 	}
 }
 
+// TestResetOfMuch: more pages than an instance keeps for itself are put back, too.
+func TestResetOfMuch(t *testing.T) {
+	const size = 48 * page
+	content := make([]byte, size)
+	copy(content[size-10:], "the end")
+	im, err := image.New(bytes.Clone(content), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Close()
+	m := memory(t, im)
+	defer m.Free()
+	b := m.Reallocate(size)
+	for _, step := range []int{page / 16, 3 * page, page / 16, page, size - 1} {
+		for at := 0; at < size; at += step {
+			b[at] ^= 0xaa
+		}
+		if !m.Reset() {
+			t.Fatal("it cannot be reset")
+		}
+		if !bytes.Equal(b, content) {
+			t.Fatalf("something was left behind of writes %d bytes apart", step)
+		}
+	}
+}
+
+// TestResetManyTimes: from time to time a memory gives all its pages back.
+func TestResetManyTimes(t *testing.T) {
+	for name, content := range contents() {
+		t.Run(name, func(t *testing.T) {
+			m := memory(t, newImage(t, content))
+			defer m.Free()
+			b := m.Reallocate(uint64(len(content)))
+			for i := range 600 {
+				b[(i*7919)%len(b)] ^= 0xaa
+				if !m.Reset() {
+					t.Fatal("it cannot be reset")
+				}
+				if !bytes.Equal(b, content) {
+					t.Fatalf("reset %d left something behind", i)
+				}
+			}
+		})
+	}
+}
+
 // TestResetAfterGrowth: a memory that has grown is not used again.
 func TestResetAfterGrowth(t *testing.T) {
 	for name, content := range contents() {

@@ -8,15 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// mapFrom is the size from which mapping costs less than copying, in bytes: all
+// of it is copied after each call, while a mapping only gets those pages back that
+// were written, unless nobody tells which they are.
+func mapFrom() int {
+	if _, ok := pagesWritten(); ok {
+		return 96 << 10
+	}
+	return 512 << 10
+}
+
 // mapped keeps the content in a sealed file without a name.
 type mapped struct {
 	size, limit int
 	content     []byte // the file, to be read
 
-	mu     sync.Mutex
+	mu     sync.RWMutex // closing waits for those that read content
 	fd     int
 	closed bool
-	habits habits
 }
 
 func newMapped(content []byte, limit int) (Image, error) {
@@ -33,7 +42,7 @@ func newMapped(content []byte, limit int) (Image, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("keep a guest's memory: %w", err)
 	}
-	return &mapped{size: len(content), limit: limit, content: shown, fd: fd, habits: newHabits(len(content))}, nil
+	return &mapped{size: len(content), limit: limit, content: shown, fd: fd}, nil
 }
 
 // fill writes what is not zero, so that the rest takes no room, and seals.
@@ -107,6 +116,7 @@ type mapping struct {
 	image     *mapped
 	base      unsafe.Pointer
 	committed int
+	resets    int
 }
 
 var _ Memory = (*mapping)(nil)
@@ -132,33 +142,40 @@ func (m *mapping) Reallocate(size uint64) []byte {
 // Size implements Memory.
 func (m *mapping) Size() int { return m.committed }
 
-// Reset implements Memory. What guests of this image usually write is copied;
-// all other pages that this one wrote are dropped, so that the content shows again.
+// What an instance keeps for itself between calls.
+const (
+	mostKept = 256 * page // bytes
+	forget   = 256        // calls, after which it drops all pages: of those, too, that were written once
+)
+
+// Reset implements Memory. The pages that were written since they were last
+// dropped are copied, which costs a fraction of dropping them and of taking the
+// faults at the next write; the others still are the image's. All are dropped
+// now and then, where they have become many, and where nobody tells which they are.
 func (m *mapping) Reset() bool {
 	if m.committed != m.image.size {
 		return false
 	}
-	b := m.first(m.committed)
-	plan := m.image.plan(b)
-	for _, r := range plan {
-		if r.often {
-			copy(b[r.from:r.to], m.image.content[r.from:r.to])
-		} else if unix.Madvise(b[r.from:r.to], unix.MADV_DONTNEED) != nil {
-			return false
-		}
+	m.image.mu.RLock()
+	defer m.image.mu.RUnlock()
+	if m.image.closed {
+		return false
 	}
-	return plan != nil
+	m.resets++
+	if w, ok := pagesWritten(); ok && m.resets%forget != 0 && m.putBack(w) {
+		return true
+	}
+	return unix.Madvise(m.first(m.committed), unix.MADV_DONTNEED) == nil
 }
 
-// plan is how the memory b is put back; nil once the image is closed.
-func (i *mapped) plan(b []byte) []stretch {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.closed {
-		return nil
-	}
-	i.habits.look(b, i.content)
-	return i.habits.plan
+// putBack copies the pages that were written; false where not all of them were.
+func (m *mapping) putBack(w written) bool {
+	b, kept := m.first(m.committed), 0
+	return w.each(m.base, m.committed, func(from, to int) bool {
+		kept += to - from
+		copy(b[from:to], m.image.content[from:to])
+		return kept <= mostKept
+	})
 }
 
 // Free implements Memory.
