@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // scriptCertify writes cert.pem and key.pem for gate.example.org and 127.0.0.1.
@@ -76,13 +78,13 @@ func fetchPage(ts *testscript.TestScript, url string, headers []string) (*http.R
 	return t.RoundTrip(r)
 }
 
-// scriptVacant finds a port that was free a moment ago.
+// scriptVacant keeps a port for the gateway of the script.
 func scriptVacant(ts *testscript.TestScript, _ bool, a []string) {
 	want(ts, a, 1, "vacant NAME")
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	addr, release, err := porttest.Reserve()
 	ts.Check(err)
-	ts.Check(l.Close())
-	ts.Setenv(a[0], l.Addr().String())
+	worldOf(ts).shut = append(worldOf(ts).shut, release)
+	ts.Setenv(a[0], addr)
 }
 
 // scriptEnters opens a new login link as a browser does.

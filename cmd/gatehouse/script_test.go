@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 //	vouch EMAIL                have it sign that somebody owns an address, into $TOKEN
 //	enters                     open a new login link as a browser does
 //	tamper                     remove an entry of the audit log from the database
-//	vacant NAME                put the address of a free port into $NAME
+//	vacant NAME                keep a port free, and put its address into $NAME
 //	certify DAYS               issue cert.pem and key.pem for gate.example.org and 127.0.0.1
 //	visit STATUS URL [H=V]...  ask for a page with these headers, believing cert.pem
 //	module FILE ID VERSION [K=JSON]...  pack a small guest, with these keys in its manifest

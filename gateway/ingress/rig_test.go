@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress"
 	"github.com/gatehouse-chat/gatehouse/gateway/login"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 	"github.com/gatehouse-chat/gatehouse/memory/sqlite/sqlitetest"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
 	"github.com/gatehouse-chat/gatehouse/vault"
@@ -52,6 +54,7 @@ type house struct {
 	now     func() time.Time        // of the console
 	logins  []ingress.Authenticator // beside its sessions
 	proxies []netip.Prefix
+	queue   gateway.QueueMode // "": steer
 
 	modules operator.Modules // of tests of modules
 
@@ -87,7 +90,7 @@ func said(t agent.Turn) string {
 
 func newHouse(t testing.TB, run runner) *house {
 	t.Helper()
-	h := &house{t: t, run: run, bus: inprocess.New(inprocess.Options{})}
+	h := &house{t: t, run: run, addr: porttest.Keep(t), bus: inprocess.New(inprocess.Options{})}
 	h.settings = &fakeSettings{}
 	var err error
 	if h.dir, err = identity.Open(t.Context(), h.bus, "main", time.Now, slog.New(slog.DiscardHandler)); err != nil {
@@ -112,17 +115,13 @@ func newHouse(t testing.TB, run runner) *house {
 func (h *house) start() {
 	h.t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	if h.addr == "" {
-		h.addr = "127.0.0.1:0"
-	}
 	l, err := net.Listen("tcp", h.addr)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.addr = l.Addr().String()
 	h.gw = gateway.New(gateway.Options{
 		Bus: h.bus, Directory: h.dir, Seals: h.vault, Version: "0.1.0", Log: log,
-		Agent: gateway.AgentSettings{Runner: h.run, Queue: gateway.Steer, Model: "default", Models: []string{"default"}, DailySpend: 5, Describe: h.settings.describe},
+		Agent: gateway.AgentSettings{Runner: h.run, Queue: cmp.Or(h.queue, gateway.Steer), Model: "default", Models: []string{"default"}, DailySpend: 5, Describe: h.settings.describe},
 	})
 	h.settings.gw = h.gw
 	if err := h.settings.apply(h.t.Context()); err != nil {

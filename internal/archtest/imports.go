@@ -16,7 +16,7 @@ type area struct {
 const everything = "*"
 
 // leaves are what every area may import: they know nothing of the rest.
-var leaves = []string{"internal/failpoint", "internal/nearest", "internal/cputest"}
+var leaves = []string{"internal/failpoint", "internal/nearest", "internal/cputest", "internal/porttest"}
 
 // areas is the import table. A folder belongs to the longest entry that holds
 // it; a folder that belongs to none is a fault, so that a new room of the house is
@@ -71,6 +71,7 @@ var areas = []area{
 	{dir: "internal/nearest"},
 	{dir: "internal/mutation"},
 	{dir: "internal/cputest"},
+	{dir: "internal/porttest"},
 	{dir: "internal/archtest"},
 	{dir: "internal/emulate"}, // platforms that only guests of others speak to
 	{dir: "internal/e2e", may: []string{everything}},

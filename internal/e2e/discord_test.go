@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/discord/discordtest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // discordRig is a gateway between an emulated Discord and a model.
@@ -172,7 +173,7 @@ func TestDiscordByHTTP(t *testing.T) {
 	for name, guest := range map[string]bool{"native": false, "guest": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			address := freePort(t)
+			address := porttest.Keep(t)
 			r := newDiscordRig(t, discordSettings{listen: address, guest: guest})
 			ada := r.srv.User("Ada")
 			r.up()
@@ -287,7 +288,11 @@ func TestDiscordOutages(t *testing.T) {
 		"the connection is cut": func(s *discordtest.Server) func() { s.Drop(); return func() {} },
 		"all is refused": func(s *discordtest.Server) func() {
 			s.Down()
-			return func() { _ = s.Up() }
+			return func() {
+				if err := s.Up(); err != nil {
+					t.Error(err)
+				}
+			}
 		},
 		"new connections hang": func(s *discordtest.Server) func() {
 			heal := s.Fail("gateway", discordtest.Hang().Always())

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/webhooktest"
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/cloudtest"
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/whatsapptest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // everywhere is a gateway on all platforms, of which each has an emulator.
@@ -28,7 +29,7 @@ type everywhere struct {
 
 func newEverywhere(t *testing.T, set settings) *everywhere {
 	t.Helper()
-	set.listen = freePort(t)
+	set.listen = porttest.Keep(t)
 	e := &everywhere{slack: slacktest.NewServer(t), discord: discordtest.NewServer(t), wa: whatsapptest.NewServer(t)}
 	e.team = e.slack.Team("T0MAIN000", "Main")
 	e.shop, e.program = cloudtest.New("http://"+set.listen+"/hooks/shop"), webhooktest.New("http://"+set.listen+"/hooks/hook")

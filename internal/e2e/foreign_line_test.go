@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/internal/emulate/linetest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // lineRig is a gateway that LINE calls, whose channel is the example in
@@ -24,7 +25,7 @@ type lineRig struct {
 func newLineRig(t *testing.T, set settings, keys string) *lineRig {
 	t.Helper()
 	platform := linetest.NewServer(t)
-	set.listen, set.binary = freePort(t), withEngine(t) // the race detector has nothing to see in a guest
+	set.listen, set.binary = porttest.Keep(t), withEngine(t) // the race detector has nothing to see in a guest
 	set.extra += fmt.Sprintf("  line: {adapter: wasm, module: line, dm: open, groups: open, send_rate: unlimited, base_url: %q, data_url: %q, token: %q, channel_secret: %q%s}\n"+
 		"public_url: http://%s\n", platform.URL(), platform.URL(), linetest.Token, linetest.Secret, keys, set.listen)
 	r := &lineRig{newRig(t, set), platform}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/internal/emulate/mattermosttest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // townRig is a gateway with an emulated Mattermost beside the Telegram bot. Its
@@ -22,7 +23,7 @@ type townRig struct {
 func newTownRig(t *testing.T) *townRig {
 	t.Helper()
 	srv := mattermosttest.NewServer(t)
-	ada, listen := srv.User("ada"), freePort(t)
+	ada, listen := srv.User("ada"), porttest.Keep(t)
 	r := newRig(t, settings{
 		binary: release(t), script: fileOrBack, listen: listen, agent: []string{"tools: [files]"},
 		extra: fmt.Sprintf("  town: {adapter: wasm, module: mattermost, dm: open, groups: open, send_rate: unlimited, allow: [%q], base_url: %q, token: %q}\npublic_url: http://%s\n",

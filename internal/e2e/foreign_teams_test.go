@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/emulate/teamstest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // officeRig is a gateway with an emulated Microsoft Teams beside the Telegram bot.
@@ -21,7 +22,7 @@ type officeRig struct {
 
 func newOfficeRig(t *testing.T) *officeRig {
 	t.Helper()
-	listen := freePort(t)
+	listen := porttest.Keep(t)
 	// A token that holds for little more than the minute in which it is replaced.
 	srv := teamstest.NewServer(t, "http://"+listen+"/hooks/office/messages", 62*time.Second)
 	ada := srv.User("Ada")

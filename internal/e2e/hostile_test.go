@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	guests "github.com/gatehouse-chat/gatehouse/internal/module"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // silence is a platform that takes what is sent to it, and never answers.
@@ -71,7 +72,7 @@ func TestHostileModules(t *testing.T) {
 	}
 	r.set.channel = []string{sections.String()}
 	r.configure()
-	admin := freePort(t)
+	admin := porttest.Keep(t)
 	text, err := os.ReadFile(r.configPath())
 	if err != nil {
 		t.Fatal(err)

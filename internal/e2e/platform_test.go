@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // TestPlatformFails: a Bot API that refuses, breaks or loses answers costs
@@ -118,7 +119,7 @@ func TestOddUpdates(t *testing.T) {
 // nothing is accepted.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
-	address := freePort(t)
+	address := porttest.Keep(t)
 	r := newRig(t, settings{
 		listen: address, channel: []string{"mode: webhook"}, extra: "public_url: http://" + address + "\n",
 	})

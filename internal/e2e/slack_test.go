@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/slacktest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // slackRig is a gateway between an emulated Slack and a model.
@@ -68,7 +69,7 @@ func newSlackRig(t testing.TB, set slackSettings) *slackRig {
 	mode := fmt.Sprintf("mode: socket\n    app_token: %q", r.srv.AppToken())
 	extra := ""
 	if set.events {
-		listen = freePort(t)
+		listen = porttest.Keep(t)
 		mode = fmt.Sprintf("mode: events\n    signing_secret: %q", r.srv.SigningSecret())
 		extra = "public_url: http://" + listen + "\n"
 		r.srv.SetRequestURL("http://" + listen + "/hooks/team")

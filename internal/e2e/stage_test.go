@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // stage is what the benchmarks measure: the gateway as people get it, in a
@@ -53,7 +53,7 @@ func oneThread(tb testing.TB) {
 
 func (s *stage) configure() {
 	s.tb.Helper()
-	s.ports.listen, s.ports.admin = freePort(s.tb), freePort(s.tb)
+	s.ports.listen, s.ports.admin = porttest.Keep(s.tb), porttest.Keep(s.tb)
 	text := fmt.Sprintf(`listen: %s
 admin: %s
 data: %q
@@ -68,17 +68,6 @@ channels:
 	if err := os.WriteFile(filepath.Join(s.dir, "gatehouse.yaml"), []byte(text), 0o600); err != nil {
 		s.tb.Fatal(err)
 	}
-}
-
-// freePort is an address on loopback that nobody listens on now.
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // up starts the gateway, waits until it is ready and returns how long that took

@@ -17,6 +17,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // outward are the system calls by which a process says where something goes.
@@ -242,7 +244,7 @@ func TestTheTraceSeesEachWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, to := &traffic{}, freePort(t)
+	w, to := &traffic{}, porttest.Keep(t)
 	p := w.launch(t, self, bare(t.TempDir(), dialVariable+"="+to))
 	<-p.done
 	if got := w.seen(); p.err != nil || len(got) != 1 || got[to] != 3 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/webhooktest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // hookRig is a gateway with webhooks beside the Telegram bot: "hook", whose
@@ -36,7 +37,7 @@ func newGuestHookRig(t testing.TB, set settings) *hookRig {
 
 func newHookRigOf(t testing.TB, set settings, adapter string) *hookRig {
 	t.Helper()
-	set.listen = freePort(t)
+	set.listen = porttest.Keep(t)
 	p := webhooktest.New("http://" + set.listen + "/hooks/hook")
 	t.Cleanup(p.Close)
 	set.extra = fmt.Sprintf(`  hook:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/cloudtest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // cloudRig is a gateway with a WhatsApp number beside the Telegram bot.
@@ -23,7 +24,7 @@ func newCloudRig(t *testing.T, set settings, guest bool) *cloudRig {
 	if guest {
 		adapter, set.binary = "adapter: wasm, module: whatsapp-cloud", withGuests(t)
 	}
-	set.listen = freePort(t)
+	set.listen = porttest.Keep(t)
 	p := cloudtest.New("http://" + set.listen + "/hooks/shop")
 	t.Cleanup(p.Close)
 	policy := set.policy

@@ -19,16 +19,19 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // Server is one platform with one bot on it. Its methods may be called
 // concurrently.
 type Server struct {
-	addr  string
-	token string
-	bot   *User
-	app   string
-	keys  ed25519.PrivateKey
+	addr    string
+	release func() // gives the address back
+	token   string
+	bot     *User
+	app     string
+	keys    ed25519.PrivateKey
 
 	mu        sync.Mutex
 	http      *httptest.Server
@@ -97,7 +100,7 @@ func Start(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		addr: "127.0.0.1:0", token: "MTQ1NzQ2." + rand.Text(), keys: keys,
+		token: "MTQ1NzQ2." + rand.Text(), keys: keys,
 		users: map[string]*User{}, channels: map[string]*Channel{}, sessions: map[string]*session{},
 		gone: map[*session]bool{}, conns: map[*conn]bool{}, nonces: map[string]*Message{}, asked: map[string]*pending{},
 		typed: map[string]int{}, calls: map[string]int{}, windows: map[string][]time.Time{},
@@ -111,7 +114,11 @@ func Start(opts ...Option) (*Server, error) {
 	}
 	s.bot = &User{s: s, ID: s.app, Name: "Helper", Bot: true}
 	s.users[s.bot.ID] = s.bot
+	if s.addr, s.release, err = porttest.Reserve(); err != nil {
+		return nil, err
+	}
 	if err := s.listen(); err != nil {
+		s.release()
 		return nil, err
 	}
 	return s, nil
@@ -130,12 +137,15 @@ func (s *Server) listen() error {
 	srv.Start()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.http, s.addr = srv, l.Addr().String()
+	s.http = srv
 	return nil
 }
 
 // Close ends the platform and every connection to it.
-func (s *Server) Close() { s.Down() }
+func (s *Server) Close() {
+	s.Down()
+	s.release()
+}
 
 // URL is the root of the REST API.
 func (s *Server) URL() string { return "http://" + s.addr + "/api/v10" }

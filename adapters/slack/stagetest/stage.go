@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/slacktest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // The references under which the app's secrets are stored.
@@ -290,12 +291,11 @@ func newGate(t testing.TB, backend string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{t: t, addr: "127.0.0.1:0", backend: httputil.NewSingleHostReverseProxy(u)}
+	g := &gate{t: t, addr: porttest.Keep(t), backend: httputil.NewSingleHostReverseProxy(u)}
 	g.backend.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 	g.backend.Transport = &http.Transport{}
 	g.backend.ErrorLog = log.New(io.Discard, "", 0)
 	g.open()
-	g.addr = g.srv.Listener.Addr().String()
 	return g
 }
 

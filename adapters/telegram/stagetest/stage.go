@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // TokenRef is the reference under which the bot's token is stored.
@@ -316,11 +317,10 @@ func newGate(t testing.TB, backend string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{t: t, addr: "127.0.0.1:0", backend: httputil.NewSingleHostReverseProxy(u)}
+	g := &gate{t: t, addr: porttest.Keep(t), backend: httputil.NewSingleHostReverseProxy(u)}
 	g.backend.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 	g.backend.Transport = &http.Transport{}
 	g.open()
-	g.addr = g.srv.Listener.Addr().String()
 	return g
 }
 

@@ -22,6 +22,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/webhook/codec"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // Secret is what requests and callbacks are signed with.
@@ -44,12 +45,13 @@ type Fault struct {
 
 // Server is one program. Its methods may be called concurrently.
 type Server struct {
-	signer *standardwebhooks.Webhook
-	client *http.Client
-	addr   string
-	ctx    context.Context //nolint:containedctx // the server's own life
-	cancel context.CancelFunc
-	all    sync.WaitGroup
+	signer  *standardwebhooks.Webhook
+	client  *http.Client
+	addr    string
+	release func()          // gives the address back
+	ctx     context.Context //nolint:containedctx // the server's own life
+	cancel  context.CancelFunc
+	all     sync.WaitGroup
 
 	lmu sync.Mutex // guards srv
 	srv *httptest.Server
@@ -75,15 +77,17 @@ func New(to string) *Server {
 	}
 	s := &Server{
 		signer: signer, to: to, client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
-		addr: "127.0.0.1:0", queues: map[string]chan Message{}, taken: map[string]bool{}, known: map[string]bool{},
+		queues: map[string]chan Message{}, taken: map[string]bool{}, known: map[string]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.addr, s.release, err = porttest.Reserve(); err != nil {
+		panic(err) // loopback
+	}
 	s.open()
-	s.addr = s.srv.Listener.Addr().String()
 	return s
 }
 
-// open listens for callbacks, at the address of before if there was one.
+// open listens for callbacks, at the same address each time.
 func (s *Server) open() {
 	l, err := net.Listen("tcp", s.addr) //nolint:noctx // it does not block
 	if err != nil {
@@ -119,6 +123,7 @@ func (s *Server) Close() {
 	s.all.Wait()
 	s.shut()
 	s.client.CloseIdleConnections()
+	s.release()
 }
 
 // URL is the callback.

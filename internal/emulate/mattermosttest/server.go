@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // Server is one Mattermost with one bot on it. Its methods may be called
@@ -92,7 +94,7 @@ type fault struct {
 func NewServer(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{
-		addr: "127.0.0.1:0", token: newID(), users: map[string]*User{}, channels: map[string]*Channel{}, posts: map[string]*Post{},
+		addr: porttest.Keep(t), token: newID(), users: map[string]*User{}, channels: map[string]*Channel{}, posts: map[string]*Post{},
 		pending: map[string]string{}, files: map[string]*File{}, conns: map[*conn]bool{}, typed: map[string]int{}, limit: -1,
 	}
 	s.bot = &User{ID: newID(), Name: "helper", Bot: true}
@@ -116,7 +118,7 @@ func (s *Server) Up() error {
 	srv.Start()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.http, s.addr = srv, l.Addr().String()
+	s.http = srv
 	return nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/cloud/codec"
+	"github.com/gatehouse-chat/gatehouse/internal/porttest"
 )
 
 // What the emulated account is called.
@@ -41,9 +42,10 @@ type Server struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 
-	lmu  sync.Mutex // guards srv
-	srv  *httptest.Server
-	addr string
+	lmu     sync.Mutex // guards srv
+	srv     *httptest.Server
+	addr    string
+	release func() // gives the address back
 
 	mu       sync.Mutex
 	next     int
@@ -101,13 +103,16 @@ type Fault struct {
 // "" for none.
 func New(hook string) *Server {
 	s := &Server{
-		client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}, hook: hook, addr: "127.0.0.1:0",
+		client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}, hook: hook,
 		queues: map[string]chan change{}, taken: map[string]bool{}, wrote: map[string]time.Time{}, hidden: map[string]string{}, said: map[string]string{},
 		files: map[string]File{}, reacted: map[string]string{}, typed: map[string]int{}, calls: map[string]int{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	var err error
+	if s.addr, s.release, err = porttest.Reserve(); err != nil {
+		panic(err) // loopback
+	}
 	s.open()
-	s.addr = s.srv.Listener.Addr().String()
 	return s
 }
 
@@ -132,6 +137,7 @@ func (s *Server) Close() {
 	s.all.Wait()
 	s.shut()
 	s.client.CloseIdleConnections()
+	s.release()
 }
 
 func (s *Server) shut() {
