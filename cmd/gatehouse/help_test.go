@@ -167,6 +167,36 @@ func TestDocsShowCallsThatWork(t *testing.T) {
 	}
 }
 
+// TestCommandLinePageHasEveryVerb: in the table of docs/cli.md a row's first
+// span names the group, those behind it may leave it out.
+func TestCommandLinePageHasEveryVerb(t *testing.T) {
+	page, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		row, isRow := strings.CutPrefix(line, "| `")
+		if !isRow {
+			continue
+		}
+		cell, _, _ := strings.Cut(row, " | ")
+		group, _, _ := strings.Cut(cell, " ")
+		for _, span := range strings.Split(strings.ReplaceAll(cell, "`", ""), ", ") {
+			w := strings.Fields(span)
+			for n := range w {
+				call := strings.Join(w[:n+1], " ")
+				listed[call], listed[group+" "+call] = true, true
+			}
+		}
+	}
+	for _, verb := range allVerbs(rootCommand()) {
+		if call := strings.TrimPrefix(verb.CommandPath(), "gatehouse "); !listed[call] {
+			t.Errorf("the table of docs/cli.md does not list `gatehouse %s`", call)
+		}
+	}
+}
+
 // shownCall is a line of a code block that calls the program, after a pipe or a
 // prompt, or at once.
 var shownCall = regexp.MustCompile(`^\s*(?:\$ )?(?:sudo )?(?:[A-Za-z][^|#]*\| )?(?:bin/|\./)?gatehouse ([a-z].*?)\s*$`)

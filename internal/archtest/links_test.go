@@ -78,3 +78,37 @@ func anchors(text string) []string {
 	}
 	return all
 }
+
+var namedPlace = regexp.MustCompile("`([a-z][a-z0-9_/]*(?:\\.go)?)`")
+
+// TestArchitectureNamesWhatExists: the files and folders that ARCHITECTURE.md
+// names are there, and each folder at the top that has code is named.
+func TestArchitectureNamesWhatExists(t *testing.T) {
+	const root = "../../"
+	named := map[string]bool{}
+	for line := range strings.Lines(read(t, root+"ARCHITECTURE.md")) {
+		row := strings.HasPrefix(line, "| `")
+		places := line
+		if row {
+			places, _, _ = strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		}
+		for _, m := range namedPlace.FindAllStringSubmatch(places, -1) {
+			if !row && !strings.Contains(m[1], "/") {
+				continue // a word of the code, such as a folder within the one before
+			}
+			named[m[1]] = true
+			if _, err := os.Stat(root + m[1]); err != nil {
+				t.Errorf("there is no %s", m[1])
+			}
+		}
+	}
+	tops, err := filepath.Glob(root + "*/*.go")
+	if err != nil || len(tops) == 0 {
+		t.Fatalf("no code: %v", err)
+	}
+	for _, file := range tops {
+		if top := filepath.Base(filepath.Dir(file)); !named[top] {
+			t.Errorf("ARCHITECTURE.md does not say what lives in %s", top)
+		}
+	}
+}
