@@ -167,6 +167,43 @@ func TestDocsShowCallsThatWork(t *testing.T) {
 	}
 }
 
+// TestDocsNameVerbsThatExist: a command within a sentence is one that there is,
+// with flags that it has.
+func TestDocsNameVerbsThatExist(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for _, page := range append(pages, "../../README.md", "../../RATIONALE.md", "../../CONTRIBUTING.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range namedCall.FindAllStringSubmatch(string(text), -1) {
+			call := strings.TrimRight(m[1], ".… ")
+			c, rest, err := rootCommand().Find(words(call))
+			if err != nil {
+				t.Errorf("%s: `gatehouse %s`: %v", filepath.Base(page), call, err)
+				continue
+			}
+			if c.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && rest[0] != strings.ToUpper(rest[0]) {
+				t.Errorf("%s: `gatehouse %s`: %s has no %s", filepath.Base(page), call, c.Name(), rest[0])
+				continue
+			}
+			for _, w := range rest {
+				name, isFlag := strings.CutPrefix(w, "--")
+				name, _, _ = strings.Cut(name, "=")
+				if isFlag && name != "" && c.Flag(name) == nil && c.InheritedFlags().Lookup(name) == nil && name != "help" {
+					t.Errorf("%s: `gatehouse %s`: %s has no --%s", filepath.Base(page), call, c.CommandPath(), name)
+				}
+			}
+		}
+	}
+}
+
+// namedCall is a command between backticks.
+var namedCall = regexp.MustCompile("[^`]`gatehouse ([a-z][^`\n]*)`")
+
 // TestCommandLinePageHasEveryVerb: in the table of docs/cli.md a row's first
 // span names the group, those behind it may leave it out.
 func TestCommandLinePageHasEveryVerb(t *testing.T) {
