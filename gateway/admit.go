@@ -56,9 +56,20 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 		}
 		return s.holdBack(r)
 	}
-	if st, ok := e.Content.(channels.Status); ok && st.State == channels.StatusFailed {
-		s.undelivered(r, e, st)
-		return nil
+	switch c := e.Content.(type) {
+	case channels.Status:
+		if c.State == channels.StatusFailed {
+			s.undelivered(r, e, c)
+			return nil
+		}
+	case channels.Moved:
+		if r.Order != e.Where.Order() {
+			return s.standsBefore(ctx, r, e)
+		}
+		if len(s.items) > 0 { // first what was said before, with what it adds to the history
+			s.decided = true
+			return nil
+		}
 	}
 	j, err := s.g.dir.Judge(ctx, e, l.config().Policy)
 	if err != nil {
@@ -118,29 +129,10 @@ func (s *sitting) resolve(ctx context.Context, r bus.Record, e channels.Event, j
 		}
 		return s.reply(e, noticeKey(r, "gate"), j.Reply)
 	}
-	if m, ok := e.Content.(channels.Moved); ok {
-		return s.moved(ctx, r, e, m)
+	if _, ok := e.Content.(channels.Moved); ok {
+		return s.moved(ctx, r, e)
 	}
 	return s.ignored(r, e, j.Reason)
-}
-
-// moved gives the room's session to its new id.
-func (s *sitting) moved(ctx context.Context, r bus.Record, e channels.Event, m channels.Moved) error {
-	s.verdicts[r.Key] = bus.Verdict{Fate: bus.Ack, Reason: "conversation moved"}
-	if m.To == "" || e.Room.Direct {
-		return nil
-	}
-	to := e.Where
-	to.Conversation = m.To
-	workspace := s.g.workspaceOf(e.Where.Channel)
-	if s.g.memory != nil { // before the commit: done again it does no harm
-		if err := s.g.memory.Move(ctx, workspace, e.Where.Order(), to.Order()); err != nil {
-			return err
-		}
-	}
-	w, err := s.g.book.Move(ctx, workspace, e.Where, to)
-	s.state, s.decided = append(s.state, w...), true
-	return err
 }
 
 // pointless says which events pass the gate but start nothing.

@@ -45,6 +45,9 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 			return i.reject(ctx, e, err, len(b.Events) == 1)
 		}
 		batch.Records = append(batch.Records, r)
+		if b, moves := barrier(r, e); moves {
+			batch.Records = append(batch.Records, b)
+		}
 	}
 	began := i.g.now()
 	state, err := stateWrites(stateSpace(i.id), b.State, began)
@@ -70,7 +73,8 @@ func (i *intake) record(e channels.Event) (bus.Record, error) {
 	if err != nil {
 		return bus.Record{}, err
 	}
-	for _, name := range []string{e.Key, string(e.Account), e.Where.Order()} {
+	to, _ := newPlace(e)
+	for _, name := range []string{e.Key, string(e.Account), e.Where.Order(), to.Order()} {
 		if !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 || e.Key == "" {
 			return bus.Record{}, errName
 		}

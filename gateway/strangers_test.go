@@ -272,6 +272,74 @@ func TestMovedRoomRemembers(t *testing.T) {
 	})
 }
 
+// TestMessageBehindAMove: what is said in the room's new place waits for the move,
+// which waits for the turn in its old one; then it is admitted there, and knows
+// what was said.
+func TestMessageBehindAMove(t *testing.T) {
+	var histories []int
+	first := make(chan struct{})
+	bubble(t, func() rigOptions {
+		return rigOptions{
+			policy: identity.Policy{DM: identity.DMOpen, Groups: identity.GroupsAllowlist, Allow: []string{"old"}},
+			agent: gateway.AgentSettings{Runner: runner(func(_ context.Context, t agent.Turn, _ agent.Port) (agent.Result, error) {
+				if histories = append(histories, len(t.History)); len(histories) == 1 {
+					<-first
+				}
+				res := reply("echo: " + texts(t.Events))
+				res.Entries = []agent.Entry{{Role: agent.User, Text: "x"}, {Role: agent.Assistant, Text: "y"}}
+				return res, nil
+			})},
+		}
+	}, func(r *rig) {
+		first = make(chan struct{})
+		moved := saidIn("old", "", "2", "", true)
+		moved.Content = channels.Moved{To: "new"}
+		r.accept(saidIn("old", "anna", "1", "before", true))
+		r.settle()
+		r.accept(moved, saidIn("new", "anna", "3", "after", true))
+		r.accept(moved) // it is told in both rooms
+		r.after(5 * time.Second)
+		if got := r.chat.sent(); len(got) != 0 {
+			t.Errorf("answered before the move: %+v", got)
+		}
+		close(first)
+		if d := cmp.Diff([]string{"echo: before", "echo: after"}, sentTexts(r.wait(2))); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff([]int{0, 2}, histories); d != "" {
+			t.Errorf("entries that the turns were given: %s", d)
+		}
+	})
+}
+
+// TestMoveThatNeverComes: a room is not silent for ever because its move failed.
+func TestMoveThatNeverComes(t *testing.T) {
+	stuck := make(chan struct{})
+	bubble(t, func() rigOptions {
+		return rigOptions{agent: gateway.AgentSettings{Runner: runner(func(ctx context.Context, t agent.Turn, p agent.Port) (agent.Result, error) {
+			if t.Where.Conversation == "old" {
+				select {
+				case <-stuck:
+				case <-ctx.Done():
+				}
+			}
+			return echo(ctx, t, p)
+		})}}
+	}, func(r *rig) {
+		stuck = make(chan struct{})
+		moved := saidIn("old", "", "2", "", true)
+		moved.Content = channels.Moved{To: "new"}
+		r.accept(saidIn("old", "anna", "1", "before", true))
+		r.settle()
+		r.accept(moved, saidIn("new", "anna", "3", "after", true))
+		r.after(3 * time.Minute)
+		if d := cmp.Diff([]string{"echo: after"}, sentTexts(r.chat.sent())); d != "" {
+			t.Error(d)
+		}
+		close(stuck)
+	})
+}
+
 func TestRoomsNeedAdmission(t *testing.T) {
 	policy := identity.Policy{DM: identity.DMOpen, Groups: identity.GroupsAllowlist, Allow: []string{"good"}}
 	bubble(t, func() rigOptions { return rigOptions{policy: policy} }, func(r *rig) {
