@@ -17,6 +17,7 @@ type villain struct {
 	more string // of its manifest
 	keys string // of its channel's section
 	wall int    // milliseconds that a call may take; 0: a minute
+	fuel int64  // that a call may burn; 0: 20,000,000
 	// fault is the word by which people are told of it, in the status.
 	fault string
 	kind  string // of the fault, in the metrics; "": it is none

@@ -24,7 +24,7 @@ import (
 )
 
 // silence is a platform that takes what is sent to it, and never answers.
-func silence(t *testing.T) string {
+func silence(t testing.TB) string {
 	t.Helper()
 	gone := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -38,18 +38,18 @@ func silence(t *testing.T) string {
 	return srv.URL
 }
 
-// sign packs a module for a channel whose section names the file.
-func (r *rig) sign(name string, v villain, key ed25519.PrivateKey) (path string) {
-	r.t.Helper()
+// write packs and signs a module for a channel whose section names the file.
+func (v villain) write(t testing.TB, dir, name string, key ed25519.PrivateKey) (path string) {
+	t.Helper()
 	manifest := fmt.Appendf(nil, `{"id": %q, "version": "1.0.0", "abi": "gw1", "kind": ["channel"], "sha256": "%x", "poll": {"min_interval": "1s"},
-		"limits": {"fuel": 20000000, "wall_ms": %d}%s}`, name, sha256.Sum256(v.code), cmp.Or(v.wall, 60_000), v.more)
+		"limits": {"fuel": %d, "wall_ms": %d}%s}`, name, sha256.Sum256(v.code), cmp.Or(v.fuel, 20_000_000), cmp.Or(v.wall, 60_000), v.more)
 	b, err := guests.Pack(manifest, v.code, key)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	path = filepath.Join(r.dir, name+".gwm")
+	path = filepath.Join(dir, name+".gwm")
 	if err := os.WriteFile(path, b, 0o600); err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return path
 }
@@ -68,7 +68,7 @@ func TestHostileModules(t *testing.T) {
 	}
 	var sections strings.Builder
 	for name, v := range bad {
-		fmt.Fprintf(&sections, "\n  %s:\n    adapter: wasm\n    module: %q\n    publisher: %q\n    dm: open\n    %s", name, r.sign(name, v, key), guests.Publisher(public), v.keys)
+		fmt.Fprintf(&sections, "\n  %s:\n    adapter: wasm\n    module: %q\n    publisher: %q\n    dm: open\n    %s", name, v.write(t, r.dir, name, key), guests.Publisher(public), v.keys)
 	}
 	r.set.channel = []string{sections.String()}
 	r.configure()

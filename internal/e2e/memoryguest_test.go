@@ -76,7 +76,7 @@ func TestHostileGuestGetsNoMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := r.sign("impostor", villain{code: impostor(t, events...), more: `, "emit": {"rate": 1000}`}, key)
+	path := villain{code: impostor(t, events...), more: `, "emit": {"rate": 1000}`}.write(t, r.dir, "impostor", key)
 	r.set.channel = []string{fmt.Sprintf("\n  impostor:\n    adapter: wasm\n    module: %q\n    publisher: %q\n    dm: open\n    groups: open", path, guests.Publisher(public))}
 	r.configure()
 	r.model.Follow(fromMemory)

@@ -41,6 +41,7 @@ type call struct {
 	deadline time.Time
 	fuel     int64 // beyond what the meter shows
 	slotted  bool
+	pausing  int64 // how much fuel is burnt when it gives others a turn
 	meter    api.MutableGlobal
 	depth    api.MutableGlobal
 	deep     bool // calls were nested deeper than commonStack
@@ -97,8 +98,8 @@ func (c *call) refill() {
 func (c *call) used() int64 { return c.lim.Fuel - c.fuel - c.left() }
 
 // spent is called by the guest when its slice is used up or its calls are too
-// deep. The goroutine passes through Go code here, so that the garbage collector
-// never waits for a guest longer than a slice takes.
+// deep. The goroutine passes through Go code here, so that neither the garbage
+// collector nor another goroutine waits for a guest longer than a slice takes.
 func (c *call) spent() {
 	if depth := int32(c.depth.Get()); depth > commonStack { //nolint:gosec // it holds an i32
 		if c.deep {
@@ -109,6 +110,7 @@ func (c *call) spent() {
 	}
 	c.refill()
 	c.lookAtClock()
+	c.stepAside()
 }
 
 // lookAtClock ends the guest when its time is over, or nobody waits for it.
@@ -174,19 +176,7 @@ func (c *call) outside(ctx context.Context, op HostOp, in Payload) (out Payload,
 			err, _ = p.(runtime.Error)
 			panic(stopf(KindHost, "the host panicked (%T): %v", p, err))
 		}
-		if c.box.enter(ctx) != nil {
-			c.lookAtClock()
-			panic(stopf(KindWall, "found no slot within %s", c.lim.Wall))
-		}
-		c.slotted = true
+		c.enterAgain(ctx)
 	}()
 	return c.host.Do(ctx, op, in)
-}
-
-// free leaves the call's slot, if it has one.
-func (c *call) free() {
-	if c.slotted {
-		c.slotted = false
-		c.box.leave()
-	}
 }

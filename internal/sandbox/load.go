@@ -86,7 +86,7 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 	if cfg.Interpreted {
 		m.runtime = s.interpreted
 	}
-	if m.code, err = compile(ctx, m.runtime, rewritten.Binary); err != nil {
+	if m.code, err = s.compile(ctx, m.runtime, rewritten.Binary); err != nil {
 		return nil, err
 	}
 	err = m.freeze(ctx, rewritten, cfg.Warm)
@@ -150,16 +150,23 @@ func checkExports(m *wasm.Module, abi ABI) error {
 	return nil
 }
 
-// compile turns a fault of the compiler into an error: a module must not be
-// able to end the process.
-func compile(ctx context.Context, r wazero.Runtime, binary []byte) (code wazero.CompiledModule, err error) {
+// compile compiles one module at a time, on as many processors as guests may have,
+// so that modules which are loaded together leave one to everything else. A fault
+// of the compiler is an error: a module must not be able to end the process.
+func (s *Sandbox) compile(ctx context.Context, r wazero.Runtime, binary []byte) (code wazero.CompiledModule, err error) {
+	select {
+	case s.compiling <- struct{}{}:
+		defer func() { <-s.compiling }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the compiler failed: %v", p)
 		}
 	}()
-	const workers = 2
-	return r.CompileModule(experimental.WithCompilationWorkers(ctx, workers), binary)
+	const most = 2
+	return r.CompileModule(experimental.WithCompilationWorkers(ctx, min(most, defaultSlots())), binary)
 }
 
 // freeze runs the module's initialisation in an instance of its own and keeps
@@ -167,7 +174,7 @@ func compile(ctx context.Context, r wazero.Runtime, binary []byte) (code wazero.
 func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) error {
 	lim := m.lim
 	lim.Fuel, lim.Wall = min(maxFuel, startsFuel*lim.Fuel), loadWall
-	if err := m.box.enter(ctx); err != nil {
+	if err := m.box.slots.enter(ctx, false); err != nil {
 		return err
 	}
 	c := m.newCall(ctx, lim, nil)

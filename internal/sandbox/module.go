@@ -53,7 +53,7 @@ func (m *Module) Call(ctx context.Context, op Op, in Payload, host Host) (Result
 		return Result{}, ErrClosed
 	}
 	defer m.unuse(ctx)
-	if err := m.box.enter(ctx); err != nil {
+	if err := m.box.slots.enter(ctx, false); err != nil {
 		return Result{}, err
 	}
 	began := time.Now()
@@ -81,7 +81,7 @@ func (m *Module) Call(ctx context.Context, op Op, in Payload, host Host) (Result
 func (m *Module) newCall(ctx context.Context, lim Limits, host Host) *call {
 	return &call{
 		Context: ctx, box: m.box, module: m.name, args: m.args, abi: m.abi, lim: lim, host: host,
-		deadline: time.Now().Add(lim.Wall), fuel: lim.Fuel, slotted: true,
+		deadline: time.Now().Add(lim.Wall), fuel: lim.Fuel, pausing: brief, slotted: true,
 	}
 }
 

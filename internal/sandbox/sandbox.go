@@ -20,8 +20,8 @@ type Options struct {
 	// refused if others may enter it: it holds machine code that is run
 	// without further checks. "": nothing is kept.
 	CacheDir string
-	// Slots is how many calls may run guest code at once; 0: two for each
-	// core. A call that waits for its host holds none.
+	// Slots is how many calls may run guest code at once; 0: one for each
+	// core but one. A call that waits for its host holds none.
 	Slots int
 	// Waiting is how many bytes of memory instances may hold together while
 	// they wait for their hosts; 0: 256 MiB. Beyond that a guest's request is
@@ -29,23 +29,30 @@ type Options struct {
 	Waiting int64
 }
 
+// mostAside is how many bytes of memory instances may hold together while they
+// wait for a slot.
+const mostAside = 128 << 20
+
 // Sandbox loads modules. Its methods may be called concurrently.
 type Sandbox struct {
 	compiled, interpreted wazero.Runtime
 	cache                 wazero.CompilationCache // nil: none
 	metered               meteredCache
 	known                 map[wasm.Name]wasm.FuncType
-	slots                 chan struct{}
-	waiting               room
+	compiling             chan struct{} // holds one element while a module is compiled
+	slots                 slots
+	waiting               room // of instances that wait for their hosts
+	aside                 room // of those that wait for a slot in the middle of a call
 }
 
 // New makes a sandbox. Close gives back what it holds.
 func New(ctx context.Context, o Options) (*Sandbox, error) {
-	s := &Sandbox{known: map[wasm.Name]wasm.FuncType{}}
+	s := &Sandbox{known: map[wasm.Name]wasm.FuncType{}, compiling: make(chan struct{}, 1)}
 	if o.Slots <= 0 {
-		o.Slots = 2 * runtime.GOMAXPROCS(0)
+		o.Slots = defaultSlots()
 	}
-	s.slots = make(chan struct{}, o.Slots)
+	s.slots.free = o.Slots
+	s.aside.left = mostAside
 	if s.waiting.left = o.Waiting; o.Waiting <= 0 {
 		s.waiting.left = 256 << 20
 	}
@@ -122,23 +129,6 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-// enter waits for a slot.
-func (s *Sandbox) enter(ctx context.Context) error {
-	select {
-	case s.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case s.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (s *Sandbox) leave() { <-s.slots }
 
 // room is what waiting instances share.
 type room struct {

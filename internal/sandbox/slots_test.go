@@ -52,6 +52,40 @@ func TestSlotsBoundGuests(t *testing.T) {
 	}
 }
 
+// TestLongCallsGiveWay: a call that would burn for minutes does not keep another
+// from the only slot.
+func TestLongCallsGiveWay(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{Slots: 1})
+	g := newGuest(1)
+	g.Handle(nil, I32Const(int32(sandbox.HostHTTP)), I32Const(0), I32Const(0), Call(g.call), Drop, forever(), I32Const(0))
+	endless := load(t, s, g.Bytes(), sandbox.Config{Limits: sandbox.Limits{Fuel: 1e10, Wall: 10 * time.Minute}})
+	brief := load(t, s, echo(), sandbox.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	runs, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := endless.Call(ctx, sandbox.OpSend, sandbox.Payload{}, &host{do: func(context.Context, sandbox.HostOp, sandbox.Payload) (sandbox.Payload, error) {
+			close(runs)
+			return sandbox.Payload{}, nil
+		}})
+		ended <- err
+	}()
+	<-runs
+	for range 20 {
+		if _, err := brief.Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("the others had to wait until it ended: %v", err)
+	default:
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 // TestWaitingIsBounded: instances that wait for their host share a room.
 func TestWaitingIsBounded(t *testing.T) {
 	s := newSandbox(t, sandbox.Options{Waiting: 3 * 2 * 64 << 10}) // three guests of two pages
