@@ -121,7 +121,7 @@ func TestEndlessGuest(t *testing.T) {
 	if _, err := good.Send(t.Context(), channels.Part{Key: "k"}); channels.KindOf(err) != channels.Rejected {
 		t.Errorf("the other channel: %v", err)
 	}
-	if d := time.Since(began); d > 2*time.Second {
+	if d := time.Since(began); d > 30*time.Second { // it takes milliseconds where a processor is free
 		t.Errorf("the other channel took %s", d)
 	}
 	if err := <-done; channels.KindOf(err) != channels.Other || !strings.Contains(err.Error(), "fuel") {

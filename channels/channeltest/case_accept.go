@@ -56,13 +56,13 @@ func (r *rig) crash(hold *Block) Snapshot {
 	return snap
 }
 
-// hasty is how long an adapter that acknowledges too early is given to do so. A
-// correct one never does, however long it is.
+// hasty is how long an adapter that acknowledges too early is given to do so,
+// where the suite does not say. A correct one never does, however long it is.
 const hasty = 60 * time.Millisecond
 
 func (r *rig) unacked(id channels.MessageID) {
 	r.t.Helper()
-	if poll(hasty, func() bool { return r.hs.Acked(id) }) {
+	if poll(r.t.Context(), max(hasty, r.s.Hasty), func() bool { return r.hs.Acked(id) }) {
 		r.t.Errorf("the platform was told that a message was received before Accept returned")
 	}
 }
@@ -100,7 +100,7 @@ func waitIsKept(r *rig) {
 	if r.hs.Push {
 		r.t.Skip("the platform decides how soon it calls again")
 	}
-	const wait = 300 * time.Millisecond
+	wait := max(300*time.Millisecond, r.s.Hasty)
 	from := len(r.sink.Attempts())
 	r.sink.FailNext(&channels.Error{Op: "accept", Channel: r.host.ID(), Kind: channels.RateLimited, RetryAfter: wait})
 	r.hear(Said{})

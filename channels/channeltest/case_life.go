@@ -3,6 +3,7 @@ package channeltest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -65,6 +66,9 @@ func progress(r *rig) {
 	}
 }
 
+// winding is how long goroutines may take to end when nothing needs them any more.
+const winding = 10 * time.Second
+
 func shutdown(t testing.TB, s Suite) {
 	here := goleak.IgnoreCurrent()
 	r := newRig(t, s)
@@ -77,7 +81,8 @@ func shutdown(t testing.TB, s Suite) {
 	r.host.Client("").CloseIdleConnections()
 	r.close()
 	r.front.srv.Close()
-	if err := goleak.Find(here); err != nil {
+	var err error
+	if !poll(t.Context(), winding, func() bool { err = goleak.Find(here); return err == nil }) {
 		t.Errorf("goroutines are left: %v", err)
 	}
 }

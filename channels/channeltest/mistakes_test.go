@@ -21,28 +21,28 @@ import (
 func acceptMutants() []mutant {
 	return []mutant{
 		{
-			name: "acknowledges before Accept", waits: true, in: "accept/durable before acknowledged", says: "before Accept returned",
+			name: "acknowledges before Accept", hasty: true, in: "accept/durable before acknowledged", says: "before Accept returned",
 			accept: func(ctx context.Context, _ *channeltest.Host, b channels.Batch, next acceptFunc) error {
 				go func() { _ = next(ctx, b) }()
 				return nil
 			},
 		},
 		{
-			name: "stores its offset apart", in: "accept/durable before acknowledged", says: "waited",
+			name: "stores its offset apart", in: "accept/durable before acknowledged", says: inVain,
 			accept: func(ctx context.Context, h *channeltest.Host, b channels.Batch, next acceptFunc) error {
 				_ = h.State().Put(ctx, b.State...)
 				return next(ctx, channels.Batch{Events: b.Events})
 			},
 		},
 		{
-			name: "takes a refusal for success", in: "accept/what was refused comes again", says: "waited",
+			name: "takes a refusal for success", in: "accept/what was refused comes again", says: inVain,
 			accept: func(ctx context.Context, _ *channeltest.Host, b channels.Batch, next acceptFunc) error {
 				_ = next(ctx, b)
 				return nil
 			},
 		},
 		{
-			name: "ignores the wait", in: "accept/the wait that is asked for is kept", says: "called again sooner",
+			name: "ignores the wait", hasty: true, in: "accept/the wait that is asked for is kept", says: "called again sooner",
 			accept: func(ctx context.Context, _ *channeltest.Host, b channels.Batch, next acceptFunc) error {
 				if next(ctx, b) != nil {
 					return errors.New("refused")
@@ -51,7 +51,7 @@ func acceptMutants() []mutant {
 			},
 		},
 		{
-			name: "is held up by what is rejected", waits: true, in: "accept/what is rejected holds up nothing", says: "waited",
+			name: "is held up by what is rejected", in: "accept/what is rejected holds up nothing", says: inVain,
 			accept: func(ctx context.Context, _ *channeltest.Host, b channels.Batch, next acceptFunc) error {
 				if err := next(ctx, b); err != nil {
 					return errors.New("try again")
@@ -60,7 +60,7 @@ func acceptMutants() []mutant {
 			},
 		},
 		{
-			name: "drops what was rejected with its batch", waits: true, in: "accept/what is rejected holds up nothing", says: "around a message",
+			name: "drops what was rejected with its batch", in: "accept/what is rejected holds up nothing", says: "around a message",
 			accept: func(ctx context.Context, _ *channeltest.Host, b channels.Batch, next acceptFunc) error {
 				err := next(ctx, b)
 				if channels.KindOf(err) == channels.Rejected && len(b.Events) > 1 {
@@ -83,7 +83,7 @@ func acceptMutants() []mutant {
 			},
 		},
 		{
-			name: "one key for all", in: "accept/two conversations are two orders", says: "waited",
+			name: "one key for all", in: "accept/two conversations are two orders", says: inVain,
 			event: func(e *channels.Event) { e.Key = "same" },
 		},
 		{
@@ -100,7 +100,7 @@ func acceptMutants() []mutant {
 			event: func(e *channels.Event) { e.Where.Conversation = "all" },
 		},
 		{
-			name: "one stream where the platform has many", in: "accept/a conversation that waits holds up no other", says: "waited",
+			name: "one stream where the platform has many", in: "accept/a conversation that waits holds up no other", says: inVain,
 			suite: func(s *channeltest.Suite) {
 				with := s.New
 				s.New = func(t testing.TB, public string) *channeltest.Harness {
@@ -111,7 +111,7 @@ func acceptMutants() []mutant {
 			},
 		},
 		{
-			name: "forgets after a restart", in: "accept/a restart repeats nothing and loses nothing", says: "waited",
+			name: "forgets after a restart", in: "accept/a restart repeats nothing and loses nothing", says: inVain,
 			run: func(ctx context.Context, h *channeltest.Host, next func(context.Context) error) error {
 				if b, _ := h.State().Get(ctx, "offset"); b != nil { // begins at the latest
 					_ = h.State().Put(ctx, channels.Write{Key: "offset", Value: []byte("99")})
@@ -127,7 +127,7 @@ func intakeMutants() []mutant {
 		{name: "direct and not addressed", in: "intake/a direct chat", says: "not addressed", event: func(e *channels.Event) { e.Addressed = false }},
 		{name: "one person for all", in: "intake/a direct chat", says: "one person is", event: func(e *channels.Event) { e.Who.ID = "somebody" }},
 		{name: "no time", in: "intake/a direct chat", says: "time 0001", event: func(e *channels.Event) { e.At = time.Time{} }},
-		{name: "changes the text", waits: true, in: "intake/a direct chat", says: "its text is", event: func(e *channels.Event) {
+		{name: "changes the text", in: "intake/a direct chat", says: "its text is", event: func(e *channels.Event) {
 			if m, ok := e.Content.(channels.Message); ok {
 				m.Text = strings.ToUpper(m.Text[:1]) + m.Text[1:]
 				e.Content = m
@@ -149,17 +149,17 @@ func intakeMutants() []mutant {
 		{name: "loses the thread", in: "intake/a thread is captured", says: "its thread", event: func(e *channels.Event) { e.Where.Thread = "" }},
 		part("answers outside of the thread", "intake/a thread is captured", "shown in the thread", func(p *channels.Part) { p.To.Thread = "" }),
 		{name: "leaves its threads", in: "intake/a thread the bot takes part in", says: "does not address", event: func(e *channels.Event) { e.Addressed = e.Room.Direct }},
-		{name: "an edit has the message's key", in: "intake/an edit", says: "waited", event: func(e *channels.Event) {
+		{name: "an edit has the message's key", in: "intake/an edit", says: inVain, event: func(e *channels.Event) {
 			if c, ok := e.Content.(channels.Edit); ok {
 				e.Key = "message/" + string(c.ID)
 			}
 		}},
-		{name: "deletes the wrong one", in: "intake/a deletion", says: "waited", event: func(e *channels.Event) {
+		{name: "deletes the wrong one", in: "intake/a deletion", says: inVain, event: func(e *channels.Event) {
 			if _, ok := e.Content.(channels.Deletion); ok {
 				e.Content = channels.Deletion{IDs: []channels.MessageID{"other"}}
 			}
 		}},
-		{name: "reactions only removed", in: "intake/a reaction", says: "waited", event: func(e *channels.Event) {
+		{name: "reactions only removed", in: "intake/a reaction", says: inVain, event: func(e *channels.Event) {
 			if c, ok := e.Content.(channels.Reaction); ok {
 				e.Content = channels.Reaction{ID: c.ID, Removed: c.Added}
 			}
@@ -170,7 +170,7 @@ func intakeMutants() []mutant {
 				e.Content = c
 			}
 		}},
-		{name: "never answers presses", in: "intake/a button press", says: "waited", wrap: func(c channels.Channel) channels.Channel { return deafAnswerer{c} }},
+		{name: "never answers presses", in: "intake/a button press", says: inVain, wrap: func(c channels.Channel) channels.Channel { return deafAnswerer{c} }},
 		{name: "cuts files that come in", in: "intake/a file, byte for byte", says: "fetched", wrap: func(c channels.Channel) channels.Channel { return cutFetcher{c} }},
 	}
 }
@@ -248,7 +248,7 @@ func sendMutants() []mutant {
 		}),
 		{name: "registers nothing", in: "send/commands are registered", says: "-registered +shown", wrap: func(c channels.Channel) channels.Channel { return deafCommander{c} }},
 		{
-			name: "one send at a time", waits: true, in: "send/conversations do not wait for each other", says: "while another",
+			name: "one send at a time", in: "send/conversations do not wait for each other", says: inVain,
 			send: func(ctx context.Context, _ *channeltest.Host, p channels.Part, next sendFunc) (channels.Receipt, error) {
 				for !one.TryLock() {
 					if ctx.Err() != nil {
@@ -316,7 +316,7 @@ func failureMutants() []mutant {
 			},
 		},
 		{
-			name: "tries on with revoked credentials", in: "failure/revoked credentials", says: "waited",
+			name: "tries on with revoked credentials", in: "failure/revoked credentials", says: inVain,
 			report: func(x channels.Health) (channels.Health, bool) { return x, x.Phase != channels.Broken },
 			run: func(ctx context.Context, _ *channeltest.Host, next func(context.Context) error) error {
 				for ctx.Err() == nil {
@@ -332,18 +332,18 @@ func lifeMutants() []mutant {
 	return []mutant{
 		givingUp(),
 		{
-			name: "lies about its health", waits: true, in: "life/an outage", says: `a health of phase "retrying"`,
+			name: "lies about its health", in: "life/an outage", says: inVain,
 			report: func(x channels.Health) (channels.Health, bool) { return x, x.Phase != channels.Retrying },
 		},
 		{
 			name: "does not say why", in: "life/an outage", says: "does not say why",
 			report: func(x channels.Health) (channels.Health, bool) { x.Err = nil; return x, true },
 		},
-		{name: "never heard", in: "life/progress is reported", says: "Heard to be called", unheard: true},
+		{name: "never heard", in: "life/progress is reported", says: inVain, unheard: true},
 		{
 			name: "leaks a goroutine", in: "life/a shutdown leaves no goroutine", says: "goroutines are left",
 			run: func(ctx context.Context, _ *channeltest.Host, next func(context.Context) error) error {
-				go func() { <-time.After(5 * time.Second) }()
+				go func() { <-time.After(channeltest.Deadline) }()
 				return next(ctx)
 			},
 		},
@@ -355,9 +355,9 @@ func lifeMutants() []mutant {
 			},
 		},
 		{
-			name: "never ends", waits: true, in: "life/progress is reported", says: "did not return",
+			name: "never ends", in: "life/progress is reported", says: inVain,
 			run: func(ctx context.Context, _ *channeltest.Host, next func(context.Context) error) error {
-				defer func() { <-time.After(2 * time.Second) }()
+				defer func() { <-time.After(channeltest.Deadline) }()
 				return next(ctx)
 			},
 		},
@@ -417,7 +417,7 @@ func givingUp() mutant {
 	var mu sync.Mutex
 	end := func() {}
 	return mutant{
-		name: "gives up when the connection drops", in: "life/a dropped connection", says: "waited",
+		name: "gives up when the connection drops", in: "life/a dropped connection", says: inVain,
 		run: func(ctx context.Context, _ *channeltest.Host, next func(context.Context) error) error {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()

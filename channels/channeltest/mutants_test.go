@@ -17,9 +17,9 @@ import (
 type mutant struct {
 	name string
 	in   string // the case that must fail
-	says string // and what it must say
-	// waits says that the suite notices by waiting in vain, which is then cut short.
-	waits bool
+	says string // and what it must say, which is where it ends
+
+	hasty bool // the mistake shows itself by what comes too early
 
 	accept   func(ctx context.Context, h *channeltest.Host, b channels.Batch, next acceptFunc) error
 	event    func(e *channels.Event)
@@ -31,6 +31,16 @@ type mutant struct {
 	wrap     func(c channels.Channel) channels.Channel
 	driver   func(d channels.Driver) channels.Driver
 	suite    func(s *channeltest.Suite)
+}
+
+// inVain is what the suite says when it notices by waiting in vain.
+const inVain = "waited"
+
+// isNoticed reports whether the suite said what it must. A wait that is cut
+// short says so in other words where a context ends it.
+func (m mutant) isNoticed(text string) bool {
+	return strings.Contains(text, m.says) ||
+		m.says == inVain && (strings.Contains(text, context.DeadlineExceeded.Error()) || strings.Contains(text, "did not return"))
 }
 
 type (
@@ -241,8 +251,11 @@ func TestMutants(t *testing.T) {
 					t.Fatalf("there is no case %q", m.in)
 				}
 				s := channeltest.LoopSuite()
-				if m.waits || m.says == "waited" {
+				if m.says == inVain {
 					s.Patience = time.Second
+				}
+				if m.hasty {
+					s.Hasty = channeltest.Deadline
 				}
 				s.Driver = mutantDriver{m: m}
 				if m.driver != nil {
@@ -251,8 +264,8 @@ func TestMutants(t *testing.T) {
 				if m.suite != nil {
 					m.suite(&s)
 				}
-				rec := channeltest.Record(t, func(t testing.TB) { c.Run(t, s) })
-				if !rec.Failed() || !strings.Contains(rec.Text(), m.says) {
+				rec := channeltest.RecordUntil(t, m.says, func(t testing.TB) { c.Run(t, s) })
+				if !rec.Failed() || !m.isNoticed(rec.Text()) {
 					t.Errorf("the suite failed: %v; it said %q, want %q", rec.Failed(), rec.Text(), m.says)
 				}
 			})

@@ -14,7 +14,9 @@ import (
 type Recorder struct {
 	testing.TB // the real test: names, temporary folders and contexts
 
-	ctx context.Context // ends before the cleanups, as a test's does
+	ctx    context.Context // ends before the cleanups, as a test's does
+	cancel context.CancelFunc
+	until  string // the failure that is enough; "": none is
 
 	mu       sync.Mutex
 	failed   bool
@@ -25,9 +27,13 @@ type Recorder struct {
 
 // Record runs f as a test of its own, cleanups included, and returns what it
 // came to. A panic counts as a failure.
-func Record(t testing.TB, f func(t testing.TB)) *Recorder {
+func Record(t testing.TB, f func(t testing.TB)) *Recorder { return RecordUntil(t, "", f) }
+
+// RecordUntil is Record, and lets nothing be waited for any more as soon as f
+// has failed with this text: what comes after a mistake may never come.
+func RecordUntil(t testing.TB, text string, f func(t testing.TB)) *Recorder {
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &Recorder{TB: t, ctx: ctx}
+	r := &Recorder{TB: t, ctx: ctx, cancel: cancel, until: text}
 	r.run(func() { f(r) })
 	cancel()
 	for {
@@ -71,6 +77,9 @@ func (r *Recorder) say(text string, failed bool) {
 	defer r.mu.Unlock()
 	r.lines = append(r.lines, strings.TrimSuffix(text, "\n"))
 	r.failed = r.failed || failed
+	if failed && r.until != "" && strings.Contains(text, r.until) {
+		r.cancel()
+	}
 }
 
 // Cleanup implements testing.TB.

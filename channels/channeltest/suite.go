@@ -34,6 +34,10 @@ type Suite struct {
 
 	// Patience is how long a case waits for what must happen; 0 means [Deadline].
 	Patience time.Duration
+
+	// Hasty is how long what would come too early is given to come; 0 means a
+	// moment. A correct adapter's cases last that long.
+	Hasty time.Duration
 }
 
 // Harness is one emulated platform with one bot on it. Functions that a

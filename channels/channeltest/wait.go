@@ -54,11 +54,12 @@ func (b *board) until(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// wait is until with a deadline; it ends the test when that passes.
+// wait is until with a deadline; it ends the test when that passes, or the
+// test's context ends.
 // say describes what was waited for and how far it came; it runs under the lock.
 func (b *board) wait(t testing.TB, cond func() bool, say func() string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), b.patience)
+	ctx, cancel := context.WithTimeout(t.Context(), b.patience)
 	defer cancel()
 	if b.until(ctx, cond) == nil {
 		return
@@ -78,12 +79,12 @@ func Eventually(t testing.TB, what string, cond func() bool) {
 
 func eventually(t testing.TB, patience time.Duration, what string, cond func() bool) {
 	t.Helper()
-	if !poll(patience, cond) {
+	if !poll(t.Context(), patience, cond) {
 		t.Fatalf("waited %s for %s", patience, what)
 	}
 }
 
-func poll(patience time.Duration, cond func() bool) bool {
+func poll(ctx context.Context, patience time.Duration, cond func() bool) bool {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
@@ -95,6 +96,8 @@ func poll(patience time.Duration, cond func() bool) bool {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
+			return cond()
+		case <-ctx.Done():
 			return cond()
 		}
 	}

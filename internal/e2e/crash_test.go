@@ -245,7 +245,7 @@ func (c *crash) torment(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		open := eventually(patience/40, func() bool { return c.watch.open() > 0 })
+		open := eventually(patience, func() bool { return c.watch.open() > 0 || ctx.Err() != nil }) && ctx.Err() == nil
 		if hard {
 			c.kill()
 		} else {
@@ -281,12 +281,12 @@ func (c *crash) finish(ctx context.Context) {
 	if !rested && c.hitAgain == 0 { // else somebody was told that nobody knows; judge decides
 		c.t.Errorf("%d messages are still unanswered after %s without a crash", c.watch.open(), patience)
 	}
+	if !eventually(patience, func() bool { return c.bot.Pending() == 0 }) { // the next poll does it
+		c.t.Errorf("at rest, %d updates are not acknowledged", c.bot.Pending())
+	}
 	c.term()
 	if left := c.remains(); len(left.sends) != 0 || left.dead > c.hitAgain {
 		c.t.Errorf("at rest, %d sends are under way and %d letters are dead; %d repetitions were hit", len(left.sends), left.dead, c.hitAgain)
-	}
-	if n := c.bot.Pending(); n != 0 {
-		c.t.Errorf("at rest, %d updates are not acknowledged", n)
 	}
 }
 

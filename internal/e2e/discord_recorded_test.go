@@ -115,7 +115,7 @@ var dispatched = regexp.MustCompile(` type=([A-Z_]+) |"update ([A-Z_]+) ignored`
 // outcome is what the gateway does with one payload.
 func (r *recordedDiscord) outcome(p namedPayload, within time.Duration) string {
 	r.t.Helper()
-	had := len(whatWasIgnored(r.proc.log.String()))
+	had := len(whatWasIgnored(r.proc.log.lines()))
 	before := map[*discordtest.Channel]int{}
 	for _, c := range r.places {
 		before[c] = len(c.Said())
@@ -133,7 +133,7 @@ func (r *recordedDiscord) outcome(p namedPayload, within time.Duration) string {
 				return true
 			}
 		}
-		for _, x := range whatWasIgnored(r.proc.log.String())[had:] {
+		for _, x := range whatWasIgnored(r.proc.log.lines())[had:] {
 			if m := dispatched.FindStringSubmatch(x.line); len(m) == 3 && m[1]+m[2] != kind {
 				continue // of the connection's beginning
 			}
@@ -144,7 +144,7 @@ func (r *recordedDiscord) outcome(p namedPayload, within time.Duration) string {
 		}
 		if kind == "MESSAGE_CREATE" && strings.Contains(string(data), `"bot": true`) && strings.Contains(string(data), "Welcome!") {
 			what = "ignored: the bot's own message"
-			return len(whatWasIgnored(r.proc.log.String())) > had
+			return len(whatWasIgnored(r.proc.log.lines())) > had
 		}
 		return false
 	})

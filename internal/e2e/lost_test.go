@@ -64,6 +64,19 @@ func (r *rig) verb(args ...string) string {
 	return out
 }
 
+// audited waits until the running gateway's audit log says what it should: what
+// happens is kept a moment later.
+func (r *rig) audited(is func(said string) bool, query ...string) {
+	r.t.Helper()
+	said := ""
+	if !eventually(patience, func() bool {
+		said = r.verb(append([]string{"audit", "list"}, query...)...)
+		return is(said)
+	}) {
+		r.t.Errorf("the audit log has\n%s", said)
+	}
+}
+
 // refused runs a command that must fail, and returns what it said.
 func (r *rig) refused(args ...string) string {
 	r.t.Helper()

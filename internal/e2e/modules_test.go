@@ -96,7 +96,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	r.verb("adapter", "upgrade", packages[2])
 	r.verb("adapter", "rollback", "courier")
 	r.verb("adapter", "trust", "revoke", publisher)
-	if s := r.verb("status"); !strings.Contains(s, "in quarantine") {
+	if s := ""; !eventually(patience, func() bool { s = r.verb("status"); return strings.Contains(s, "in quarantine") }) {
 		t.Errorf("after the revocation: %s", s)
 	}
 	r.verb("adapter", "trust", "add", publisher)

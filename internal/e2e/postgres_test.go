@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +28,7 @@ func TestPostgresStore(t *testing.T) {
 	r.up()
 	r.awaitText(chat, "second")
 	r.awaitText(chat, "third")
-	if !strings.Contains(r.proc.log.String(), "a replica has died") {
+	if !r.proc.log.contains("a replica has died") {
 		t.Errorf("the work of the dead gateway was not taken over before its lease ran out\n%s", r.proc.log)
 	}
 	r.term()

@@ -72,14 +72,17 @@ func (p *process) diedOf(sig syscall.Signal) bool {
 	return ok && ws.Signaled() && ws.Signal() == sig
 }
 
-// keptLog is how much of a process's output a failing test shows, in bytes.
-const keptLog = 24 << 10
+// How much of a process's output a failing test shows, and how much is kept for
+// those that look for something in it, in bytes.
+const (
+	shownLog = 24 << 10
+	keptLog  = 16 << 20
+)
 
 // tail keeps the end of what is written to it.
 type tail struct {
 	mu   sync.Mutex
 	text []byte
-	cut  bool
 }
 
 // Write implements io.Writer.
@@ -87,8 +90,8 @@ func (l *tail) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text = append(l.text, b...)
-	if over := len(l.text) - 4*keptLog; over > 0 {
-		l.text, l.cut = append(l.text[:0], l.text[len(l.text)-keptLog:]...), true
+	if len(l.text) > 2*keptLog {
+		l.text = append(l.text[:0], l.text[len(l.text)-keptLog:]...)
 	}
 	return len(b), nil
 }
@@ -97,10 +100,17 @@ func (l *tail) Write(b []byte) (int, error) {
 func (l *tail) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.text) > keptLog || l.cut {
-		return "...\n" + string(l.text[max(0, len(l.text)-keptLog):])
+	if len(l.text) > shownLog {
+		return "...\n" + string(l.text[len(l.text)-shownLog:])
 	}
 	return string(l.text)
+}
+
+// lines are all whole lines of the output: the last one may be half written.
+func (l *tail) lines() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text[:bytes.LastIndexByte(l.text, '\n')+1])
 }
 
 func (l *tail) contains(s string) bool {

@@ -145,7 +145,7 @@ func outcome(t *testing.T, policy string, guest bool, raw json.RawMessage) strin
 			what = said(sent[0])
 			return true
 		}
-		if all := whatWasIgnored(r.proc.log.String()); len(all) > 0 {
+		if all := whatWasIgnored(r.proc.log.lines()); len(all) > 0 {
 			what = "ignored: " + all[0].why
 			return true
 		}

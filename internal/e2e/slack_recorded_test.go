@@ -142,7 +142,7 @@ func (rec slackRecording) outcomes(t *testing.T, policy string, guest bool, gold
 // ignored are the reasons why payloads were ignored so far. What the emulator
 // tells the bot of its own messages, at any time, is not among them.
 func (r *slackRig) ignored() (reasons []string) {
-	for _, x := range whatWasIgnored(r.proc.log.String()) {
+	for _, x := range whatWasIgnored(r.proc.log.lines()) {
 		if !strings.Contains(x.line, "event=EvA00") && !strings.Contains(x.line, "event EvA00") {
 			reasons = append(reasons, x.why)
 		}

@@ -174,11 +174,12 @@ func TestSlack(t *testing.T) {
 			if n := len(r.srv.Delivered().Of(slacktest.Sent)); n != 3 {
 				t.Errorf("%d messages were sent: %q", n, r.srv.Delivered().Texts())
 			}
+			// What the bot wrote comes back to it, and is acknowledged a moment later.
+			if !eventually(patience, func() bool { return r.srv.Pending() == 0 }) {
+				t.Errorf("%d events are not acknowledged", r.srv.Pending())
+			}
 			if err := r.proc.Term(); err != nil {
 				t.Errorf("after SIGTERM: %v", err)
-			}
-			if n := r.srv.Pending(); n != 0 {
-				t.Errorf("%d events are not acknowledged", n)
 			}
 		})
 	}

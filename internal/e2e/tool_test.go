@@ -134,9 +134,9 @@ func TestModuleIsATool(t *testing.T) {
 	}
 	adas.Say(ada, "still there?")
 	r.awaitText(adas, "echo: still there?")
-	if out := r.verb("audit", "list", "--kind", "egress", "--failed"); !strings.Contains(out, "evil.example") || !strings.Contains(out, "tool lookup") {
-		t.Errorf("the audit log has\n%s", out)
-	}
+	r.audited(func(said string) bool {
+		return strings.Contains(said, "evil.example") && strings.Contains(said, "tool lookup")
+	}, "--kind", "egress", "--failed")
 	for _, q := range r.model.Requests() {
 		if strings.Contains(string(q.Body), token) {
 			t.Error("a request to the model holds the token")

@@ -117,7 +117,7 @@ func (r *waRig) link() {
 	p := launch(r.t, gateway(r.t), bare(r.dir), "channels", "link", "wa", "--phone", "+"+r.wa.Owner().PN.User, "--config", r.path("gatehouse.yaml"))
 	typed := false
 	if !eventually(patience, func() bool {
-		if m := phoneCode.FindStringSubmatch(p.log.String()); m != nil && !typed {
+		if m := phoneCode.FindStringSubmatch(p.log.lines()); m != nil && !typed {
 			typed = true
 			if err := r.wa.Enter(m[1]); err != nil {
 				r.t.Error(err)

@@ -104,7 +104,7 @@ func cloudOutcome(t *testing.T, policy string, guest bool, raw json.RawMessage) 
 			what = said(sent[0].Text)
 			return true
 		}
-		if all := whatWasIgnored(r.proc.log.String()); len(all) > 0 {
+		if all := whatWasIgnored(r.proc.log.lines()); len(all) > 0 {
 			what = "ignored: " + all[0].why
 			return true
 		}
