@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,34 +77,40 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 	if err != nil {
 		return nil, err
 	}
-	rewritten, err := s.meter(binary, lim, cfg.ABI)
-	if err != nil {
-		return nil, err
-	}
 	m := &Module{box: s, name: cfg.Name, args: cfg.Args, abi: cfg.ABI, lim: lim, runtime: s.compiled}
 	if cfg.Interpreted {
 		m.runtime = s.interpreted
 	}
-	if m.code, err = s.compile(ctx, m.runtime, rewritten.Binary); err != nil {
-		return nil, err
+	most, o := lim.static(s.known), wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: commonStack}
+	file := s.metered.file(binary, most, o, cfg)
+	r, kept := s.metered.read(file)
+	if !kept {
+		if r, err = meter(binary, most, o, cfg.ABI); err != nil {
+			return nil, err
+		}
+		if s.cache != nil && !cfg.Interpreted {
+			r = r.WithoutCode()
+		}
 	}
-	err = m.freeze(ctx, rewritten, cfg.Warm)
-	if errors.Is(err, errWarm) {
-		err = m.freeze(ctx, rewritten, nil)
+	err = m.begin(ctx, r, cfg.Warm)
+	if errors.Is(err, errHollow) {
+		kept = false
+		var full wasm.Rewritten
+		if full, err = meter(binary, most, o, cfg.ABI); err == nil {
+			r, err = m.beginAnew(ctx, full, r, cfg.Warm)
+		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.code.Close(ctx))
+		return nil, err
+	}
+	if !kept {
+		s.metered.write(file, r)
 	}
 	return m, nil
 }
 
-// meter checks and rewrites a module, unless the cache has what that gave before.
-func (s *Sandbox) meter(binary []byte, lim Limits, abi ABI) (wasm.Rewritten, error) {
-	most, o := lim.static(s.known), wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: commonStack}
-	kept := s.metered.file(binary, most, o, abi)
-	if r, ok := s.metered.read(kept); ok {
-		return r, nil
-	}
+// meter checks and rewrites a module.
+func meter(binary []byte, most wasm.Limits, o wasm.Options, abi ABI) (wasm.Rewritten, error) {
 	parsed, err := wasm.Parse(binary, most)
 	if err != nil {
 		return wasm.Rewritten{}, err
@@ -113,9 +118,23 @@ func (s *Sandbox) meter(binary []byte, lim Limits, abi ABI) (wasm.Rewritten, err
 	if err := checkExports(parsed, abi); err != nil {
 		return wasm.Rewritten{}, err
 	}
-	r := parsed.Rewrite(o)
-	s.metered.write(kept, r)
-	return r, nil
+	return parsed.Rewrite(o), nil
+}
+
+// begin compiles a module, or finds its machine code in the cache, and runs its
+// initialisation. errHollow: it has no code, and there was none in the cache.
+func (m *Module) begin(ctx context.Context, r wasm.Rewritten, warm []Warm) (err error) {
+	if m.code, err = m.box.compile(ctx, m.runtime, r.Binary); err != nil {
+		return err
+	}
+	err = m.freeze(ctx, r, warm)
+	if errors.Is(err, errWarm) {
+		err = m.freeze(ctx, r, nil)
+	}
+	if err != nil {
+		return errors.Join(err, m.code.Close(ctx))
+	}
+	return nil
 }
 
 // errWarm: a call before the snapshot was cut short. What it left behind, such as
@@ -190,6 +209,9 @@ func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) erro
 	}
 	defer inst.dismiss(ctx)
 	c.attach(inst)
+	if r.Hollow && !whole(c, inst) {
+		return errHollow
+	}
 	for _, d := range r.Data {
 		if !inst.Memory().Write(d.Offset, d.Bytes) {
 			return errors.New("a data segment lies outside of the memory")
@@ -225,6 +247,6 @@ func (m *Module) snapshot(inst *instance, state []string, lim Limits) error {
 		m.values = append(m.values, g.Get())
 	}
 	var err error
-	m.image, err = image.New(bytes.Clone(content), int(lim.MemoryPages)*wasm.PageSize)
+	m.image, err = image.New(content, int(lim.MemoryPages)*wasm.PageSize)
 	return err
 }

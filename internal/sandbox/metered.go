@@ -13,7 +13,8 @@ import (
 )
 
 // meteredCache keeps modules that were checked and metered, beside the compiled
-// ones and trusted like them: the folder is the process's own. A file's name says
+// ones and trusted like them: the folder is the process's own. Those that are
+// compiled are kept without their code (see hollow.go). A file's name says
 // of which module it is, by which limits it was checked, and with which version
 // of the checker, so that none is ever found that would be refused today. What
 // cannot be read or written is as if it were not there.
@@ -23,12 +24,12 @@ type meteredCache struct {
 }
 
 // file is where a module is kept; "" where nothing is.
-func (k meteredCache) file(module []byte, lim wasm.Limits, o wasm.Options, abi ABI) string {
+func (k meteredCache) file(module []byte, lim wasm.Limits, o wasm.Options, cfg Config) string {
 	if k.dir == "" {
 		return ""
 	}
 	key := sha256.New()
-	_, _ = fmt.Fprintf(key, "%x %x %v %v %d", k.version, sha256.Sum256(module), lim, o, abi) // maps are printed in order
+	_, _ = fmt.Fprintf(key, "%x %x %v %v %d %t", k.version, sha256.Sum256(module), lim, o, cfg.ABI, cfg.Interpreted) // maps are printed in order
 	return filepath.Join(k.dir, "metered-"+hex.EncodeToString(key.Sum(nil)))
 }
 

@@ -56,7 +56,7 @@ func New(ctx context.Context, o Options) (*Sandbox, error) {
 	if s.waiting.left = o.Waiting; o.Waiting <= 0 {
 		s.waiting.left = 256 << 20
 	}
-	compiled := wazero.NewRuntimeConfig() // interprets where there is no compiler for the processor
+	compiled := compiledConfig()
 	if o.CacheDir != "" {
 		if err := secure(o.CacheDir); err != nil {
 			return nil, err
@@ -68,7 +68,7 @@ func New(ctx context.Context, o Options) (*Sandbox, error) {
 		compiled = compiled.WithCompilationCache(s.cache)
 		s.metered = meteredCache{o.CacheDir, wasm.Version()}
 	}
-	s.compiled = wazero.NewRuntimeWithConfig(ctx, restrict(compiled))
+	s.compiled = wazero.NewRuntimeWithConfig(ctx, compiled)
 	s.interpreted = wazero.NewRuntimeWithConfig(ctx, restrict(wazero.NewRuntimeConfigInterpreter()))
 	for _, r := range []wazero.Runtime{s.compiled, s.interpreted} {
 		if err := s.offer(ctx, r); err != nil {
@@ -77,6 +77,9 @@ func New(ctx context.Context, o Options) (*Sandbox, error) {
 	}
 	return s, nil
 }
+
+// compiledConfig interprets where there is no compiler for the processor.
+func compiledConfig() wazero.RuntimeConfig { return restrict(wazero.NewRuntimeConfig()) }
 
 func restrict(c wazero.RuntimeConfig) wazero.RuntimeConfig {
 	return c.WithCoreFeatures(api.CoreFeaturesV2).

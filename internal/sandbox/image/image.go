@@ -33,13 +33,13 @@ type Memory interface {
 	Free()
 }
 
-// New freezes content, which the image then owns. A memory of it can grow to
+// New freezes content, of which it makes a copy. A memory of it can grow to
 // limit bytes.
 func New(content []byte, limit int) (Image, error) {
 	if len(content) >= mapFrom() {
 		return newMapped(content, limit)
 	}
-	return &copied{content, limit}, nil
+	return &copied{bytes.Clone(content), limit}, nil
 }
 
 type copied struct {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -31,7 +32,7 @@ type mapped struct {
 func newMapped(content []byte, limit int) (Image, error) {
 	fd, err := unix.MemfdCreate("gatehouse-guest", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return &copied{content, limit}, nil //nolint:nilerr // a kernel or a filter without memfd: copying works, too
+		return &copied{bytes.Clone(content), limit}, nil //nolint:nilerr // a kernel or a filter without memfd: copying works, too
 	}
 	if err := fill(fd, content); err != nil {
 		_ = unix.Close(fd)

@@ -2,9 +2,14 @@
 
 package image
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
-func newMapped(content []byte, limit int) (Image, error) { return &copied{content, limit}, nil }
+func newMapped(content []byte, limit int) (Image, error) {
+	return &copied{bytes.Clone(content), limit}, nil
+}
 
 // mapFrom is out of reach: nothing is mapped here.
 func mapFrom() int { return math.MaxInt }

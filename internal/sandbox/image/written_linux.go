@@ -55,8 +55,8 @@ func (w written) each(base unsafe.Pointer, size int, do func(from, to int) bool)
 	from := -1
 	for at := 0; at < size; at += batch * page {
 		n := min(batch, (size-at+page-1)/page)
-		off := int64(uintptr(base)+uintptr(at)) / page * entry                                               //nolint:gosec // addresses of user space are positive
-		if got, err := unix.Pread(int(w.pagemap.Fd()), table[:n*entry], off); err != nil || got != n*entry { //nolint:gosec // a descriptor
+		off := int64(uintptr(base)+uintptr(at)) / page * entry //nolint:gosec // addresses of user space are positive
+		if got, err := unix.Pread(int(w.pagemap.Fd()), table[:n*entry], off); err != nil || got != n*entry {
 			return false
 		}
 		for i := range n {

@@ -3,6 +3,7 @@ package wasm
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // What Rewrite adds, by name. The host module Meter has the one function
@@ -15,7 +16,13 @@ const (
 	FuelGlobal  = Reserved + "fuel"
 	DepthGlobal = Reserved + "depth"
 	StartExport = Reserved + "start"
+	// WholeExport is a function that returns Whole, unless its code was left out
+	// (see Rewritten.WithoutCode): then it traps.
+	WholeExport = Reserved + "whole"
 )
+
+// Whole is what WholeExport returns.
+const Whole = 1
 
 // Options are the bounds that Rewrite builds into a module.
 type Options struct {
@@ -36,6 +43,8 @@ type Rewritten struct {
 	Data []Data
 	// Start tells that StartExport has to be called, after Data is written.
 	Start bool
+	// Hollow tells that the code was left out of Binary.
+	Hollow bool
 }
 
 // Data is what the memory holds at Offset in the beginning. It lies within
@@ -52,7 +61,8 @@ func (m *Module) Rewrite(o Options) Rewritten {
 	e := &encoder{Module: m, o: o, out: append(make([]byte, 0, 2*m.size), magic...)}
 	e.typeSection()
 	e.importSection()
-	e.list(secFunction, len(m.funcs), func(i int) { e.u32(m.funcs[i]) })
+	funcs := slices.Concat(m.funcs, []uint32{e.wholeType()})
+	e.list(secFunction, len(funcs), func(i int) { e.u32(funcs[i]) })
 	e.list(secTable, len(m.tables), func(i int) { e.tableType(m.tables[i]) })
 	e.list(secMemory, 1, func(int) { e.bounds(m.memory, o.MemoryPages) })
 	e.globalSection()
@@ -61,7 +71,13 @@ func (m *Module) Rewrite(o Options) Rewritten {
 	if m.counted != nil {
 		e.section(secDataCount, func() { e.u32(*m.counted) })
 	}
-	e.list(secCode, len(m.bodies), func(i int) { e.function(i) })
+	e.list(secCode, len(funcs), func(i int) {
+		if i < len(m.bodies) {
+			e.function(i)
+		} else {
+			e.byte(4, 0, opI32Const, Whole, opEnd)
+		}
+	})
 	if m.counted != nil { // nothing else can name a segment
 		e.list(secData, len(m.data), func(i int) { e.segment(m.data[i]) })
 	}
@@ -135,9 +151,10 @@ func (e *encoder) list(id byte, n int, entry func(i int)) {
 	})
 }
 
-// What is added has these numbers: the type and the function stand behind all
-// of the guest's, the function before all that the guest defines.
-func (e *encoder) spentType() uint32   { return uint32(len(e.types)) }   //nolint:gosec // bounded by Limits
+// What is added has these numbers: the types stand behind all of the guest's, the
+// imported function before all that the guest defines, the other one behind.
+func (e *encoder) spentType() uint32   { return uint32(len(e.types)) } //nolint:gosec // bounded by Limits
+func (e *encoder) wholeType() uint32   { return e.spentType() + 1 }
 func (e *encoder) spentFunc() uint32   { return uint32(len(e.imports)) } //nolint:gosec // bounded by Limits
 func (e *encoder) fuelGlobal() uint32  { return uint32(len(e.globals)) } //nolint:gosec // bounded by Limits
 func (e *encoder) depthGlobal() uint32 { return e.fuelGlobal() + 1 }
@@ -151,10 +168,13 @@ func (e *encoder) moved(fn uint32) uint32 {
 }
 
 func (e *encoder) typeSection() {
-	e.list(secType, len(e.types)+1, func(i int) {
+	e.list(secType, len(e.types)+2, func(i int) {
 		var t FuncType
-		if i < len(e.types) {
+		switch {
+		case i < len(e.types):
 			t = e.types[i]
+		case i == len(e.types)+1:
+			t.Results = []ValueType{I32}
 		}
 		e.byte(0x60)
 		e.name(string(t.Params))
@@ -232,8 +252,11 @@ func (e *encoder) exportSection() (state []string) {
 	if e.start != nil {
 		all = append(all, export{StartExport, kindFunc, *e.start})
 	}
-	e.list(secExport, len(all), func(i int) {
-		x := all[i]
+	e.list(secExport, len(all)+1, func(i int) {
+		x := export{WholeExport, kindFunc, e.functions()}
+		if i < len(all) {
+			x = all[i]
+		}
 		e.name(x.name)
 		e.byte(x.kind)
 		if x.kind == kindFunc {

@@ -3,11 +3,17 @@ package wasm
 import (
 	"encoding"
 	"encoding/binary"
+	"slices"
 )
 
 var (
 	_ encoding.BinaryMarshaler   = Rewritten{}
 	_ encoding.BinaryUnmarshaler = (*Rewritten)(nil)
+)
+
+const (
+	flagStart = 1 << iota
+	flagHollow
 )
 
 // MarshalBinary implements encoding.BinaryMarshaler. It never fails.
@@ -17,11 +23,14 @@ func (r Rewritten) MarshalBinary() ([]byte, error) {
 		n += len(d.Bytes) + 2*binary.MaxVarintLen32
 	}
 	e := &encoder{out: make([]byte, 0, n)}
-	start := byte(0)
+	flags := byte(0)
 	if r.Start {
-		start = 1
+		flags |= flagStart
 	}
-	e.byte(start)
+	if r.Hollow {
+		flags |= flagHollow
+	}
+	e.byte(flags)
 	e.u32(uint32(len(r.Binary))) //nolint:gosec // bounded by Limits
 	e.byte(r.Binary...)
 	e.u32(uint32(len(r.State))) //nolint:gosec // bounded by Limits
@@ -40,12 +49,15 @@ func (r Rewritten) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary implements encoding.BinaryUnmarshaler. The result refers to b.
 func (r *Rewritten) UnmarshalBinary(b []byte) error {
 	in := &reader{b: b}
-	out := Rewritten{Start: in.byte() == 1}
+	flags := in.byte()
+	out := Rewritten{Start: flags&flagStart != 0, Hollow: flags&flagHollow != 0}
 	out.Binary = in.bytes(in.u32())
 	for n := in.count(size(b), "variables"); n > 0 && in.err == nil; n-- {
 		out.State = append(out.State, string(in.bytes(in.u32())))
 	}
-	for n := in.count(size(b), "data segments"); n > 0 && in.err == nil; n-- {
+	n := in.count(size(b), "data segments")
+	out.Data = slices.Grow(out.Data, min(n, len(b)/2)) // each takes two bytes at least
+	for ; n > 0 && in.err == nil; n-- {
 		out.Data = append(out.Data, Data{in.u32(), in.bytes(in.u32())})
 	}
 	if in.err == nil && in.more() {

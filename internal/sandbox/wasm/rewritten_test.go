@@ -9,12 +9,16 @@ import (
 )
 
 func TestRewrittenIsKept(t *testing.T) {
-	for i, s := range samples() {
+	var all []wasm.Rewritten
+	for _, s := range samples() {
 		m, err := wasm.Parse(s, limits())
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := m.Rewrite(options)
+		r := m.Rewrite(options)
+		all = append(all, r, r.WithoutCode())
+	}
+	for i, want := range all {
 		b, err := want.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
