@@ -42,6 +42,7 @@ func (r *run) ask(ctx context.Context) (answer, Model, error) {
 	var first *Error
 	var until time.Time
 	shortened := false
+	sign := notice{at: r.now().Add(tellAfter)}
 	for try := 0; ; try++ {
 		again := left[:0:0]
 		for _, c := range left {
@@ -55,6 +56,7 @@ func (r *run) ask(ctx context.Context) (answer, Model, error) {
 			said, err := r.attempt(ctx, c.Model, &shortened)
 			if err == nil {
 				r.partial = ""
+				r.overcome(sign, said)
 				return said, c.Model, nil
 			}
 			if ctx.Err() != nil {
@@ -78,9 +80,42 @@ func (r *run) ask(ctx context.Context) (answer, Model, error) {
 		if len(left) == 0 || try+1 >= maxTries || r.now().Add(wait).After(until) {
 			return answer{}, Model{}, first
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := r.rest(ctx, wait, &sign, first, until); err != nil {
 			return answer{}, Model{}, err
 		}
+	}
+}
+
+// tellAfter is how long a model may give no answer before the person sees more
+// than that the bot is at work.
+const tellAfter = 15 * time.Second
+
+// notice is the line that says so, once in a question.
+type notice struct {
+	at   time.Time
+	done bool
+}
+
+// rest waits before the next try, and shows the notice when its time has come.
+// It stands where the answer will: the answer, or the failure, takes its place.
+func (r *run) rest(ctx context.Context, wait time.Duration, sign *notice, e *Error, until time.Time) error {
+	next := r.now().Add(wait)
+	if sign.done || sign.at.After(next) {
+		return sleep(ctx, wait)
+	}
+	if err := sleep(ctx, sign.at.Sub(r.now())); err != nil {
+		return err
+	}
+	sign.done = true
+	r.port.Draft(join(join(r.shown, r.partial), sayTrying(e, r.titled(e), until.Sub(r.now()))))
+	return sleep(ctx, next.Sub(r.now()))
+}
+
+// overcome takes the notice back where the answer that came at last has no text
+// that would take its place.
+func (r *run) overcome(sign notice, said answer) {
+	if sign.done && strings.TrimSpace(said.text) == "" {
+		r.port.Draft(join(r.shown, sayGoesOn))
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	sayBrokeOff = "*The answer broke off here.*"
 	sayCutOff   = "*The answer reached the model's output limit. Say “go on” for the rest.*"
 	sayRefused  = "The model declined to answer this."
+	sayGoesOn   = "*The model answers again; I am at work.*"
 	sayVoice    = "I cannot listen to voice messages yet: no transcriber is set up. Please write it."
 
 	// Kept in the history for the model, never shown.
@@ -46,6 +47,11 @@ func sayTooManyRounds(n int) string {
 
 func sayUnknownOutcome(tool string) string {
 	return fmt.Sprintf("⚠ `%s` was begun before a restart, and whether it took effect is not known. I have not run it again: please check.", tool)
+}
+
+// sayTrying says while it is tried again that a model gives no answer.
+func sayTrying(e *Error, m Model, left time.Duration) string {
+	return fmt.Sprintf("*%s gives no answer%s. I keep trying, for another %d seconds at most.*", title(e, m), inBrackets(status(e)), max(1, int(left.Seconds())))
 }
 
 // ReplyFor says a failure in words: what happened, and what the owner or the

@@ -282,15 +282,8 @@ func (r *run) stopped() Result {
 
 // failed answers with what there was and an honest line.
 func (r *run) failed(e *Error) Result {
-	var m Model
-	for _, c := range r.models {
-		if c.Kind == e.Provider && c.Name == e.Model {
-			m = c
-			break
-		}
-	}
 	text := join(r.shown, r.partial)
-	line := ReplyFor(e, m)
+	line := ReplyFor(e, r.titled(e))
 	if text != "" {
 		line = sayBrokeOff + " " + line
 	}
@@ -299,6 +292,16 @@ func (r *run) failed(e *Error) Result {
 	}
 	r.fresh = append(r.fresh, Entry{At: r.now(), Role: Assistant, Text: join(r.partial, noteFailed), Label: kept(r.turn.Seen)})
 	return r.result(join(text, line), e)
+}
+
+// titled is the model of which an error is; the zero Model when it is of none.
+func (r *run) titled(e *Error) Model {
+	for _, c := range r.models {
+		if c.Kind == e.Provider && c.Name == e.Model {
+			return c
+		}
+	}
+	return Model{}
 }
 
 func (r *run) result(text string, failed *Error) Result {

@@ -355,6 +355,77 @@ func TestRetriesEnd(t *testing.T) {
 	})
 }
 
+// TestTheWaitIsSaid: a model that gives no answer for long is not waited for in
+// silence. What is shown stands in the place of the answer, once a question.
+func TestTheWaitIsSaid(t *testing.T) {
+	notices := func(drafts []string) (said []string) {
+		for _, d := range drafts {
+			if strings.Contains(d, "I keep trying") {
+				said = append(said, d)
+			}
+		}
+		return said
+	}
+	for _, tt := range []struct {
+		name   string
+		script agenttest.Script
+		want   []string
+		last   string // draft
+	}{
+		{
+			"it fails on and on", func(*agenttest.Request) agenttest.Answer { return agenttest.Refuse(500, "") },
+			[]string{"*OpenAI gives no answer (500). I keep trying, for another 75 seconds at most.*"},
+			"*OpenAI gives no answer (500). I keep trying, for another 75 seconds at most.*",
+		},
+		{
+			"what it had said before stands above", agenttest.In(agenttest.Dying("one two", agenttest.Cut), agenttest.Limit(30*time.Second)),
+			[]string{"one \n\n*OpenAI gives no answer (429). I keep trying, for another 75 seconds at most.*"},
+			"echo: hi",
+		},
+		{"it is over soon", agenttest.In(agenttest.Refuse(500, ""), agenttest.Refuse(500, ""), agenttest.Refuse(500, "")), nil, "echo: hi"},
+		{
+			"a call comes at last", agenttest.In(agenttest.Limit(30*time.Second), agenttest.Use("c1", "gone", "{}"), agenttest.Say("")),
+			[]string{"*OpenAI gives no answer (429). I keep trying, for another 75 seconds at most.*"},
+			"*The model answers again; I am at work.*",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &port{}
+				run(t, one(agenttest.NewModel(tt.script)), turn("hi"), p)
+				if diff := cmp.Diff(tt.want, notices(p.drafts)); diff != "" {
+					t.Error(diff)
+				}
+				if got := p.drafts[len(p.drafts)-1]; got != tt.last {
+					t.Errorf("the last draft is %q", got)
+				}
+			})
+		})
+	}
+}
+
+// clocked notes when something was drafted.
+type clocked struct {
+	port
+	at []time.Time
+}
+
+func (c *clocked) Draft(string) { c.at = append(c.at, time.Now()) }
+
+// TestTheWaitIsSaidInTime: a quarter of a minute after the question.
+func TestTheWaitIsSaidInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := &clocked{}, time.Now()
+		m := agenttest.NewModel(func(*agenttest.Request) agenttest.Answer { return agenttest.Refuse(500, "") })
+		if _, err := agent.New(one(m)).Run(t.Context(), turn("hi"), p); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]time.Time{start.Add(15 * time.Second)}, p.at); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func two(a, b *agenttest.Model) agent.Options {
 	return agent.Options{Models: map[string]agent.Model{
 		"default": {Provider: a, Kind: "openai", Title: "OpenAI", Secret: "openai", Name: "main", Fallbacks: []string{"spare", "missing", "spare"}},

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/approval"
@@ -79,7 +80,7 @@ func (s *sitting) approveOrDeny(ctx context.Context, it item, name, args string)
 	q, err := s.g.approvals.ByCode(ctx, it.scope.Scope.Conversation(), code)
 	switch {
 	case errors.Is(err, approval.ErrUnknown):
-		return textNoQuestion, nil
+		return fmt.Sprintf(textNoQuestionCode, code), nil
 	case err != nil:
 		return "", err
 	}

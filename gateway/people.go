@@ -290,7 +290,7 @@ func (s *sitting) letInOrNot(ctx context.Context, it item, c channels.Command) (
 	}
 	switch {
 	case errors.Is(err, identity.ErrUnknown), errors.Is(err, bus.ErrConflict):
-		return textNoSuchCode, nil
+		return fmt.Sprintf(textNoSuchCode, c.Args), nil
 	case errors.Is(err, identity.ErrForbidden):
 		return textNotYours, nil
 	case err != nil:

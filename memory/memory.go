@@ -35,8 +35,8 @@ type Store interface {
 
 // What a caller branches on.
 var (
-	ErrDenied = errors.New("memory: this scope may not do that")
-	ErrItem   = errors.New("memory: an item is not valid")
+	ErrDenied = errors.New("this scope may not do that")
+	ErrItem   = errors.New("an item is not valid")
 )
 
 // Item is one thing remembered.

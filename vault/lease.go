@@ -70,7 +70,7 @@ func (e constError) Error() string { return string(e) }
 
 // errWithheld stands for an error whose text held the value. The chain is cut,
 // for whoever unwraps it would find the value again.
-const errWithheld = constError("vault: the error is withheld: its text contains the secret")
+const errWithheld = constError("the error is withheld: its text contains the secret")
 
 func withoutValue(err error, plain []byte) error {
 	if err != nil && strings.Contains(err.Error(), string(plain)) {

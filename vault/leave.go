@@ -17,7 +17,7 @@ import (
 const shredded = math.MaxInt64
 
 // errGone: the workspace is being removed.
-var errGone = errors.New("vault: the workspace was deleted")
+var errGone = errors.New("the workspace was deleted")
 
 // Shred removes a workspace's data keys, and with them every way to read its
 // secrets and what other packages sealed; then the rows. Leases end at once. A
@@ -106,7 +106,7 @@ func (s *Store) sweep(ctx context.Context, workspace string, row kv.Entry) error
 // them end at once. It returns how many secrets it changed.
 func (s *Store) Offboard(ctx context.Context, workspace, member string) (int, error) {
 	if member == "" {
-		return 0, errors.New("vault: say which member leaves")
+		return 0, errors.New("say which member leaves")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,7 +22,7 @@ const batch = 500
 func (s *Store) RotateKey(ctx context.Context) error {
 	r, ok := renewer(s.o.Key)
 	if !ok {
-		return fmt.Errorf("vault: this key cannot be replaced in its place: move to another one: %w", errors.ErrUnsupported)
+		return fmt.Errorf("this key cannot be replaced in its place: move to another one: %w", errors.ErrUnsupported)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

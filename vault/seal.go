@@ -47,4 +47,4 @@ func (s *Store) Derive(ctx context.Context, workspace string, purpose ...string)
 	return sh.keys.derive(append([]string{workspace}, purpose...)...)
 }
 
-var errNoDomain = errors.New("vault: say what it is for: the domain or purpose is empty")
+var errNoDomain = errors.New("say what it is for: the domain or purpose is empty")

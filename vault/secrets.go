@@ -83,7 +83,7 @@ func (s *Store) Rotate(ctx context.Context, workspace, name string, f func(old [
 // same for another time is replaced.
 func (s *Store) Grant(ctx context.Context, workspace, name string, g Grant) error {
 	if g.Kind == "" || g.Name == "" || (Purpose{Kind: g.Kind}).configured() {
-		return errors.New("vault: a grant names the kind and the name of what uses the secret, other than a channel, provider or webhook")
+		return errors.New("a grant names the kind and the name of what uses the secret, other than a channel, provider or webhook")
 	}
 	g.Until = g.Until.UTC().Truncate(time.Second)
 	return s.regrant(ctx, workspace, name, func(all []Grant) []Grant {

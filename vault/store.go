@@ -83,7 +83,7 @@ type shelf struct {
 // key does not unlock it, ErrRolledBack when the database is not the newest.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.State == nil || o.Key == nil {
-		return nil, errors.New("vault: State and Key are required")
+		return nil, errors.New("State and Key are required")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -415,11 +415,11 @@ func (s *Store) reload(ctx context.Context, workspace string) (*shelf, error) {
 // checkWorkspace refuses ids that could reach into another workspace's keys.
 func checkWorkspace(id string) error {
 	if id == "" || len(id) > 128 {
-		return errors.New("vault: a workspace's id has 1 to 128 characters")
+		return errors.New("a workspace's id has 1 to 128 characters")
 	}
 	for _, c := range []byte(id) {
 		if c <= ' ' || c == '/' || c >= 0x7f {
-			return errors.New("vault: a workspace's id has no spaces, slashes or special characters")
+			return errors.New("a workspace's id has no spaces, slashes or special characters")
 		}
 	}
 	return nil

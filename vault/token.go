@@ -14,7 +14,7 @@ import (
 )
 
 // ErrExchange: an access token could not be got for a secret.
-var ErrExchange = errors.New("vault: no access token")
+var ErrExchange = errors.New("no access token")
 
 // ForToken is the kind of purpose of an exchange, in the audit.
 const ForToken = "token"

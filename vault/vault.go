@@ -30,20 +30,20 @@ import (
 
 // Errors on which a caller branches.
 var (
-	ErrNotFound = errors.New("vault: no such secret")
-	ErrDenied   = errors.New("vault: not granted to this scope")
+	ErrNotFound = errors.New("there is no such secret")
+	ErrDenied   = errors.New("not granted to this scope")
 	// ErrExpired: the lease is too old, or the secret was changed or deleted
 	// since; lease again.
-	ErrExpired = errors.New("vault: the lease has ended")
+	ErrExpired = errors.New("the lease has ended")
 	// ErrNoKey: the key that unlocks the data is missing.
-	ErrNoKey = errors.New("vault: the key is missing")
+	ErrNoKey = errors.New("the key is missing")
 	// ErrWrongKey: the data was locked with another key.
-	ErrWrongKey = errors.New("vault: this key does not unlock the data")
+	ErrWrongKey = errors.New("this key does not unlock the data")
 	// ErrRolledBack: the database is older than the version kept with the key,
 	// or rows of it were exchanged.
-	ErrRolledBack = errors.New("vault: the database is not the newest one")
+	ErrRolledBack = errors.New("the database is not the newest one")
 	// ErrCorrupt: what is stored cannot be decrypted, or is not what was stored.
-	ErrCorrupt = errors.New("vault: the stored value is damaged or was tampered with")
+	ErrCorrupt = errors.New("the stored value is damaged or was tampered with")
 )
 
 // Vault lends secrets.

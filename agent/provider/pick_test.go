@@ -24,7 +24,7 @@ func TestPick(t *testing.T) {
 		{"mistral", "mistral", []string{"mistral-embed", "mistral-small-2506", "mistral-small-latest"}, "mistral-small-latest"},
 		{"openrouter", "openrouter", []string{"anthropic/claude-haiku-4.5", "openai/gpt-5-mini", "openai/gpt-6-luna"}, "openai/gpt-6-luna"},
 		{"what is installed", "ollama", []string{"nomic-embed-text:latest", "llama3.2:latest"}, "llama3.2:latest"},
-		{"nothing listed", "openai", nil, "gpt-5-mini"},
+		{"nothing listed", "openai", nil, "gpt-6-luna"},
 		{"nothing installed", "ollama", nil, ""},
 	}
 	for _, tt := range tests {

@@ -48,7 +48,7 @@ func Kinds() []Kind {
 	return []Kind{
 		{
 			Name: "openai", Title: "OpenAI", BaseURL: "https://api.openai.com/v1", Env: "OPENAI_API_KEY",
-			Model: "gpt-5-mini", KeysURL: "https://platform.openai.com/api-keys", dialect: chatOpenAI,
+			Model: "gpt-6-luna", KeysURL: "https://platform.openai.com/api-keys", dialect: chatOpenAI,
 		},
 		{
 			Name: "anthropic", Title: "Anthropic", BaseURL: "https://api.anthropic.com", Env: "ANTHROPIC_API_KEY",
@@ -68,7 +68,7 @@ func Kinds() []Kind {
 		},
 		{
 			Name: "openrouter", Title: "OpenRouter", BaseURL: "https://openrouter.ai/api/v1", Env: "OPENROUTER_API_KEY",
-			Model: "openai/gpt-5-mini", KeysURL: "https://openrouter.ai/settings/keys", dialect: chat, proof: openai.ProofByKey,
+			Model: "openai/gpt-6-luna", KeysURL: "https://openrouter.ai/settings/keys", dialect: chat, proof: openai.ProofByKey,
 		},
 		{
 			Name: "ollama", Title: "Ollama", BaseURL: "http://127.0.0.1:11434/v1",
@@ -81,11 +81,11 @@ func Kinds() []Kind {
 // sighted are the beginnings of the names of models that take images, by kind.
 // Gateways to other providers put the provider's name before.
 var sighted = map[string][]string{
-	"openai":     {"gpt-4o", "gpt-4.1", "gpt-5", "o1", "o3", "o4", "chatgpt-4o"},
+	"openai":     {"gpt-4o", "gpt-4.1", "gpt-5", "gpt-6", "o1", "o3", "o4", "chatgpt-4o"},
 	"anthropic":  {"claude-"},
 	"gemini":     {"gemini-"},
 	"mistral":    {"mistral-small", "mistral-medium", "mistral-large", "pixtral", "ministral", "magistral"},
-	"openrouter": {"openai/gpt-4o", "openai/gpt-4.1", "openai/gpt-5", "openai/o3", "openai/o4", "anthropic/claude-", "google/gemini-", "mistralai/pixtral"},
+	"openrouter": {"openai/gpt-4o", "openai/gpt-4.1", "openai/gpt-5", "openai/gpt-6", "openai/o3", "openai/o4", "anthropic/claude-", "google/gemini-", "mistralai/pixtral"},
 }
 
 // blind are those of them that do not.

@@ -7,11 +7,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anthropics/anthropic-sdk-go"
+	"github.com/openai/openai-go/v3"
+
 	"github.com/gatehouse-chat/gatehouse/agent"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/agent/provider"
 	"github.com/gatehouse-chat/gatehouse/agent/provider/internal/providertest"
 )
+
+// TestDefaultsAreKnownToTheLibraries: a default that a provider withdraws leaves
+// its library first.
+func TestDefaultsAreKnownToTheLibraries(t *testing.T) {
+	for kind, want := range map[string]string{
+		"openai": openai.ChatModelGPT6Luna, "openrouter": "openai/" + openai.ChatModelGPT6Luna, "anthropic": string(anthropic.ModelClaudeHaiku5_5),
+	} {
+		if k, _ := provider.Find(kind); k.Model != want {
+			t.Errorf("%s: the default is %q, the library knows %q", kind, k.Model, want)
+		}
+	}
+}
 
 func TestKindsAreComplete(t *testing.T) {
 	env := map[string]string{

@@ -23,7 +23,7 @@ func memoryCommand(f *flags) *cobra.Command {
 		func(ctx context.Context, d *desk, a []string) (string, error) {
 			n, err := d.ForgetMemory(ctx, a...)
 			if err == nil && n == 0 {
-				err = errors.New("there is no such item, or it is not yours to forget")
+				err = errors.New("there is no such item, or it is not yours to forget; see gatehouse memory list")
 			}
 			return fmt.Sprintf("%d forgotten", n), err
 		})

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
-	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 )
 
 const pauseHelp = "What comes in is accepted and kept, and answered after\n`%s`. Answers that\n" +
@@ -57,7 +56,7 @@ func channelsResume(f *flags) *cobra.Command {
 
 func pauseChannel(ctx context.Context, out io.Writer, d *desk, id string) error {
 	if err := d.Pause(ctx, channels.ID(id)); err != nil {
-		return noChannel(id, err)
+		return err
 	}
 	what, end := "paused", "gatehouse resume"
 	if id != "" {
@@ -70,20 +69,13 @@ func pauseChannel(ctx context.Context, out io.Writer, d *desk, id string) error 
 func resumeChannel(ctx context.Context, out io.Writer, d *desk, id string) error {
 	n, err := d.Resume(ctx, channels.ID(id))
 	if err != nil {
-		return noChannel(id, err)
+		return err
 	}
 	text := "resumed; nothing has come in meanwhile"
 	if n > 0 {
 		text = fmt.Sprintf("resumed; %d waiting %s answered now", n, plural(n, "message is", "messages are"))
 	}
 	_, err = fmt.Fprintln(out, text)
-	return err
-}
-
-func noChannel(id string, err error) error {
-	if errors.Is(err, identity.ErrUnknown) {
-		return fmt.Errorf("there is no channel %q; see gatehouse channels list", id)
-	}
 	return err
 }
 

@@ -230,7 +230,14 @@ WantedBy=` + target + "\n"
 	return u
 }
 
+// launchd makes the user's agent, or root's daemon. Its keys are those of
+// launchd.plist(5).
 func launchd(home string, g background, uid int) unit {
+	dir, logs, domain := filepath.Join(home, "Library/LaunchAgents"), filepath.Join(home, "Library/Logs"), fmt.Sprintf("gui/%d", uid)
+	if uid == 0 {
+		dir, logs, domain = "/Library/LaunchDaemons", "/Library/Logs", "system"
+	}
+	log := filepath.Join(logs, "gatehouse.log")
 	var b bytes.Buffer
 	word := func(tag, s string) {
 		b.WriteString("\t\t<" + tag + ">")
@@ -264,13 +271,20 @@ func launchd(home string, g background, uid int) unit {
 	<true/>
 	<key>Umask</key>
 	<integer>63</integer>
+	<key>ProcessType</key>
+	<string>Interactive</string>
+	<key>ExitTimeOut</key>
+	<integer>30</integer>
+	<key>StandardErrorPath</key>
+	<string>`) // what is not named is throttled, is killed after 20 s, and loses its log
+	_ = xml.EscapeText(&b, []byte(log)) // a buffer takes everything
+	b.WriteString(`</string>
 </dict>
 </plist>
 `)
-	file := filepath.Join(home, "Library/LaunchAgents/chat.gatehouse.plist")
-	domain := fmt.Sprintf("gui/%d", uid)
+	file := filepath.Join(dir, "chat.gatehouse.plist")
 	return unit{
-		file: file, text: b.Bytes(),
+		file: file, text: b.Bytes(), explain: "Its log: " + log,
 		start: [][]string{{"launchctl", "bootstrap", domain, file}},
 		stop:  [][]string{{"launchctl", "bootout", domain + "/chat.gatehouse"}},
 	}
@@ -287,7 +301,7 @@ func (u unit) install(ctx context.Context, c *cobra.Command) error {
 		return fmt.Errorf("install the service: %w", err)
 	}
 	if err := u.call(ctx, u.start); err != nil {
-		return fmt.Errorf("%s is written, but could not be started: %w", u.file, err)
+		return fmt.Errorf("%s is written, but could not be started (if it was installed before, `gatehouse service remove` takes that away first): %w", u.file, err)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "installed and started (%s)\n", u.file)
 	if u.explain != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/xml"
 	"strings"
 	"testing"
 
@@ -99,6 +100,12 @@ func TestLaunchd(t *testing.T) {
 	<true/>
 	<key>Umask</key>
 	<integer>63</integer>
+	<key>ProcessType</key>
+	<string>Interactive</string>
+	<key>ExitTimeOut</key>
+	<integer>30</integer>
+	<key>StandardErrorPath</key>
+	<string>/Users/ada/Library/Logs/gatehouse.log</string>
 </dict>
 </plist>
 `
@@ -106,6 +113,68 @@ func TestLaunchd(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([][]string{{"launchctl", "bootstrap", "gui/501", u.file}}, u.start); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLaunchdAsRoot(t *testing.T) {
+	u := launchd("/var/root", background{call: []string{"/usr/local/bin/gatehouse", "run"}}, 0)
+	if want := "/Library/LaunchDaemons/chat.gatehouse.plist"; u.file != want {
+		t.Errorf("file %s, want %s", u.file, want)
+	}
+	if diff := cmp.Diff([][]string{{"launchctl", "bootstrap", "system", u.file}}, u.start); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// plistTypes are the keys of launchd.plist(5) that are used, with the element
+// that each wants.
+var plistTypes = map[string]string{
+	"Label": "string", "ProgramArguments": "array", "EnvironmentVariables": "dict", "RunAtLoad": "true", "KeepAlive": "true",
+	"Umask": "integer", "ProcessType": "string", "ExitTimeOut": "integer", "StandardErrorPath": "string",
+}
+
+// element is a part of a property list.
+type element struct {
+	XMLName xml.Name
+	Text    string    `xml:",chardata"`
+	Inner   []element `xml:",any"`
+}
+
+// TestLaunchdIsAPropertyList reads the file as launchd does: a dictionary of keys
+// that it knows, each with a value of its type, whatever stands in the paths.
+func TestLaunchdIsAPropertyList(t *testing.T) {
+	b := background{call: []string{awkward, "run", "--data", "<d>&"}, env: [][2]string{{"HOME", awkward}, {"A&B", "]]>"}}}
+	var list element
+	if err := xml.Unmarshal(launchd("/Users/a & <b>", b, 501).text, &list); err != nil {
+		t.Fatal(err)
+	}
+	if list.XMLName.Local != "plist" || len(list.Inner) != 1 || list.Inner[0].XMLName.Local != "dict" {
+		t.Fatalf("not one dictionary: %+v", list)
+	}
+	values := func(e element) []string {
+		var out []string
+		for _, x := range e.Inner {
+			out = append(out, x.XMLName.Local+" "+x.Text)
+		}
+		return out
+	}
+	dict := list.Inner[0].Inner
+	seen := map[string]element{}
+	for i := 0; i+1 < len(dict); i += 2 {
+		key, value := dict[i], dict[i+1]
+		if key.XMLName.Local != "key" || plistTypes[key.Text] != value.XMLName.Local {
+			t.Errorf("%s %q has a <%s>", key.XMLName.Local, key.Text, value.XMLName.Local)
+		}
+		seen[key.Text] = value
+	}
+	if len(dict)%2 != 0 || len(seen) != len(plistTypes) {
+		t.Errorf("%d elements, %d keys", len(dict), len(seen))
+	}
+	if diff := cmp.Diff([]string{"string " + awkward, "string run", "string --data", "string <d>&"}, values(seen["ProgramArguments"])); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"key HOME", "string " + awkward, "key A&B", "string ]]>"}, values(seen["EnvironmentVariables"])); diff != "" {
 		t.Error(diff)
 	}
 }

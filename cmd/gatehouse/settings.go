@@ -263,7 +263,7 @@ func (s *settings) AddChannel(ctx context.Context, id channels.ID, adapter strin
 func (s *settings) RemoveChannel(ctx context.Context, id channels.ID) error {
 	return s.change(ctx, func() ([]byte, error) {
 		if _, ok := s.cfg.Channels[string(id)]; !ok {
-			return nil, fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+			return nil, identity.NoChannel(string(id))
 		}
 		return s.with("channels", string(id), nil)
 	})

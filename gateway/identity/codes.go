@@ -112,7 +112,7 @@ func (d *Directory) Invite(ctx context.Context, by scope.Scope, name string, rol
 		return "", Invitation{}, ErrForbidden
 	}
 	if !slices.Contains(scope.Roles(), role) || role == scope.Service {
-		return "", Invitation{}, fmt.Errorf("%w: nobody can be invited as %q; there are owner, admin, approver, member and guest", ErrInvalid, role)
+		return "", Invitation{}, refuse("nobody can be invited as %q; there are owner, admin, approver, member and guest", role)
 	}
 	if name != "" {
 		var err error
@@ -156,7 +156,7 @@ func (d *Directory) Withdraw(ctx context.Context, by scope.Scope, id string) err
 	}
 	i := slices.IndexFunc(all, func(v Invitation) bool { return v.ID == id })
 	if i < 0 {
-		return fmt.Errorf("invitation %q: %w, or it has expired", id, ErrUnknown)
+		return Unknown{What: "open invitation", Name: id, See: "members invitations list"}
 	}
 	if !d.masters(by, all[i].Role) {
 		return ErrForbidden

@@ -35,7 +35,7 @@ const OwnerID = "owner"
 var ErrUnknown = errors.New("not known here")
 
 // ErrForbidden: the member's role does not allow it.
-var ErrForbidden = errors.New("identity: the role of whoever asks does not allow this")
+var ErrForbidden = errors.New("your role does not allow this; ask an owner or an administrator")
 
 // Directory knows the members of one workspace and who is who. It is safe for
 // concurrent use.
@@ -115,7 +115,7 @@ func (d *Directory) Anywhere(ctx context.Context, member string) (scope.Scope, e
 			return s, err
 		}
 	}
-	return scope.Scope{}, ErrUnknown
+	return scope.Scope{}, noMember(member)
 }
 
 // Machine mints the scope of whoever controls the machine that the gateway runs
@@ -130,7 +130,7 @@ func (d *Directory) Machine(ctx context.Context) (scope.Scope, error) {
 			return s, nil
 		}
 	}
-	return scope.Scope{}, fmt.Errorf("workspace %q: %w", d.workspace, ErrUnknown)
+	return scope.Scope{}, noWorkspace(d.workspace)
 }
 
 // Stands reports whether a scope that was minted earlier would be minted again:

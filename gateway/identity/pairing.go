@@ -296,7 +296,7 @@ func (d *Directory) pending(ctx context.Context, by scope.Scope, ref string) (Pa
 		}
 	}
 	if version == 0 {
-		return Pairing{}, 0, fmt.Errorf("code %q: %w, or it has expired", ref, ErrUnknown)
+		return Pairing{}, 0, Unknown{What: "open request or code", Name: ref, See: "pair list"}
 	}
 	return found, version, nil
 }

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -18,9 +17,9 @@ import (
 // Errors on which a caller branches.
 var (
 	// ErrLastOwner: a workspace without an owner could never be administered again.
-	ErrLastOwner = errors.New("identity: this is the last owner; make somebody else an owner first")
+	ErrLastOwner = errors.New("this is the last owner; make somebody else an owner first")
 	// ErrInvalid: a name, a role or an id that cannot be.
-	ErrInvalid = errors.New("identity: invalid")
+	ErrInvalid = errors.New("it cannot be done like this")
 )
 
 // MaxName is how many characters a member's or a workspace's name has at most.
@@ -72,7 +71,8 @@ func (d *Directory) owners(ctx context.Context) (owners, int64, error) {
 
 // Member looks a member up; ErrUnknown when there is none.
 func (d *Directory) Member(ctx context.Context, id string) (Member, error) {
-	return get[Member](ctx, d, memberKey(id))
+	m, err := get[Member](ctx, d, memberKey(id))
+	return m, named(err, noMember(id))
 }
 
 // Members lists everybody.
@@ -93,7 +93,7 @@ func (d *Directory) Rename(ctx context.Context, by scope.Scope, id, name string)
 	case !self && !d.administers(by):
 		return Member{}, ErrForbidden
 	case err != nil:
-		return Member{}, fmt.Errorf("member %q: %w", id, err)
+		return Member{}, named(err, noMember(id))
 	case !self && !d.masters(by, m.Role):
 		return Member{}, ErrForbidden
 	}
@@ -111,11 +111,11 @@ func (d *Directory) SetRole(ctx context.Context, by scope.Scope, id string, role
 		return Member{}, ErrForbidden
 	}
 	if !slices.Contains(scope.Roles(), role) {
-		return Member{}, fmt.Errorf("%w: there is no role %q; there are owner, admin, approver, member, guest and service", ErrInvalid, role)
+		return Member{}, refuse("there is no role %q; there are owner, admin, approver, member, guest and service", role)
 	}
 	m, version, err := getVersion[Member](ctx, d, memberKey(id))
 	if err != nil {
-		return Member{}, fmt.Errorf("member %q: %w", id, err)
+		return Member{}, named(err, noMember(id))
 	}
 	if !d.masters(by, m.Role) || !d.masters(by, role) {
 		return Member{}, ErrForbidden
@@ -168,7 +168,7 @@ func (d *Directory) Unlink(ctx context.Context, by scope.Scope, l Link) error {
 	case errors.Is(err, ErrUnknown) && !d.administers(by):
 		return ErrForbidden // nobody learns who is known here
 	case err != nil:
-		return fmt.Errorf("sender %q on %s: %w", l.Sender, l.Channel, err)
+		return named(err, Unknown{What: "account", Name: l.Sender, See: "identities list"})
 	case stored.Member == by.Member():
 		return d.store.Write(ctx, d.unset(key, version))
 	case !d.administers(by):
@@ -189,9 +189,9 @@ func checkName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	switch n := utf8.RuneCountInString(name); {
 	case n == 0 || n > MaxName:
-		return "", fmt.Errorf("%w: a name has 1 to %d characters", ErrInvalid, MaxName)
+		return "", refuse("a name has 1 to %d characters", MaxName)
 	case !utf8.ValidString(name), strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
-		return "", fmt.Errorf("%w: a name consists of characters that can be seen", ErrInvalid)
+		return "", refuse("a name consists of characters that can be seen")
 	}
 	return name, nil
 }
@@ -225,7 +225,7 @@ func (d *Directory) Erase(ctx context.Context, by scope.Scope, id string) (Depar
 		return Departure{}, ErrForbidden
 	}
 	if id == "" {
-		return Departure{}, fmt.Errorf("%w: say who", ErrInvalid)
+		return Departure{}, refuse("say who")
 	}
 	left, err := d.remove(ctx, by, id, true)
 	if !errors.Is(err, ErrUnknown) {
@@ -245,7 +245,7 @@ func (d *Directory) Erase(ctx context.Context, by scope.Scope, id string) (Depar
 func (d *Directory) remove(ctx context.Context, by scope.Scope, id string, erase bool) (Departure, error) {
 	m, version, err := getVersion[Member](ctx, d, memberKey(id))
 	if err != nil {
-		return Departure{}, fmt.Errorf("member %q: %w", id, err)
+		return Departure{}, named(err, noMember(id))
 	}
 	if !d.masters(by, m.Role) {
 		return Departure{}, ErrForbidden

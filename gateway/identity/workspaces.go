@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -70,13 +69,13 @@ func (d *Directory) CreateWorkspace(ctx context.Context, by scope.Scope, id, nam
 	}
 	w := Workspace{ID: id, Name: name, Created: d.now()}
 	if id == d.home {
-		return Workspace{}, fmt.Errorf("%w: the workspace %q is there already", ErrInvalid, id)
+		return Workspace{}, refuse("the workspace %q is there already", id)
 	}
 	// No two workspaces have a member of the same id.
 	owner := Member{ID: newMemberID(), Name: "Owner", Role: scope.Owner, Created: d.now()}
 	err = d.store.Write(ctx, append(d.In(id).founding(owner), kv.Write{Space: register, Key: id, If: kv.Absent, Value: encode(w)})...)
 	if errors.Is(err, kv.ErrConflict) {
-		return Workspace{}, fmt.Errorf("%w: the workspace %q is there already", ErrInvalid, id)
+		return Workspace{}, refuse("the workspace %q is there already", id)
 	}
 	return w, err
 }
@@ -106,7 +105,7 @@ func (d *Directory) EndWorkspace(ctx context.Context, by scope.Scope, id string)
 		return ErrForbidden
 	}
 	if id == d.home {
-		return fmt.Errorf("%w: the workspace %q is the one that looks after all others; it cannot be deleted", ErrInvalid, id)
+		return refuse("the workspace %q is the one that looks after all others; it cannot be deleted", id)
 	}
 	w, version, err := d.registered(ctx, id)
 	if err != nil {
@@ -126,7 +125,7 @@ func (d *Directory) Ended(ctx context.Context, id string) error {
 		return err
 	}
 	if !w.Ending || id == d.home {
-		return fmt.Errorf("%w: the workspace %q is in use", ErrInvalid, id)
+		return refuse("the workspace %q is in use", id)
 	}
 	for {
 		page, err := d.store.List(ctx, space, d.In(id).key(""), "", 0)
@@ -156,7 +155,7 @@ func (d *Directory) registered(ctx context.Context, id string) (Workspace, int64
 		if id == d.home {
 			return Workspace{ID: id, Name: "Home"}, 0, nil
 		}
-		return Workspace{}, 0, fmt.Errorf("workspace %q: %w", id, ErrUnknown)
+		return Workspace{}, 0, noWorkspace(id)
 	}
 	w, err := decodeWorkspace(e)
 	return w, e.Version, err
@@ -189,7 +188,7 @@ func checkWorkspaceID(id string) error {
 			return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
 		}) < 0
 	if !ok {
-		return fmt.Errorf("%w: a workspace's id has 1 to 40 of a-z, 0-9, - and _ and begins with a letter or digit", ErrInvalid)
+		return refuse("a workspace's id has 1 to 40 of a-z, 0-9, - and _ and begins with a letter or digit")
 	}
 	return nil
 }

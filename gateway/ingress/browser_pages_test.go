@@ -142,7 +142,7 @@ func TestBrowserWorkspaces(t *testing.T) {
 	b.looks("workspaces-new")
 	b.write("#id", "Not An Id")
 	b.click(`form[action="/workspaces"] button`)
-	b.sees("a workspace's id has")
+	b.sees("A workspace's id has")
 	b.write("#id", "guild")
 	b.write("#name", "The guild")
 	b.click(`form[action="/workspaces"] button`)

@@ -244,9 +244,12 @@ func refused(err error) (Node, int, bool) {
 	bad := func(status int, text string, more ...Node) (Node, int, bool) {
 		return web.Notice(web.Bad, append([]Node{P(Text(text))}, more...)...), status, true
 	}
+	missing := identity.Unknown{}
 	switch {
 	case errors.Is(err, identity.ErrForbidden):
 		return bad(http.StatusForbidden, "Only the owner or an administrator may do this.")
+	case errors.As(err, &missing):
+		return bad(http.StatusNotFound, sentence(missing.Short()), P(Class("small"), Text("Somebody may have been faster, or it has expired. The page shows what there is now.")))
 	case errors.Is(err, identity.ErrUnknown), errors.Is(err, vault.ErrNotFound), errors.Is(err, login.ErrUnknown),
 		errors.Is(err, operator.ErrUnknownModule):
 		return bad(http.StatusNotFound, "It is no longer there. Somebody may have been faster, or it has expired.")

@@ -24,9 +24,9 @@ func TestRolesOnThePage(t *testing.T) {
 	for path, want := range map[string]string{
 		"/people/" + identity.OwnerID + "/role":   "last owner",
 		"/people/" + identity.OwnerID + "/remove": "last owner",
-		"/people/m-nobody/remove":                 "no longer there",
-		"/people/rooms/admit":                     "no longer there",
-		"/people/rooms/dismiss":                   "no longer there",
+		"/people/m-nobody/remove":                 "There is no member &#34;m-nobody&#34;",
+		"/people/rooms/admit":                     "There is no channel &#34;nowhere&#34;",
+		"/people/rooms/dismiss":                   "There is no channel &#34;nowhere&#34;",
 	} {
 		if page := h.post(c, path, url.Values{"role": {"guest"}, "channel": {"nowhere"}, "room": {"1"}}); !strings.Contains(page.Body, want) {
 			t.Errorf("%s: %s", path, page.Status)

@@ -48,7 +48,7 @@ func (p *Operator) Decide(ctx context.Context, by scope.Scope, id string, a appr
 		}
 	}
 	q, err := p.o.Gateway.Decide(ctx, by, id, a)
-	return q, said(err)
+	return q, said(identity.Unknown{What: "open question", Name: id, See: "approvals list"}, err)
 }
 
 // RevokeApproval ends a lasting approval, from the next call on.
@@ -58,14 +58,14 @@ func (p *Operator) RevokeApproval(ctx context.Context, by scope.Scope, id string
 		return approval.Standing{}, err
 	}
 	s, err := p.o.Gateway.RevokeStanding(ctx, by, id)
-	return s, said(err)
+	return s, said(identity.Unknown{What: "lasting approval", Name: id, See: "approvals list"}, err)
 }
 
 // said makes an error of the approvals one on which a face branches.
-func said(err error) error {
+func said(missing identity.Unknown, err error) error {
 	switch {
 	case errors.Is(err, approval.ErrUnknown):
-		return fmt.Errorf("%w: %w", identity.ErrUnknown, err)
+		return missing
 	case errors.Is(err, approval.ErrDenied):
 		return identity.ErrForbidden
 	case errors.Is(err, approval.ErrDecided), errors.Is(err, approval.ErrExpired):

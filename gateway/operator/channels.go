@@ -256,7 +256,7 @@ func (p *Operator) LinkChannel(ctx context.Context, by scope.Scope, id channels.
 			return p.o.Gateway.Link(ctx, c, number, show)
 		}
 	}
-	return fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+	return identity.NoChannel(string(id))
 }
 
 // ProbeChannel asks the platform of a configured channel whether it works.
@@ -269,5 +269,5 @@ func (p *Operator) ProbeChannel(ctx context.Context, by scope.Scope, id channels
 			return p.o.Gateway.Probe(ctx, c)
 		}
 	}
-	return channels.Identity{}, fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+	return channels.Identity{}, identity.NoChannel(string(id))
 }

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/gatehouse-chat/gatehouse/gateway"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -26,7 +25,7 @@ func (p *Operator) CancelErrand(ctx context.Context, by scope.Scope, id string) 
 	}
 	found, err := p.o.Gateway.CancelErrand(ctx, by, id)
 	if err == nil && !found {
-		return fmt.Errorf("errand %q: %w", id, identity.ErrUnknown)
+		return identity.Unknown{What: "errand", Name: id, See: "later list"}
 	}
 	return err
 }

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
@@ -71,7 +71,7 @@ func (p *Operator) DeadLetter(ctx context.Context, by scope.Scope, seq int64) (L
 		return Letter{}, err
 	}
 	if len(all) == 0 || all[0].Seq != seq {
-		return Letter{}, fmt.Errorf("dead letter %d: %w", seq, identity.ErrUnknown)
+		return Letter{}, identity.Unknown{What: "dead letter", Name: strconv.FormatInt(seq, 10), See: "dead list"}
 	}
 	return letter(all[0]), nil
 }

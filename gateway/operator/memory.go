@@ -52,7 +52,7 @@ func (p *Operator) MemoryItem(ctx context.Context, by scope.Scope, id string) (s
 	}
 	all, err := p.o.Memory.Get(ctx, in, id)
 	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("item %s: %w", id, identity.ErrUnknown)
+		err = identity.Unknown{What: "item", Name: id, See: "memory list"}
 	}
 	if err != nil {
 		return store.Listed{}, aboutMemory(err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
@@ -75,7 +76,7 @@ func (p *Operator) PlanModule(ctx context.Context, by scope.Scope, pkg []byte, d
 		return shelf.Plan{}, err
 	}
 	plan, err := p.o.Modules.Shelf.Plan(ctx, pkg, dev)
-	return plan, moduleError(err)
+	return plan, moduleError(plan.ID, err)
 }
 
 // FetchModule gets a package from an https URL, and refuses what has not the
@@ -113,7 +114,7 @@ func (p *Operator) InstallModule(ctx context.Context, by scope.Scope, pkg []byte
 	plan, err := s.Plan(ctx, pkg, dev)
 	on = strings.TrimSpace(plan.ID + " " + plan.Version)
 	if err != nil {
-		return Module{}, moduleError(err)
+		return Module{}, moduleError(plan.ID, err)
 	}
 	for _, name := range p.o.Modules.Shipped {
 		if name == plan.ID {
@@ -128,7 +129,7 @@ func (p *Operator) InstallModule(ctx context.Context, by scope.Scope, pkg []byte
 	}
 	m, err := s.Install(ctx, pkg, sum, dev)
 	if err != nil {
-		return Module{}, moduleError(err)
+		return Module{}, moduleError(plan.ID, err)
 	}
 	if err := p.renew(ctx); err != nil {
 		return Module{}, errors.Join(fmt.Errorf("%s was not put into use: %w", on, err), p.takeBack(ctx, plan))
@@ -178,7 +179,7 @@ func (p *Operator) RollbackModule(ctx context.Context, by scope.Scope, id, to st
 	}
 	m, err := p.o.Modules.Shelf.Rollback(ctx, id, to)
 	if err != nil {
-		return Module{}, moduleError(err)
+		return Module{}, moduleError(id, err)
 	}
 	return p.module(m), p.renew(ctx)
 }
@@ -191,12 +192,12 @@ func (p *Operator) RemoveModule(ctx context.Context, by scope.Scope, id string) 
 	}
 	m, err := p.o.Modules.Shelf.Find(ctx, id)
 	if err != nil {
-		return moduleError(err)
+		return moduleError(id, err)
 	}
 	if used := p.module(m).Channels; len(used) > 0 {
 		return fmt.Errorf("%w: the channels %s use module %s; remove them first (gatehouse channels remove)", ErrConflict, joined(used), id)
 	}
-	return moduleError(p.o.Modules.Shelf.Remove(ctx, id))
+	return moduleError(id, p.o.Modules.Shelf.Remove(ctx, id))
 }
 
 func joined(ids []channels.ID) string {
@@ -223,7 +224,7 @@ func (p *Operator) TrustPublisher(ctx context.Context, by scope.Scope, key, name
 		return err
 	}
 	if err := p.o.Modules.Shelf.Trust(ctx, key, name); err != nil {
-		return moduleError(err)
+		return moduleError("", err)
 	}
 	return p.renew(ctx)
 }
@@ -236,18 +237,18 @@ func (p *Operator) RevokePublisher(ctx context.Context, by scope.Scope, key stri
 		return err
 	}
 	if err := p.o.Modules.Shelf.Revoke(ctx, key); err != nil {
-		return moduleError(err)
+		return moduleError("", err)
 	}
 	return p.renew(ctx)
 }
 
 // moduleError says in this package's terms what the shelf refused.
-func moduleError(err error) error {
+func moduleError(id string, err error) error {
 	switch {
 	case errors.Is(err, shelf.ErrRefused):
 		return fmt.Errorf("%w: %s", ErrInvalid, strings.TrimPrefix(err.Error(), shelf.ErrRefused.Error()+": "))
 	case errors.Is(err, shelf.ErrUnknown):
-		return fmt.Errorf("%w: %w", ErrUnknownModule, err)
+		return identity.Unknown{What: "module", Name: id, See: "adapter list", Kind: ErrUnknownModule}
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package operator
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/identity"
@@ -36,7 +35,7 @@ func (p *Operator) allowOn(by scope.Scope, id channels.ID) error {
 		return err
 	}
 	if id != "" && !p.configured(id) {
-		return fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+		return identity.NoChannel(string(id))
 	}
 	return nil
 }

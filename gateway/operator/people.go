@@ -326,7 +326,7 @@ func (p *Operator) channelOf(by scope.Scope, id channels.ID) (gateway.ChannelCon
 			return c, nil
 		}
 	}
-	return gateway.ChannelConfig{}, fmt.Errorf("channel %q: %w", id, identity.ErrUnknown)
+	return gateway.ChannelConfig{}, identity.NoChannel(string(id))
 }
 
 // startable is channelOf, and any channel for those who look after them all.
@@ -436,7 +436,7 @@ func (p *Operator) setRoom(ctx context.Context, by scope.Scope, at channels.Addr
 	}
 	switch len(found) {
 	case 0:
-		return fmt.Errorf("room %q on %s: %w; write something in the room, then it is listed", at.Conversation, at.Channel, identity.ErrUnknown)
+		return fmt.Errorf("%w; a room is listed once somebody has written there", identity.Unknown{What: fmt.Sprintf("room on %s with the id", at.Channel), Name: string(at.Conversation), See: "rooms list"})
 	case 1:
 		return set(ctx, by, found[0].At)
 	}

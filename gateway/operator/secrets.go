@@ -77,7 +77,7 @@ func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string
 		return "", err
 	}
 	stored, err := p.o.Vault.Rotate(ctx, by.Workspace(), name, func([]byte) ([]byte, error) { return slices.Clone(value), nil })
-	return stored.Warning(), err
+	return stored.Warning(), aboutSecret(name, err)
 }
 
 // Tried is what became of a request with a secret.
@@ -101,7 +101,7 @@ func (p *Operator) TrySecret(ctx context.Context, by scope.Scope, name, to strin
 	i := slices.IndexFunc(all, func(m vault.Meta) bool { return m.Name == name })
 	switch {
 	case i < 0:
-		return Tried{}, fmt.Errorf("secret %s: %w", name, vault.ErrNotFound)
+		return Tried{}, noSecret(name)
 	case len(all[i].Hosts) == 0:
 		return Tried{}, fmt.Errorf("%w: %s may be sent nowhere yet; give it a host", ErrInvalid, name)
 	case to == "":
@@ -124,7 +124,7 @@ func (p *Operator) DeleteSecret(ctx context.Context, by scope.Scope, name string
 	if err := p.maySecret(ctx, by, name); err != nil {
 		return err
 	}
-	return p.o.Vault.Delete(ctx, by.Workspace(), name)
+	return aboutSecret(name, p.o.Vault.Delete(ctx, by.Workspace(), name))
 }
 
 // GrantSecret lets turns use a secret.
@@ -136,7 +136,19 @@ func (p *Operator) GrantSecret(ctx context.Context, by scope.Scope, name string,
 	if g.Kind != forTool || g.Name == "" {
 		return fmt.Errorf("%w: a grant names a tool; channels and models are granted what the configuration names", ErrInvalid)
 	}
-	return p.o.Vault.Grant(ctx, by.Workspace(), name, g)
+	return aboutSecret(name, p.o.Vault.Grant(ctx, by.Workspace(), name, g))
+}
+
+func noSecret(name string) error {
+	return identity.Unknown{What: "secret", Name: name, See: "secrets list", Kind: vault.ErrNotFound}
+}
+
+// aboutSecret says of a secret that is not there where to look.
+func aboutSecret(name string, err error) error {
+	if errors.Is(err, vault.ErrNotFound) {
+		return noSecret(name)
+	}
+	return err
 }
 
 // forTool is the kind of purpose that a grant can name.
@@ -154,7 +166,7 @@ func (p *Operator) RevokeSecret(ctx context.Context, by scope.Scope, name string
 	}
 	i := slices.IndexFunc(all, func(m vault.Meta) bool { return m.Name == name })
 	if i < 0 {
-		return fmt.Errorf("secret %s: %w", name, vault.ErrNotFound)
+		return noSecret(name)
 	}
 	n := 0
 	for _, have := range all[i].Grants {
@@ -170,7 +182,7 @@ func (p *Operator) RevokeSecret(ctx context.Context, by scope.Scope, name string
 		n++
 	}
 	if n == 0 {
-		return fmt.Errorf("secret %s has no such grant: %w", name, identity.ErrUnknown)
+		return identity.Unknown{What: "such grant of the secret", Name: name, See: "secrets list"}
 	}
 	return nil
 }

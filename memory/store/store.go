@@ -98,7 +98,7 @@ func textPlace(id string) []string          { return []string{"memory-text", id}
 func chunkPlace(id string, n int) []string  { return []string{"memory-chunk", id, fmt.Sprint(n)} }
 func vectorPlace(id string, n int) []string { return []string{"memory-vector", id, fmt.Sprint(n)} }
 
-var errSealed = errors.New("memory: it is encrypted, and there is no key here")
+var errSealed = errors.New("it is encrypted, and there is no key here")
 
 func (s *Store) open(ctx context.Context, workspace string, sealed bool, b []byte, place []string) ([]byte, error) {
 	if !sealed {

@@ -32,8 +32,8 @@ import (
 // Errors on which a caller branches. All refusals match ErrDenied; nothing was
 // sent when a request is refused.
 var (
-	ErrDenied   = errors.New("egress: refused")
-	ErrTooLarge = errors.New("egress: the response is larger than allowed")
+	ErrDenied   = errors.New("egress refuses it")
+	ErrTooLarge = errors.New("the response is larger than allowed")
 )
 
 // Control is the check that a dialer makes on each address right before it

@@ -42,9 +42,8 @@ func orZero(s string) string {
 
 // exportAudit writes a JSON object a line.
 func (h *handler) exportAudit(w http.ResponseWriter, r *http.Request) {
-	by, err := h.who(r)
-	if err != nil {
-		write(w, http.StatusUnauthorized, Failure{Error: errUnknownCaller.Error(), Kind: "login"})
+	by, ok := h.caller(w, r)
+	if !ok {
 		return
 	}
 	q, err := auditQuery(r.URL.Query())

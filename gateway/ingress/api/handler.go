@@ -91,9 +91,8 @@ type route func(r *http.Request, by scope.Scope) (any, error)
 
 func (h *handler) serve(f route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		by, err := h.who(r)
-		if err != nil {
-			write(w, http.StatusUnauthorized, Failure{Error: errUnknownCaller.Error(), Kind: "login"})
+		by, ok := h.caller(w, r)
+		if !ok {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, most(r))
@@ -104,6 +103,20 @@ func (h *handler) serve(f route) http.HandlerFunc {
 		}
 		write(w, http.StatusOK, answer)
 	}
+}
+
+// caller is who sends a request; false when it was refused.
+func (h *handler) caller(w http.ResponseWriter, r *http.Request) (scope.Scope, bool) {
+	by, err := h.who(r)
+	switch {
+	case err == nil:
+		return by, true
+	case r.Header.Get(Workspace) != "" && errors.Is(err, identity.ErrUnknown): // whoever controls the machine names one that there is not
+		fail(w, err)
+	default:
+		write(w, http.StatusUnauthorized, Failure{Error: errUnknownCaller.Error(), Kind: "login"})
+	}
+	return by, false
 }
 
 func fail(w http.ResponseWriter, err error) {

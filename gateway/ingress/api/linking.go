@@ -27,9 +27,8 @@ type LinkStep struct {
 // link links an account while the caller waits: each code is a line as soon as
 // it is there, and the end is the last one. A caller who goes away ends it.
 func (h *handler) link(w http.ResponseWriter, r *http.Request) {
-	by, err := h.who(r)
-	if err != nil {
-		write(w, http.StatusUnauthorized, Failure{Error: errUnknownCaller.Error(), Kind: "login"})
+	by, ok := h.caller(w, r)
+	if !ok {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)

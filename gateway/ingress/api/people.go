@@ -129,6 +129,9 @@ func (h *handler) changeMember(r *http.Request, by scope.Scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c == (Change{}) {
+		return nil, fmt.Errorf("%w: nothing to change: a name is missing, or a role", operator.ErrInvalid)
+	}
 	var m identity.Member
 	if c.Name != "" {
 		if m, err = h.op.Rename(r.Context(), by, r.PathValue("id"), c.Name); err != nil {
