@@ -28,7 +28,7 @@ func (h *call) put(in sandbox.Payload) (sandbox.Payload, error) {
 	if in.Header != nil && json.Unmarshal(in.Header, &w) != nil {
 		return sandbox.Payload{}, sandbox.Invalid
 	}
-	most := min(max(h.c.g.terms.features.MaxFile, h.c.g.terms.features.MaxFetch, maxBody), maxMade)
+	most := min(max(h.c.s.features.MaxFile, h.c.s.features.MaxFetch, maxBody), maxMade)
 	if h.made += int64(len(in.Body)); h.made > most {
 		return sandbox.Payload{}, sandbox.TooLarge
 	}

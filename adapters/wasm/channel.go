@@ -64,7 +64,7 @@ func (c *channel) Sole() bool { return c.g.terms.every > 0 || len(c.s.sockets) >
 func (c *channel) Tied() bool { return len(c.s.sockets) > 0 }
 
 // Features implements channels.Channel.
-func (c *channel) Features(where channels.Address) channels.Features { return c.g.terms.at(where) }
+func (c *channel) Features(where channels.Address) channels.Features { return c.s.at(where) }
 
 func (c *channel) as() string {
 	if s := c.name.Load(); s != nil {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,10 +116,11 @@ func signs(fit []grant) bool {
 	return slices.ContainsFunc(fit, func(g grant) bool { return g.Credential != nil && g.Credential.In == inSignature })
 }
 
-var errPointer = errors.New("the body has no place for the credential")
+var errPointer = errors.New("the body has no place for what is put into it")
 
 // setAt puts a text into an object, at a JSON pointer whose objects are there. A *
-// in the pointer stands for each element of a list, of which there may be none.
+// in the pointer stands for each element of a list, of which there may be none, a
+// number for one of them.
 func setAt(body []byte, pointer, value string) ([]byte, error) {
 	var root map[string]any
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -140,6 +142,10 @@ func setWithin(at any, names []string, value string) (done bool) {
 			done = setWithin(element, names[1:], value) || done
 		}
 		return done
+	}
+	if list, ok := at.([]any); ok && len(names) > 1 {
+		i, err := strconv.ParseUint(names[0], 10, 16)
+		return err == nil && i < uint64(len(list)) && setWithin(list[i], names[1:], value)
 	}
 	object, ok := at.(map[string]any)
 	switch {

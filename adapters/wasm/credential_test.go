@@ -20,6 +20,12 @@ func TestCredentialsInBodies(t *testing.T) {
 		{`{"text":"no list"}`, "/a/*/c/token", `{"text":"no list"}`},
 		{`{"a":{"c":{}}}`, "/a/*/c/token", `{"a":{"c":{}}}`},
 		{`{"a":["x"]}`, "/a/*", `{"a":["x"]}`},
+		{`{"a":[{},{"c":1}]}`, "/a/1/c", `{"a":[{},{"c":"S"}]}`},
+		{`{"a":[{}]}`, "/a/1/c", ""},
+		{`{"a":[{}]}`, "/a/-1/c", ""},
+		{`{"a":[{}]}`, "/a/99999999999999999999/c", ""},
+		{`{"a":["x"]}`, "/a/0", ""},
+		{`{"a":{"0":{}}}`, "/a/0/c", `{"a":{"0":{"c":"S"}}}`},
 	} {
 		got, err := wasm.SetAt([]byte(c.body), c.pointer, "S")
 		if (err != nil) != (c.want == "") || string(got) != c.want {

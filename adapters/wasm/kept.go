@@ -69,7 +69,7 @@ func (h *call) keepFile(ctx context.Context, key, handle string) (channels.Write
 	defer func() { _ = content.Close() }()
 	f := h.files[handle]
 	f.Open = nil
-	if f, err = keeper.Keep(ctx, f, content, max(h.c.g.terms.features.MaxFile, h.c.g.terms.features.MaxFetch)); err != nil {
+	if f, err = keeper.Keep(ctx, f, content, max(h.c.s.features.MaxFile, h.c.s.features.MaxFetch)); err != nil {
 		return w, err
 	}
 	w.Files = []channels.File{f}

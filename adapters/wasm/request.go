@@ -54,6 +54,10 @@ func (h *call) exchange(ctx context.Context, r wire.Request, body []byte) (wire.
 		cancel()
 		return wire.Response{}, nil, h.failed(err, sandbox.Invalid)
 	}
+	if body, err = h.inline(ctx, r.Inline, body); err != nil {
+		cancel()
+		return wire.Response{}, nil, h.failed(err, refusalOf(err))
+	}
 	var sent attempt.Trace
 	req, err := h.request(sent.Follow(ctx), method, u, r, fit, form, body)
 	if err != nil {
@@ -90,7 +94,7 @@ func (h *call) bounded(ctx context.Context, r wire.Request) (context.Context, co
 
 // form is a body of files that are streamed, or nil.
 func (h *call) form(ctx context.Context, r wire.Request) (*attempt.Form, error) {
-	most := cmp.Or(h.c.g.terms.features.MaxFile, maxBody)
+	most := cmp.Or(h.c.s.features.MaxFile, maxBody)
 	switch {
 	case len(r.Form) > 0:
 		return h.newUpload(ctx, r.Form, most)
@@ -155,7 +159,7 @@ func (h *call) read(resp *http.Response, r wire.Request, g grant, cancel context
 		}
 	}
 	if r.Save && resp.StatusCode/100 == 2 && h.release() {
-		out.File = h.save(&limited{ReadCloser: resp.Body, left: cmp.Or(h.c.g.terms.features.MaxFetch, maxBody), cancel: cancel})
+		out.File = h.save(&limited{ReadCloser: resp.Body, left: cmp.Or(h.c.s.features.MaxFetch, maxBody), cancel: cancel})
 		return out, nil, nil
 	}
 	defer cancel()

@@ -83,6 +83,7 @@ func (s *schema) read(b json.RawMessage) error {
 
 // section is a channel's configuration.
 type section struct {
+	shown
 	forGuest json.RawMessage   // with defaults, without secrets
 	refs     map[string]string // the references of secrets, by key
 	grants   []grant
@@ -136,7 +137,7 @@ func (t *terms) section(cfg json.RawMessage) (section, []channels.Fault) {
 
 // complete resolves what the manifest takes from the configuration.
 func (t *terms) complete(keys map[string]any) (section, []channels.Fault) {
-	s := section{refs: map[string]string{}}
+	s := section{shown: t.of(keys), refs: map[string]string{}}
 	for _, name := range t.secrets() {
 		s.refs[name], _ = keys[name].(string)
 		delete(keys, name)

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,12 +18,10 @@ import (
 
 // terms are what the host makes of a manifest.
 type terms struct {
-	m        *module.Manifest
-	features channels.Features
-	places   []place
-	wire     wire.Features
-	schema   schema
-	every    time.Duration // between polls that bring nothing; 0: it does not poll
+	m      *module.Manifest
+	wire   wire.Features
+	schema schema
+	every  time.Duration // between polls that bring nothing; 0: it does not poll
 }
 
 // The abilities that a manifest can name.
@@ -88,15 +87,78 @@ func newTerms(m *module.Manifest) (*terms, error) {
 	if m.Poll != nil {
 		t.every, _ = time.ParseDuration(m.Poll.MinInterval) // the manifest was checked
 	}
-	t.features = features(t.wire, slices.Contains(t.wire.Abilities, canCommands))
-	for i, p := range t.wire.Places {
-		there, err := t.place(p)
-		if err != nil {
-			fault("features.places[%d]: %w", i, err)
+	_, err := t.shown(t.wire)
+	errs = append(errs, err)
+	for i, s := range t.wire.Sections {
+		if _, err := t.laid(s); err != nil {
+			fault("features.sections[%d]: %w", i, err)
 		}
-		t.places = append(t.places, there)
 	}
 	return t, errors.Join(errs...)
+}
+
+// shown are a platform's features, for conversations and for their places.
+type shown struct {
+	features channels.Features
+	places   []place
+}
+
+func (t *terms) shown(w wire.Features) (shown, error) {
+	s := shown{features: features(w, t.can(canCommands))}
+	var errs []error
+	for i, p := range w.Places {
+		there, err := t.place(w, p)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("features.places[%d]: %w", i, err))
+		}
+		s.places = append(s.places, there)
+	}
+	return s, errors.Join(errs...)
+}
+
+var errSection = errors.New("it needs keys of the config_schema")
+
+// laid are the features of all with what differs in a kind of section laid over
+// them.
+func (t *terms) laid(s wire.Section) (wire.Features, error) {
+	for _, name := range s.Keys {
+		if _, ok := t.schema.Properties[name]; !ok {
+			return wire.Features{}, errSection
+		}
+	}
+	with, err := lay(t.wire, s.Features)
+	if err == nil && len(s.Keys) == 0 {
+		err = errSection
+	}
+	return with, err
+}
+
+// of are the features of a channel with these keys. What its section does not
+// have it cannot have.
+func (t *terms) of(keys map[string]any) shown {
+	w := t.wire
+	for _, s := range t.wire.Sections {
+		if slices.ContainsFunc(s.Keys, func(name string) bool { return keys[name] == nil || keys[name] == false }) {
+			continue
+		}
+		w, _ = lay(w, s.Features) // newTerms has done it before
+	}
+	own, _ := t.shown(w)
+	return own
+}
+
+// lay lays what differs over features. What the channel is made of does not.
+func lay(over wire.Features, differ json.RawMessage) (wire.Features, error) {
+	there := over
+	there.Abilities, there.Places, there.Sections = slices.Clone(over.Abilities), slices.Clone(over.Places), slices.Clone(over.Sections) // JSON is read into the lists that are there
+	if err := strict(differ, &there); err != nil {
+		return wire.Features{}, err
+	}
+	if !slices.Equal(there.Abilities, over.Abilities) || there.Dialect != over.Dialect || there.Alternative != over.Alternative ||
+		there.Tree != over.Tree || len(there.Places) != len(over.Places) || len(there.Sections) != len(over.Sections) {
+		return wire.Features{}, errSame
+	}
+	return there, nil
 }
 
 // place is a kind of conversation with its own features.
@@ -105,30 +167,31 @@ type place struct {
 	features channels.Features
 }
 
-var errPlace = errors.New("it needs conversations, and cannot change the abilities, the dialects and the places")
+var (
+	errPlace = errors.New("it needs conversations")
+	errSame  = errors.New("it cannot change the abilities, the dialects, the places and the sections")
+)
 
 // place lays what differs in a place over the features of all others.
-func (t *terms) place(p wire.Place) (place, error) {
-	there := t.wire
-	there.Abilities, there.Places = slices.Clone(there.Abilities), slices.Clone(there.Places) // JSON is read into the lists that are there
-	if err := strict(p.Features, &there); err != nil {
+func (t *terms) place(w wire.Features, p wire.Place) (place, error) {
+	there, err := lay(w, p.Features)
+	if err == nil && p.Conversations == "" {
+		err = errPlace
+	}
+	if err != nil {
 		return place{}, err
 	}
-	if p.Conversations == "" || !slices.Equal(there.Abilities, t.wire.Abilities) || there.Dialect != t.wire.Dialect ||
-		there.Alternative != t.wire.Alternative || there.Tree != t.wire.Tree || len(there.Places) != len(t.wire.Places) {
-		return place{}, errPlace
-	}
-	return place{p.Conversations, features(there, t.features.Commands)}, nil
+	return place{p.Conversations, features(there, t.can(canCommands))}, nil
 }
 
 // at are the features of a conversation.
-func (t *terms) at(where channels.Address) channels.Features {
-	for _, p := range t.places {
+func (s shown) at(where channels.Address) channels.Features {
+	for _, p := range s.places {
 		if strings.HasPrefix(string(where.Conversation), p.begins) {
 			return p.features
 		}
 	}
-	return t.features
+	return s.features
 }
 
 // stored reports whether a secret of the manifest is one that the operator
@@ -231,7 +294,7 @@ func (t *terms) texts(p channels.Part) (text, alternative string) {
 	case t.wire.Alternative != "":
 		alternative = t.wire.Alternative.Render(p.Body)
 	}
-	return t.features.Dialect.Render(p.Body), alternative
+	return cmp.Or(t.wire.Dialect, markup.PlainText).Render(p.Body), alternative
 }
 
 // mentions adds the ids of those whom a text mentions to those that are known.

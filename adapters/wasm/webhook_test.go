@@ -1,9 +1,11 @@
 package wasm_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -33,7 +35,7 @@ func TestWebhookConformance(t *testing.T) {
 			h.Config = stagetest.Section(p, "module", "webhook")
 			return h
 		},
-		Lacks:  append(stagetest.Lacks(), channeltest.FilesOut, channeltest.Captions), // a guest's callbacks carry none
+		Lacks:  stagetest.Lacks(),
 		Golden: "../webhook/testdata/format",
 	})
 }
@@ -212,6 +214,62 @@ func TestWebhookGuestLarge(t *testing.T) {
 		}
 		if n := len(x.sink.Events()) - before; n == 1 != (c.status == http.StatusAccepted) {
 			t.Errorf("%s: %d events", c.name, n)
+		}
+	}
+}
+
+// TestWebhookGuestFiles: a callback carries a file as large as it may be, which
+// passes by the guest; where there is no callback, or it is to have none, the
+// channel declares none.
+func TestWebhookGuestFiles(t *testing.T) {
+	d := newDriver(t, "webhook")
+	p := webhooktest.New("")
+	t.Cleanup(p.Close)
+	open := func(extra ...string) channels.Channel {
+		section := stagetest.Section(p, append(extra, "module", "webhook")...)
+		ch, err := d.For(section).Open(t.Context(), channeltest.NewHost(t, channeltest.WithSecret(stagetest.SecretRef, webhooktest.Secret)), section)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ch
+	}
+	ch := open()
+	size := ch.Features(channels.Address{}).MaxFile
+	if size != 5<<20 {
+		t.Fatalf("it takes files of %d bytes", size)
+	}
+	send := func(key string, size int64) error {
+		_, err := ch.Send(t.Context(), channels.Part{Key: key, To: channels.Address{Conversation: "alice"}, Body: markup.Plain("see there"), Files: []channels.File{{
+			Kind: channels.Document, Name: "x.bin", MIME: "application/octet-stream", Size: size,
+			Open: func(context.Context) (io.ReadCloser, error) {
+				return io.NopCloser(bytes.NewReader(bytes.Repeat([]byte{0xfe}, int(size)))), nil
+			},
+		}}})
+		return err
+	}
+	if err := send("a/0", size); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Shown("alice"); len(got) != 1 || len(got[0].Files) != 1 || int64(len(got[0].Files[0].Data)) != size || got[0].Files[0].Name != "x.bin" {
+		t.Errorf("%d callbacks", len(got))
+	}
+	if err := send("a/1", size+1); channels.KindOf(err) != channels.Other {
+		t.Errorf("a larger one: %v", err)
+	}
+	if n := len(p.Shown("alice")); n != 1 {
+		t.Errorf("%d callbacks", n)
+	}
+	var section map[string]any
+	_ = json.Unmarshal(stagetest.Section(p, "module", "webhook"), &section)
+	for _, change := range []func(){func() { section["callback_files"] = false }, func() { delete(section, "callback_files"); delete(section, "callback_url") }} {
+		change()
+		cfg, _ := json.Marshal(section)
+		ch, err := d.For(cfg).Open(t.Context(), channeltest.NewHost(t), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := ch.Features(channels.Address{}); f.MaxFile != 0 || f.MaxCaption != 0 || !f.Threads {
+			t.Errorf("%s: %+v", cfg, f)
 		}
 	}
 }

@@ -24,11 +24,17 @@ func send(c *guest.Call) (wire.Out, error) {
 	if s.CallbackURL == "" {
 		return sent, nil
 	}
-	body, err := codec.Encode(p, nil, now)
+	var files []codec.File
+	var contents []wire.Inline
+	for i, f := range c.Part.Files { // the host puts their contents in
+		files = append(files, codec.File{Kind: string(f.Kind), Name: f.Name, MIME: f.MIME})
+		contents = append(contents, wire.Inline{Pointer: "/files/" + strconv.Itoa(i) + "/data", File: f.Handle})
+	}
+	body, err := codec.Encode(p, files, now)
 	if err != nil {
 		return wire.Out{}, guest.Errorf(channels.Rejected, err.Error())
 	}
-	resp, _, err := c.Do(wire.Request{Method: "POST", URL: s.CallbackURL, Headers: map[string]string{
+	resp, _, err := c.Do(wire.Request{Method: "POST", URL: s.CallbackURL, Inline: contents, Headers: map[string]string{
 		"Content-Type": "application/json", "Webhook-Id": p.Key,
 	}}, body)
 	if err != nil {

@@ -166,6 +166,7 @@ type Request struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	Form    []Field           `json:"form,omitempty"` // a multipart body instead of the payload's
 	File    string            `json:"file,omitempty"` // the handle of a file that is the body
+	Inline  []Inline          `json:"inline,omitempty"`
 	Save    bool              `json:"save,omitempty"` // keep the body of a good answer, and give its handle
 	// Repeatable says that making it twice is the same as once.
 	Repeatable bool  `json:"repeatable,omitempty"`
@@ -177,6 +178,13 @@ type Request struct {
 	// emitted is durable, beside what comes next. The guest does not learn what
 	// became of it. One that may be repeated is, until timeout_ms are over.
 	After string `json:"after,omitempty"`
+}
+
+// Inline is a file that the host puts into a JSON body, in base64, before it signs
+// that: where the text at the pointer is now.
+type Inline struct {
+	Pointer string `json:"pointer"` // such as /files/0/data
+	File    string `json:"file"`    // a handle
 }
 
 // Field is one part of a multipart body: a value, or a file that the host streams.
@@ -275,13 +283,22 @@ type Features struct {
 	IdempotentMS  int64          `json:"idempotent_ms,omitempty"` // how long the platform knows a part again by its key; 0: for ever
 	// Places are conversations in which something is different.
 	Places []Place `json:"places,omitempty"`
-	Rate   Rate    `json:"rate"`
+	// Sections are configurations with which something is different.
+	Sections []Section `json:"sections,omitempty"`
+	Rate     Rate      `json:"rate"`
 }
 
 // Place is a kind of conversation that is told by how its ids begin.
 type Place struct {
 	Conversations string          `json:"conversations"` // what the ids begin with
 	Features      json.RawMessage `json:"features"`      // those that differ
+}
+
+// Section is a kind of configuration that is told by its keys: all of Keys are
+// there, and none of them is false.
+type Section struct {
+	Keys     []string        `json:"keys"`
+	Features json.RawMessage `json:"features"` // those that differ
 }
 
 // Rate is how fast the platform lets the channel send.
