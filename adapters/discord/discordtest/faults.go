@@ -157,25 +157,19 @@ func (s *Server) each(f func(c *conn)) {
 
 // Drop cuts every connection.
 func (s *Server) Drop() {
-	s.mu.Lock()
-	srv := s.http
-	s.mu.Unlock()
 	s.each(func(c *conn) { _ = c.ws.UnderlyingConn().Close() })
-	srv.CloseClientConnections()
+	s.web.Drop()
 }
 
 // Down refuses every connection, and cuts those that stand, until Up is called.
 func (s *Server) Down() {
 	s.Drop()
-	s.mu.Lock()
-	srv := s.http
-	s.mu.Unlock()
-	srv.Close()
+	s.web.Down()
 	s.pendingWG.Wait()
 }
 
 // Up ends what Down began.
-func (s *Server) Up() error { return s.listen() }
+func (s *Server) Up() error { return s.web.Up() }
 
 // Revoke makes the token invalid, and ends the connections.
 func (s *Server) Revoke() {

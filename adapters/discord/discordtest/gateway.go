@@ -238,7 +238,7 @@ func (c *conn) begin(n *session) {
 	}
 	n.add("READY", map[string]any{
 		"v": 10, "user": c.s.bot.json(), "guilds": guilds, "session_id": n.id,
-		"resume_gateway_url": "ws://" + c.s.addr + "/api/v10/resume", "application": map[string]any{"id": c.s.app, "flags": c.s.flags},
+		"resume_gateway_url": "ws://" + c.s.web.Addr() + "/api/v10/resume", "application": map[string]any{"id": c.s.app, "flags": c.s.flags},
 		"shard": []int{0, 1}, "private_channels": []any{},
 	}, "")
 	for _, g := range c.s.guilds {

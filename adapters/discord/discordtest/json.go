@@ -185,8 +185,8 @@ func (m *Message) attachments() []any {
 		name := sanitized(f.Name)
 		a := map[string]any{
 			"id": f.ID, "filename": name, "size": len(f.Body), "content_type": f.MIME,
-			"url":       fmt.Sprintf("http://%s/api/v10/attachments/%s/%s/%s?ex=%x", m.Channel.s.addr, m.Channel.ID, f.ID, name, time.Now().Add(24*time.Hour).Unix()),
-			"proxy_url": "http://" + m.Channel.s.addr + "/proxied",
+			"url":       fmt.Sprintf("http://%s/api/v10/attachments/%s/%s/%s?ex=%x", m.Channel.s.web.Addr(), m.Channel.ID, f.ID, name, time.Now().Add(24*time.Hour).Unix()),
+			"proxy_url": "http://" + m.Channel.s.web.Addr() + "/proxied",
 		}
 		if name != f.Name {
 			a["title"] = strings.TrimSuffix(f.Name, path.Ext(f.Name))

@@ -214,7 +214,7 @@ func (q *request) json(v any) *failure {
 }
 
 func (q *request) entry() (any, *failure) {
-	d := map[string]any{"url": "ws://" + q.s.addr + "/api/v10/socket"}
+	d := map[string]any{"url": "ws://" + q.s.web.Addr() + "/api/v10/socket"}
 	if len(q.path) > 1 {
 		d["shards"] = q.s.shards
 		d["session_start_limit"] = map[string]any{"total": 1000, "remaining": q.s.starts, "reset_after": 14400000, "max_concurrency": 1}

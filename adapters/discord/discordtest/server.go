@@ -10,11 +10,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
-	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"sync"
 	"testing"
@@ -26,15 +22,13 @@ import (
 // Server is one platform with one bot on it. Its methods may be called
 // concurrently.
 type Server struct {
-	addr    string
-	release func() // gives the address back
-	token   string
-	bot     *User
-	app     string
-	keys    ed25519.PrivateKey
+	web   *porttest.Server
+	token string
+	bot   *User
+	app   string
+	keys  ed25519.PrivateKey
 
 	mu        sync.Mutex
-	http      *httptest.Server
 	last      int64 // the last id that was given out
 	users     map[string]*User
 	guilds    []*Guild
@@ -114,41 +108,20 @@ func Start(opts ...Option) (*Server, error) {
 	}
 	s.bot = &User{s: s, ID: s.app, Name: "Helper", Bot: true}
 	s.users[s.bot.ID] = s.bot
-	if s.addr, s.release, err = porttest.Reserve(); err != nil {
-		return nil, err
-	}
-	if err := s.listen(); err != nil {
-		s.release()
+	if s.web, err = porttest.Serve(s); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// listen opens the address, the same one each time.
-func (s *Server) listen() error {
-	l, err := net.Listen("tcp", s.addr) //nolint:noctx // it does not block
-	if err != nil {
-		return err
-	}
-	srv := httptest.NewUnstartedServer(s)
-	_ = srv.Listener.Close()
-	srv.Listener = l
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.Start()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.http = srv
-	return nil
-}
-
 // Close ends the platform and every connection to it.
 func (s *Server) Close() {
 	s.Down()
-	s.release()
+	s.web.Close()
 }
 
 // URL is the root of the REST API.
-func (s *Server) URL() string { return "http://" + s.addr + "/api/v10" }
+func (s *Server) URL() string { return "http://" + s.web.Addr() + "/api/v10" }
 
 // Token is the bot's token.
 func (s *Server) Token() string { return s.token }

@@ -5,16 +5,8 @@ package stagetest
 
 import (
 	"encoding/json"
-	"io"
-	"log"
-	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +14,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/slack/slacktest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
-	"github.com/gatehouse-chat/gatehouse/internal/porttest"
+	"github.com/gatehouse-chat/gatehouse/channels/channeltest/gate"
 )
 
 // The references under which the app's secrets are stored.
@@ -56,7 +48,7 @@ type Stage struct {
 
 	t    testing.TB
 	mode string
-	gate *gate
+	gate *gate.Gate
 	root string
 	said map[channels.MessageID]said
 }
@@ -78,8 +70,8 @@ func New(t testing.TB, mode, public string, opts ...slacktest.Option) *Stage {
 	}
 	s := &Stage{t: t, mode: mode, said: map[channels.MessageID]said{}}
 	s.Srv = slacktest.Start(opts...)
-	s.gate = newGate(t, s.Srv.URL())
-	s.Srv.SetRoot(s.gate.url())
+	s.gate = gate.New(t, s.Srv.URL(), "/chat.postMessage", nil)
+	s.Srv.SetRoot(s.gate.URL())
 	s.Team = s.Srv.Team("T0MAIN000", "Main")
 	s.Alice = s.Team.User("U0ALICE00", "Alice")
 	s.Bob = s.Team.User("U0BOB0000", "Bob")
@@ -89,13 +81,13 @@ func New(t testing.TB, mode, public string, opts ...slacktest.Option) *Stage {
 
 // Close ends the platform.
 func (s *Stage) Close() {
-	s.gate.close()
+	s.gate.Close()
 	s.Srv.Close()
 }
 
 // Config is a channel's section; extra are further keys and values.
 func (s *Stage) Config(extra ...string) json.RawMessage {
-	cfg := map[string]string{"base_url": s.gate.url() + "/api", "token": TokenRef, "mode": s.mode}
+	cfg := map[string]string{"base_url": s.gate.URL() + "/api", "token": TokenRef, "mode": s.mode}
 	if s.mode == "events" {
 		cfg["signing_secret"] = SigningRef
 	} else {
@@ -139,7 +131,7 @@ func (s *Stage) Harness() *channeltest.Harness {
 		Revoke:  s.Team.Revoke,
 		Fail:    s.fail,
 		Faults:  []channeltest.Fault{channeltest.Throttled, channeltest.LostAnswer, channeltest.BadFormat, channeltest.ShutOut, channeltest.Refused},
-		Stall:   s.gate.stall,
+		Stall:   s.gate.Stall,
 		Reacted: s.reacted, Typed: s.typed, Close: s.Close,
 	}
 	if s.mode == "socket" {
@@ -150,7 +142,7 @@ func (s *Stage) Harness() *channeltest.Harness {
 
 // down shuts the gate; an upgraded connection is not the gate's any more.
 func (s *Stage) down() (up func()) {
-	up = s.gate.down()
+	up = s.gate.Down()
 	s.Srv.Drop()
 	return up
 }
@@ -272,91 +264,4 @@ func (s *Stage) fail(f channeltest.Fault, wait time.Duration) {
 		channeltest.Refused:    slacktest.Error("msg_too_long"),
 	}
 	s.Srv.Fail("chat.postMessage", faults[f])
-}
-
-// gate stands between the app and the platform. It can hold an answer back, and
-// be shut; connections do not outlive that.
-type gate struct {
-	t       testing.TB
-	addr    string
-	backend *httputil.ReverseProxy
-
-	mu   sync.Mutex
-	srv  *httptest.Server
-	hold chan struct{} // the next send's answer waits for its end
-}
-
-func newGate(t testing.TB, backend string) *gate {
-	u, err := url.Parse(backend)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{t: t, addr: porttest.Keep(t), backend: httputil.NewSingleHostReverseProxy(u)}
-	g.backend.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
-	g.backend.Transport = &http.Transport{}
-	g.backend.ErrorLog = log.New(io.Discard, "", 0)
-	g.open()
-	return g
-}
-
-func (g *gate) open() {
-	l, err := net.Listen("tcp", g.addr)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(g.serve))
-	_ = srv.Listener.Close()
-	srv.Listener = l
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.Start()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.srv = srv
-}
-
-func (g *gate) url() string { return "http://" + g.addr }
-
-func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasSuffix(r.URL.Path, "/chat.postMessage") {
-		g.backend.ServeHTTP(w, r)
-		return
-	}
-	g.mu.Lock()
-	hold := g.hold
-	g.hold = nil
-	g.mu.Unlock()
-	rec := httptest.NewRecorder()
-	g.backend.ServeHTTP(rec, r)
-	if hold != nil {
-		select {
-		case <-hold:
-		case <-r.Context().Done():
-			panic(http.ErrAbortHandler)
-		}
-	}
-	for k, v := range rec.Header() {
-		w.Header()[k] = v
-	}
-	w.WriteHeader(rec.Code)
-	_, _ = w.Write(rec.Body.Bytes())
-}
-
-func (g *gate) stall() (release func()) {
-	hold := make(chan struct{})
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.hold = hold
-	return sync.OnceFunc(func() { close(hold) })
-}
-
-func (g *gate) down() (up func()) {
-	g.srv.CloseClientConnections()
-	g.srv.Close()
-	return sync.OnceFunc(g.open)
-}
-
-func (g *gate) close() {
-	g.srv.CloseClientConnections()
-	g.srv.Close()
-	g.backend.Transport.(*http.Transport).CloseIdleConnections()
 }

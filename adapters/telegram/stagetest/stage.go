@@ -4,15 +4,7 @@
 package stagetest
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
-	"log"
-	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +15,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/channeltest"
-	"github.com/gatehouse-chat/gatehouse/internal/porttest"
+	"github.com/gatehouse-chat/gatehouse/channels/channeltest/gate"
 )
 
 // TokenRef is the reference under which the bot's token is stored.
@@ -53,9 +45,12 @@ type Stage struct {
 
 	t     testing.TB
 	mode  string
-	gate  *gate
+	gate  *gate.Gate
 	topic int64
 	said  map[channels.MessageID]telegramtest.Message
+
+	mu     sync.Mutex
+	native map[int64]string // a message's text as the bot wrote it, by its number
 }
 
 // New starts the platform. mode is how the channel receives: poll or webhook.
@@ -69,7 +64,8 @@ func New(t testing.TB, mode string, opts ...telegramtest.Option) *Stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Stage{t: t, mode: mode, Srv: srv, gate: newGate(t, srv.URL()), said: map[channels.MessageID]telegramtest.Message{}}
+	s := &Stage{t: t, mode: mode, Srv: srv, said: map[channels.MessageID]telegramtest.Message{}, native: map[int64]string{}}
+	s.gate = gate.New(t, srv.URL(), "/sendMessage", s.sent)
 	s.Alice = srv.User(7527593, "Alice A", telegramtest.WithUsername("alice"))
 	s.Bob = srv.User(7527594, "Bob", telegramtest.WithUsername("bobby"))
 	s.Forum = srv.Forum(1234567890, "Engine room", s.Alice, s.Bob)
@@ -78,13 +74,13 @@ func New(t testing.TB, mode string, opts ...telegramtest.Option) *Stage {
 
 // Close ends the platform.
 func (s *Stage) Close() {
-	s.gate.close()
+	s.gate.Close()
 	s.Srv.Close()
 }
 
 // Config is a channel's section; extra are further keys and values.
 func (s *Stage) Config(extra ...string) json.RawMessage {
-	cfg := map[string]string{"base_url": s.gate.url(), "token": TokenRef, "mode": s.mode}
+	cfg := map[string]string{"base_url": s.gate.URL(), "token": TokenRef, "mode": s.mode}
 	for i := 0; i+1 < len(extra); i += 2 {
 		cfg[extra[i]] = extra[i+1]
 	}
@@ -108,19 +104,37 @@ func (s *Stage) Harness() *channeltest.Harness {
 		Again: s.again,
 		Edit:  func(id channels.MessageID, text string) { s.said[id] = s.edit(id, text) },
 		React: s.react, Press: s.Press,
-		Down:     s.gate.down,
+		Down:     s.gate.Down,
 		Revoke:   func() { s.Srv.Fail("*", telegramtest.Unauthorized().Always()) },
 		Fail:     s.fail,
 		Faults:   []channeltest.Fault{channeltest.Throttled, channeltest.LostAnswer, channeltest.BadFormat, channeltest.ShutOut, channeltest.Refused},
-		Stall:    s.gate.stall,
+		Stall:    s.gate.Stall,
 		Answered: func() int { return len(s.Srv.Delivered().Of(telegramtest.Answered)) },
 		Reacted:  s.reacted, Typed: s.typed, Commands: s.commands,
 		Close: s.Close,
 	}
 	if s.mode == "poll" {
-		h.Drop = s.gate.drop
+		h.Drop = s.gate.Drop
 	}
 	return h
+}
+
+// sent notes how a message was written: the platform keeps what it shows.
+func (s *Stage) sent(call, answer []byte) {
+	var wrote struct {
+		Text string `json:"text"`
+	}
+	var got struct {
+		Result struct {
+			ID int64 `json:"message_id"`
+		} `json:"result"`
+	}
+	if json.Unmarshal(call, &wrote) != nil || json.Unmarshal(answer, &got) != nil || got.Result.ID == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.native[got.Result.ID] = wrote.Text
 }
 
 func (s *Stage) place(p channeltest.Place, u *telegramtest.User) (*telegramtest.Chat, []telegramtest.SayOption) {
@@ -196,23 +210,20 @@ func (s *Stage) chat(at channels.Address) *telegramtest.Chat {
 
 func (s *Stage) shown(at channels.Address) []channeltest.Shown {
 	c := s.chat(at)
-	native, edits := map[int64]string{}, map[int64]int{}
+	edits := map[int64]int{}
 	for _, d := range c.Delivered() {
 		if d.Kind == telegramtest.Edited {
 			edits[d.Message]++
 		}
 	}
-	for _, call := range s.gate.calls() {
-		if call.result != 0 {
-			native[call.result] = call.text
-		}
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []channeltest.Shown
 	for _, l := range c.Transcript() {
 		if !l.Bot || ThreadID(l.Thread) != at.Thread {
 			continue
 		}
-		x := channeltest.Shown{ID: MessageID(l.ID), Native: native[l.ID], Text: l.Text, Edits: edits[l.ID]}
+		x := channeltest.Shown{ID: MessageID(l.ID), Native: s.native[l.ID], Text: l.Text, Edits: edits[l.ID]}
 		if l.ReplyTo != 0 {
 			x.ReplyTo = MessageID(l.ReplyTo)
 		}
@@ -293,117 +304,3 @@ func number(id channels.MessageID) int64 {
 
 // MessageID is a message's number as the adapter writes it.
 func MessageID(n int64) channels.MessageID { return channels.MessageID(strconv.FormatInt(n, 10)) }
-
-// gate stands between the bot and the platform. It can hold an answer back, and
-// be shut; connections do not outlive that.
-type gate struct {
-	t       testing.TB
-	addr    string
-	backend *httputil.ReverseProxy
-
-	mu   sync.Mutex
-	srv  *httptest.Server
-	hold chan struct{} // the next send's answer waits for its end
-	log  []call
-}
-
-type call struct {
-	text   string
-	result int64
-}
-
-func newGate(t testing.TB, backend string) *gate {
-	u, err := url.Parse(backend)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{t: t, addr: porttest.Keep(t), backend: httputil.NewSingleHostReverseProxy(u)}
-	g.backend.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
-	g.backend.Transport = &http.Transport{}
-	g.open()
-	return g
-}
-
-func (g *gate) open() {
-	l, err := net.Listen("tcp", g.addr)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(g.serve))
-	_ = srv.Listener.Close()
-	srv.Listener = l
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.Start()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.srv = srv
-}
-
-func (g *gate) url() string { return "http://" + g.addr }
-
-func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	if !strings.HasSuffix(r.URL.Path, "/sendMessage") {
-		g.backend.ServeHTTP(w, r)
-		return
-	}
-	g.mu.Lock()
-	hold := g.hold
-	g.hold = nil
-	g.mu.Unlock()
-	rec := httptest.NewRecorder()
-	g.backend.ServeHTTP(rec, r)
-	var sent struct {
-		Text string `json:"text"`
-	}
-	var got struct {
-		Result struct {
-			ID int64 `json:"message_id"`
-		} `json:"result"`
-	}
-	_, _ = json.Unmarshal(body, &sent), json.Unmarshal(rec.Body.Bytes(), &got)
-	g.mu.Lock()
-	g.log = append(g.log, call{sent.Text, got.Result.ID})
-	g.mu.Unlock()
-	if hold != nil {
-		select {
-		case <-hold:
-		case <-r.Context().Done():
-			panic(http.ErrAbortHandler)
-		}
-	}
-	for k, v := range rec.Header() {
-		w.Header()[k] = v
-	}
-	w.WriteHeader(rec.Code)
-	_, _ = w.Write(rec.Body.Bytes())
-}
-
-func (g *gate) calls() []call {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.log)
-}
-
-func (g *gate) stall() (release func()) {
-	hold := make(chan struct{})
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.hold = hold
-	return sync.OnceFunc(func() { close(hold) })
-}
-
-func (g *gate) drop() { g.srv.CloseClientConnections() }
-
-func (g *gate) down() (up func()) {
-	g.srv.CloseClientConnections()
-	g.srv.Close()
-	return sync.OnceFunc(g.open)
-}
-
-func (g *gate) close() {
-	g.srv.CloseClientConnections()
-	g.srv.Close()
-	g.backend.Transport.(*http.Transport).CloseIdleConnections()
-}

@@ -12,10 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"time"
 
@@ -45,16 +42,12 @@ type Fault struct {
 
 // Server is one program. Its methods may be called concurrently.
 type Server struct {
-	signer  *standardwebhooks.Webhook
-	client  *http.Client
-	addr    string
-	release func()          // gives the address back
-	ctx     context.Context //nolint:containedctx // the server's own life
-	cancel  context.CancelFunc
-	all     sync.WaitGroup
-
-	lmu sync.Mutex // guards srv
-	srv *httptest.Server
+	signer *standardwebhooks.Webhook
+	client *http.Client
+	web    *porttest.Server
+	ctx    context.Context //nolint:containedctx // the server's own life
+	cancel context.CancelFunc
+	all    sync.WaitGroup
 
 	mu      sync.Mutex
 	to      string
@@ -80,54 +73,32 @@ func New(to string) *Server {
 		queues: map[string]chan Message{}, taken: map[string]bool{}, known: map[string]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	if s.addr, s.release, err = porttest.Reserve(); err != nil {
+	if s.web, err = porttest.Serve(http.HandlerFunc(s.callback)); err != nil {
 		panic(err) // loopback
 	}
-	s.open()
 	return s
-}
-
-// open listens for callbacks, at the same address each time.
-func (s *Server) open() {
-	l, err := net.Listen("tcp", s.addr) //nolint:noctx // it does not block
-	if err != nil {
-		panic(err) // loopback
-	}
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(s.callback))
-	_ = srv.Listener.Close()
-	srv.Listener = l
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.Start()
-	s.lmu.Lock()
-	defer s.lmu.Unlock()
-	s.srv = srv
-}
-
-func (s *Server) shut() {
-	s.lmu.Lock()
-	srv := s.srv
-	s.lmu.Unlock()
-	srv.CloseClientConnections()
-	srv.Close()
 }
 
 // Down refuses every callback until up is called.
 func (s *Server) Down() (up func()) {
-	s.shut()
-	return sync.OnceFunc(s.open)
+	s.web.Down()
+	return sync.OnceFunc(func() {
+		if err := s.web.Up(); err != nil {
+			panic(err) // loopback
+		}
+	})
 }
 
 // Close ends the program.
 func (s *Server) Close() {
 	s.cancel()
 	s.all.Wait()
-	s.shut()
+	s.web.Close()
 	s.client.CloseIdleConnections()
-	s.release()
 }
 
 // URL is the callback.
-func (s *Server) URL() string { return "http://" + s.addr + "/answers" }
+func (s *Server) URL() string { return "http://" + s.web.Addr() + "/answers" }
 
 // Say sends a message behind those of its conversation, and returns its id.
 func (s *Server) Say(m Message) string {

@@ -8,9 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/json"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -23,12 +21,11 @@ import (
 // Server is one Mattermost with one bot on it. Its methods may be called
 // concurrently.
 type Server struct {
-	addr  string
+	web   *porttest.Server
 	token string
 	bot   *User
 
 	mu       sync.Mutex
-	http     *httptest.Server
 	users    map[string]*User
 	channels map[string]*Channel
 	posts    map[string]*Post
@@ -94,46 +91,33 @@ type fault struct {
 func NewServer(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{
-		addr: porttest.Keep(t), token: newID(), users: map[string]*User{}, channels: map[string]*Channel{}, posts: map[string]*Post{},
+		token: newID(), users: map[string]*User{}, channels: map[string]*Channel{}, posts: map[string]*Post{},
 		pending: map[string]string{}, files: map[string]*File{}, conns: map[*conn]bool{}, typed: map[string]int{}, limit: -1,
 	}
 	s.bot = &User{ID: newID(), Name: "helper", Bot: true}
 	s.users[s.bot.ID] = s.bot
-	if err := s.Up(); err != nil {
+	var err error
+	if s.web, err = porttest.Serve(s.routes()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Down)
+	t.Cleanup(func() {
+		s.Drop()
+		s.web.Close()
+	})
 	return s
 }
 
-// Up opens the address, the same one each time.
-func (s *Server) Up() error {
-	l, err := net.Listen("tcp", s.addr) //nolint:noctx // it does not block
-	if err != nil {
-		return err
-	}
-	srv := httptest.NewUnstartedServer(s.routes())
-	_ = srv.Listener.Close()
-	srv.Listener = l
-	srv.Start()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.http = srv
-	return nil
-}
+// Up opens the address again after Down.
+func (s *Server) Up() error { return s.web.Up() }
 
 // Down ends every connection and closes the address.
 func (s *Server) Down() {
 	s.Drop()
-	s.mu.Lock()
-	srv := s.http
-	s.mu.Unlock()
-	srv.CloseClientConnections()
-	srv.Close()
+	s.web.Down()
 }
 
 // URL is where people open it.
-func (s *Server) URL() string { return "http://" + s.addr }
+func (s *Server) URL() string { return "http://" + s.web.Addr() }
 
 // Token is the bot's.
 func (s *Server) Token() string { return s.token }

@@ -12,10 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -42,10 +39,7 @@ type Server struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 
-	lmu     sync.Mutex // guards srv
-	srv     *httptest.Server
-	addr    string
-	release func() // gives the address back
+	web *porttest.Server
 
 	mu       sync.Mutex
 	next     int
@@ -109,53 +103,32 @@ func New(hook string) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
-	if s.addr, s.release, err = porttest.Reserve(); err != nil {
+	if s.web, err = porttest.Serve(http.HandlerFunc(s.serve)); err != nil {
 		panic(err) // loopback
 	}
-	s.open()
 	return s
-}
-
-func (s *Server) open() {
-	l, err := net.Listen("tcp", s.addr) //nolint:noctx // it does not block
-	if err != nil {
-		panic(err) // loopback
-	}
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	_ = srv.Listener.Close()
-	srv.Listener = l
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.Start()
-	s.lmu.Lock()
-	defer s.lmu.Unlock()
-	s.srv = srv
 }
 
 // Close ends the platform.
 func (s *Server) Close() {
 	s.cancel()
 	s.all.Wait()
-	s.shut()
+	s.web.Close()
 	s.client.CloseIdleConnections()
-	s.release()
-}
-
-func (s *Server) shut() {
-	s.lmu.Lock()
-	srv := s.srv
-	s.lmu.Unlock()
-	srv.CloseClientConnections()
-	srv.Close()
 }
 
 // Down refuses every connection until up is called.
 func (s *Server) Down() (up func()) {
-	s.shut()
-	return sync.OnceFunc(s.open)
+	s.web.Down()
+	return sync.OnceFunc(func() {
+		if err := s.web.Up(); err != nil {
+			panic(err) // loopback
+		}
+	})
 }
 
 // URL is the base of the Graph API, and of the media.
-func (s *Server) URL() string { return "http://" + s.addr }
+func (s *Server) URL() string { return "http://" + s.web.Addr() }
 
 // Fail lets the next calls of /messages meet with faults, one each.
 func (s *Server) Fail(f ...Fault) {
