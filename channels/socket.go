@@ -12,8 +12,8 @@ import (
 // adapter that must send a credential inside of a message needs it: the frames
 // of a connection that the adapter opens itself are masked, so that nothing can
 // be filled in on their way, while here the gateway does the framing and puts
-// secrets into text messages as it does into a JSON body. It is also how a
-// guest, which cannot hold a connection, is given one.
+// secrets into text messages. It is also how a guest, which cannot hold a
+// connection, is given one.
 type Socketer interface {
 	// Socket connects for an account, under the rules of Client. It blocks
 	// until the handshake is over, which ctx bounds; the connection outlives

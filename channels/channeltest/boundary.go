@@ -25,7 +25,7 @@ type boundary struct {
 
 // RoundTrip implements http.RoundTripper. Like the gateway's it replaces
 // placeholders within the path and the headers, and where they are the whole
-// value of a query parameter or of a string in a JSON body, and nowhere else.
+// value of a query parameter, and nowhere else.
 func (b *boundary) RoundTrip(req *http.Request) (*http.Response, error) {
 	out, err := b.fill(req)
 	if err != nil {
@@ -69,7 +69,7 @@ func (b *boundary) fill(req *http.Request) (*http.Request, error) {
 			vs[i] = f.swap(vs[i], same, same)
 		}
 	}
-	if err := f.body(out); err != nil {
+	if err := b.searchBody(out); err != nil {
 		return nil, err
 	}
 	for _, ref := range f.used {
@@ -137,21 +137,25 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// body replaces the strings of a JSON body that are a placeholder as a whole, and
-// leaves every other body alone: what people wrote must not ask for a secret.
-func (f *filler) body(req *http.Request) error {
+// searchBody finds a placeholder in a JSON body, where no value is put in: what
+// people wrote must not ask for a secret, so that the platform gets the
+// placeholder.
+func (b *boundary) searchBody(req *http.Request) error {
 	kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	if req.Body == nil || req.Body == http.NoBody || (kind != "application/json" && !strings.HasSuffix(kind, "+json")) {
 		return nil
 	}
-	b, err := io.ReadAll(req.Body)
+	body, err := io.ReadAll(req.Body)
 	if err = errors.Join(err, req.Body.Close()); err != nil {
 		return fmt.Errorf("egress: read body: %w", err)
 	}
-	text := f.swap(string(b), quoted, quoted)
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+	for _, t := range b.h.tickIndex() {
+		if bytes.Contains(body, []byte(t.placeholder)) {
+			b.h.violate("a body holds the placeholder of %s: it is put into paths, parameters and headers only", t.ref)
+		}
+	}
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req.Body, _ = req.GetBody()
-	req.ContentLength = int64(len(text))
 	return nil
 }
 
