@@ -1,5 +1,5 @@
-// Package bus is the durable event bus: two queues, the inbox and the outbox,
-// and the state that commits together with them.
+// Package bus is the durable event bus: the inbox with its urgent lane, the
+// outbox, and the state that commits together with them.
 //
 // The contract has three parts. [Bus] is what the stations use. [Store] reads
 // the state that batches and settlements wrote. [Desk] is what an operator and
