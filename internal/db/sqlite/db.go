@@ -63,6 +63,10 @@ type DB struct {
 	turn    chan struct{} // held by the caller that commits
 	rider   Rider
 	commits atomic.Int64
+	moved   int64          // the writes whose pages were moved out of the log; whoever has the turn uses it
+	moving  atomic.Bool    // somebody moves the log
+	movers  sync.WaitGroup // begun by whoever has the turn
+	closing chan struct{}  // closed by Close
 	// prepared holds the readers' statements: text -> *sql.Stmt.
 	prepared sync.Map
 
@@ -77,7 +81,7 @@ func Open(ctx context.Context, path string, o Options) (_ *DB, err error) {
 	if err := touch(path); err != nil {
 		return nil, err
 	}
-	d := &DB{log: o.Log, turn: make(chan struct{}, 1)}
+	d := &DB{log: o.Log, turn: make(chan struct{}, 1), closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = d.closePools()
@@ -145,7 +149,7 @@ func dsn(path string, o Options) string {
 		"&_pragma=synchronous(FULL)" +
 		"&_pragma=temp_store(MEMORY)" +
 		"&_pragma=cache_size(-" + strconv.Itoa(o.CacheKB) + ")" +
-		"&_pragma=wal_autocheckpoint(2000)" +
+		"&_pragma=wal_autocheckpoint(" + longLog + ")" +
 		"&_pragma=journal_size_limit(67108864)"
 }
 
@@ -190,7 +194,9 @@ func (d *DB) Close() error {
 			j.finish(ErrClosed)
 		}
 	}
+	close(d.closing)
 	d.turn <- struct{}{} // never given back: nobody commits any more
+	d.movers.Wait()
 	return errors.Join(d.tx.close(), d.closePools())
 }
 

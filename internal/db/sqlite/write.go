@@ -105,6 +105,7 @@ func (d *DB) lead(own *job) {
 	defer func() { <-d.turn }()
 	for !own.finished() {
 		d.commit(d.drain())
+		d.relieve()
 	}
 }
 
