@@ -49,9 +49,10 @@ const (
 )
 
 // What the initialisation of a module may take, all calls before the snapshot
-// included.
+// included. Fuel bounds the work; how long that lasts is the machine's matter, and
+// the interpreter needs half a minute for it where many others work.
 const (
-	loadWall   = 30 * time.Second
+	loadWall   = 2 * time.Minute
 	startsFuel = 20 // times the fuel of a call
 )
 

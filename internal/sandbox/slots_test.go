@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -115,6 +116,10 @@ func TestWaitingIsBounded(t *testing.T) {
 }
 
 func TestHostThatIsSlow(t *testing.T) {
+	synctest.Test(t, hostThatIsSlow) // its time is over when the host waits, and not before
+}
+
+func hostThatIsSlow(t *testing.T) {
 	s := newSandbox(t, sandbox.Options{})
 	m := load(t, s, asks(sandbox.HostHTTP, `{}`, ""), sandbox.Config{Limits: sandbox.Limits{Wall: 30 * time.Millisecond}})
 	h := &host{do: func(ctx context.Context, _ sandbox.HostOp, _ sandbox.Payload) (sandbox.Payload, error) {
