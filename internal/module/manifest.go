@@ -2,7 +2,9 @@ package module
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
@@ -160,11 +162,20 @@ func ParseManifest(text []byte) (*Manifest, error) {
 	if len(text) > maxManifest {
 		return nil, fmt.Errorf("the manifest has %d bytes, at most %d", len(text), maxManifest)
 	}
-	var m Manifest
-	if err := json.Unmarshal(text, &m); err != nil {
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("the manifest: %w", err)
 	}
-	return &m, m.validate(text)
+	var f faults
+	f.shape("", tree, reflect.TypeFor[Manifest]())
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		if len(f) == 0 { // such as a number that is too large
+			f = faults{fmt.Errorf("the manifest: %w", err)}
+		}
+		return nil, errors.Join(f...)
+	}
+	return &m, m.validate(f)
 }
 
 // Config is how the sandbox is to run the module.

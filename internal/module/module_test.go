@@ -122,6 +122,83 @@ limits: {memory_mb: 64, fuel: -1}
 	}
 }
 
+// TestForm: a key that nobody knows, and a value of another kind, is said with its
+// place and in words.
+func TestForm(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"mistyped", `{"webhoks": []}`, `webhoks: unknown key; did you mean "webhooks"?`},
+		{"in capitals", `{"http": [{"Host": "a"}]}`, `http[0].Host: unknown key; did you mean "host"?`},
+		{"unlike any", `{"poll": {"every": "2s"}}`, "poll.every: unknown key; here can stand min_interval"},
+		{"a list, not an object", `[]`, "a list, want an object"},
+		{"an object, not a list", `{"http": {}}`, "http: an object, want a list"},
+		{"a text, not a list", `{"http": [{"methods": "GET"}]}`, "http[0].methods: a text, want a list"},
+		{"a text, not a number", `{"http": [{"port": "443"}]}`, "http[0].port: a text, want a whole number"},
+		{"a fraction", `{"limits": {"memory_mb": 1.5}}`, "limits.memory_mb: a number, want a whole number"},
+		{"a number, not a text", `{"tests": [{"state": {"offset": 7}}]}`, "tests[0].state.offset: a number, want a text"},
+		{"two at once", `{"version": 1, "kind": "channel"}`, "kind: a text, want a list\nversion: a number, want a text"},
+		{"too large a number", `{"limits": {"fuel": 1e300}}`, "the manifest: json: cannot unmarshal number 1e300"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := module.ParseManifest([]byte(tt.text))
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("it says\n%v\nwant\n%s", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestLine: a place of a manifest is on a line of it.
+func TestLine(t *testing.T) {
+	const text = `{
+  "id": "mychat",
+  "http": [
+    {"host": "a", "methods": ["GET"]}, {
+      "host": "b",
+      "methods": [
+        "POST",
+        "BREW"
+      ]
+    }
+  ],
+  "poll":
+    {"min_interval": "1s"}
+}`
+	tests := []struct {
+		place string
+		want  int
+	}{
+		{"", 1},
+		{"id", 2},
+		{"http", 3},
+		{"http[0].methods[0]", 4},
+		{"http[1]", 4},
+		{"http[1].host", 5},
+		{"http[1].methods[1]", 8},
+		{"poll.min_interval", 13},
+		{"http[1].port", 4}, // it is not there
+		{"http[7].port", 3},
+		{"version", 1},
+		{"id.of[x]", 2},
+	}
+	for _, tt := range tests {
+		if got := module.Line([]byte(text), tt.place); got != tt.want {
+			t.Errorf("%s is on line %d, want %d", tt.place, got, tt.want)
+		}
+	}
+}
+
+// FuzzLine: every place of every text is on one of its lines.
+func FuzzLine(f *testing.F) {
+	f.Add(manifest(), "http[0].credential.secret")
+	f.Add("{\n\"a\": [1,\n2]", "a[1]")
+	f.Fuzz(func(t *testing.T, text, place string) {
+		if n := module.Line([]byte(text), place); n < 1 || n > 1+strings.Count(text, "\n") {
+			t.Errorf("line %d", n)
+		}
+	})
+}
+
 // TestChosenProof: a manifest may leave the proof to the operator, and then says
 // nothing more of it. A signature is told from a secret that is shown.
 func TestChosenProof(t *testing.T) {

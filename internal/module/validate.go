@@ -4,14 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-chat/gatehouse/internal/nearest"
 )
 
 var (
@@ -28,7 +31,7 @@ var (
 type faults []error
 
 func (f *faults) add(place, format string, args ...any) {
-	*f = append(*f, fmt.Errorf("%s: %w", place, fmt.Errorf(format, args...))) //nolint:err113 // for people
+	*f = append(*f, &Fault{place, fmt.Errorf(format, args...)}) //nolint:err113 // for people
 }
 
 // oneOf wants a value out of a list.
@@ -38,12 +41,8 @@ func (f *faults) oneOf(place, value string, allowed ...string) {
 	}
 }
 
-func (m *Manifest) validate(text []byte) error {
-	var f faults
-	var tree any
-	if err := json.Unmarshal(text, &tree); err == nil {
-		f.unknownKeys("", tree, reflect.TypeFor[Manifest]())
-	}
+// validate adds what is wrong to f.
+func (m *Manifest) validate(f faults) error {
 	m.validateHead(&f)
 	for i, w := range m.Webhooks {
 		w.validate(fmt.Sprintf("webhooks[%d]", i), &f)
@@ -230,37 +229,62 @@ func (c Credential) validate(place string, f *faults) {
 	}
 }
 
-// unknownKeys finds keys that the type does not have. Raw JSON may have any.
-func (f *faults) unknownKeys(place string, tree any, t reflect.Type) {
-	if t == reflect.TypeFor[json.RawMessage]() {
+// shape holds a manifest to the form of its type: keys that it does not have, and
+// values of another kind. Raw JSON may be anything.
+func (f *faults) shape(place string, tree any, t reflect.Type) {
+	if tree == nil || t == reflect.TypeFor[json.RawMessage]() {
 		return
 	}
-	switch t.Kind() { //nolint:exhaustive // scalars have no keys
+	number, isNumber := tree.(float64)
+	_, isText := tree.(string)
+	list, isList := tree.([]any)
+	object, isObject := tree.(map[string]any)
+	want := func(ok bool, kind string) {
+		if !ok {
+			f.add(place, "%s, want %s", kindOf(tree), kind)
+		}
+	}
+	switch t.Kind() { //nolint:exhaustive // what a manifest is made of
 	case reflect.Pointer:
-		f.unknownKeys(place, tree, t.Elem())
+		f.shape(place, tree, t.Elem())
 	case reflect.Slice:
-		list, _ := tree.([]any)
+		want(isList, "a list")
 		for i, v := range list {
-			f.unknownKeys(fmt.Sprintf("%s[%d]", place, i), v, t.Elem())
+			f.shape(fmt.Sprintf("%s[%d]", place, i), v, t.Elem())
+		}
+	case reflect.Map:
+		want(isObject, "an object")
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			f.shape(place+"."+key, object[key], t.Elem())
 		}
 	case reflect.Struct:
-		fields := map[string]reflect.Type{}
-		for field := range t.Fields() {
-			fields[field.Tag.Get("json")] = field.Type
+		want(isObject, "an object")
+		f.fields(place, object, t)
+	case reflect.String:
+		want(isText, "a text")
+	case reflect.Float64:
+		want(isNumber, "a number")
+	default:
+		want(isNumber && number == math.Trunc(number), "a whole number")
+	}
+}
+
+func (f *faults) fields(place string, object map[string]any, t reflect.Type) {
+	fields, known := map[string]reflect.Type{}, []string{}
+	for field := range t.Fields() {
+		name := field.Tag.Get("json")
+		fields[name], known = field.Type, append(known, name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		at := strings.TrimPrefix(place+"."+key, ".")
+		if inner, ok := fields[key]; ok {
+			f.shape(at, object[key], inner)
+			continue
 		}
-		object, _ := tree.(map[string]any)
-		keys := make([]string, 0, len(object))
-		for key := range object {
-			keys = append(keys, key)
-		}
-		sort.Strings(keys)
-		for _, key := range keys {
-			at := strings.TrimPrefix(place+"."+key, ".")
-			if inner, ok := fields[key]; ok {
-				f.unknownKeys(at, object[key], inner)
-			} else {
-				f.add(at, "unknown key")
-			}
+		if s := nearest.Of(strings.ToLower(key), known, len(key)/2); s != "" {
+			f.add(at, "unknown key; did you mean %q?", s)
+		} else {
+			f.add(at, "unknown key; here can stand %s", strings.Join(known, ", "))
 		}
 	}
 }

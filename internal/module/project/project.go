@@ -72,6 +72,7 @@ func (p Project) Pack(code []byte) ([]byte, *module.Manifest, error) {
 	if err := json.Unmarshal(text, &keys); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, at(text, err))
 	}
+	written := text
 	sum := sha256.Sum256(code)
 	keys["sha256"] = json.RawMessage(`"` + hex.EncodeToString(sum[:]) + `"`)
 	if text, err = json.MarshalIndent(keys, "", "  "); err != nil {
@@ -79,10 +80,27 @@ func (p Project) Pack(code []byte) ([]byte, *module.Manifest, error) {
 	}
 	m, err := module.ParseManifest(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s:\n%w", path, err)
+		return nil, nil, placed(path, written, err)
 	}
 	b, err := module.Pack(text, code, nil)
 	return b, m, err
+}
+
+// placed gives each fault of a manifest the line of the file that it is on.
+func placed(path string, text []byte, err error) error {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for i, err := range all {
+		var f *module.Fault
+		if errors.As(err, &f) {
+			all[i] = fmt.Errorf("%s:%d: %w", path, module.Line(text, f.Place), err)
+		} else {
+			all[i] = fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return errors.Join(all...)
 }
 
 // at says where JSON is broken.
