@@ -32,6 +32,8 @@ type Options struct {
 	Installed func(ctx context.Context, name string) (Installed, error)
 	// Trust knows the publishers that were revoked; nil: none was.
 	Trust module.Trust
+	// Places makes faults say where in a module they happened, for its author.
+	Places bool
 	// Watch bounds how long a guest may let its host wait between two polls; 0:
 	// as long as it says.
 	Watch time.Duration
@@ -254,7 +256,7 @@ func (d *Driver) entry(ctx context.Context, p *module.Package) (*loading, *sandb
 	defer d.mu.Unlock()
 	if d.box == nil {
 		var err error
-		if d.box, err = sandbox.New(context.WithoutCancel(ctx), sandbox.Options{CacheDir: d.o.CacheDir}); err != nil {
+		if d.box, err = sandbox.New(context.WithoutCancel(ctx), sandbox.Options{CacheDir: d.o.CacheDir, Places: d.o.Places}); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -85,7 +85,7 @@ func (b *bench) round(ctx context.Context) error {
 	}
 	all, err := b.driver.Quick(ctx, pkg)
 	if err != nil {
-		return err
+		return unloaded(err, b.project.Dir)
 	}
 	failed := 0
 	for _, r := range all {

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
 	guesttrial "github.com/gatehouse-chat/gatehouse/adapters/wasm/trial"
 	"github.com/gatehouse-chat/gatehouse/internal/module/project"
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
 
 // folder is the project that a verb is about: the one named, or this one.
@@ -154,10 +155,10 @@ func testCommand() *cobra.Command {
 func newBench() *wasm.Driver {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return newGuests(wasm.Options{}) // it compiles anew each time
+		return newGuests(wasm.Options{Places: true}) // it compiles anew each time
 	}
 	cache := filepath.Join(dir, "gatehouse", "guests")
-	return newGuests(wasm.Options{CacheDir: cache})
+	return newGuests(wasm.Options{CacheDir: cache, Places: true})
 }
 
 // packageOf reads a package, or builds the one of a project; then dir is the
@@ -192,7 +193,7 @@ var errTests = errors.New("the module does not pass")
 func runTrial(ctx context.Context, out io.Writer, d *wasm.Driver, t trialOf) error {
 	rep, err := d.Try(ctx, t.pkg, t.seed)
 	if err != nil {
-		return err
+		return unloaded(err, t.dir)
 	}
 	printResults(out, rep.Results, t.dir, t.verbose)
 	printSpeed(out, rep)
@@ -233,15 +234,28 @@ func printSpeed(out io.Writer, rep wasm.Report) {
 	_ = w.Flush() // as the lines above
 }
 
+// unloaded is a module's failure to load, with what it wrote and where that was.
+func unloaded(err error, dir string) error {
+	return fmt.Errorf("%w: %s", errTests, indented(explain(guesttrial.Result{Err: err}, dir)))
+}
+
 // explain adds where in the author's sources a guest failed, and what it wrote.
 func explain(r guesttrial.Result, dir string) error {
-	err := r.Err
+	err, said := r.Err, r.Said
+	var fault *sandbox.Fault
+	if errors.As(err, &fault) {
+		said = append(said, fault.Said...)
+	}
 	if dir != "" {
-		if at := project.Place(dir, append(strings.Split(err.Error(), "\n"), r.Said...)); at != "" {
+		at := project.Place(dir, append(strings.Split(err.Error(), "\n"), said...))
+		if at == "" && fault != nil {
+			at = project.TrapPlace(dir, fault.Places)
+		}
+		if at != "" {
 			err = fmt.Errorf("%w\nat %s", err, at)
 		}
 	}
-	for _, line := range r.Said {
+	for _, line := range said {
 		err = fmt.Errorf("%w\n  %s", err, strings.ReplaceAll(line, "\t", "  "))
 	}
 	return err

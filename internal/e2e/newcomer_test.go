@@ -125,6 +125,7 @@ func (r *rig) newcomer(t *testing.T, lang string) {
 	if out := r.in(t, dir, "", "adapter", "test"); !strings.Contains(out, "passed") {
 		t.Fatalf("its tests say\n%s", out)
 	}
+	r.breaks(t, dir, lang)
 	r.in(t, dir, "", "adapter", "pack")
 	r.in(t, dir, "", "adapter", "sign", ".", "--key", filepath.Join(r.dir, "publisher.key"))
 	if out := r.in(t, dir, "", "adapter", "inspect", "."); !strings.Contains(out, `with the secret "token" put in by the gateway`) {
@@ -135,6 +136,41 @@ func (r *rig) newcomer(t *testing.T, lang string) {
 	r.verb("pair", "approve", heard(t, platform, knockCode))
 	platform.Say("ada", "hello from "+lang)
 	heard(t, platform, regexp.MustCompile("echo: hello from "+lang))
+}
+
+// breaks puts a mistake into a project, whose tests then say where it is, and
+// takes it out again.
+func (r *rig) breaks(t *testing.T, dir, lang string) {
+	mistake, ok := map[string]struct{ file, at, put, want string }{
+		"c":  {"main.c", "static int send(payload c) {\n", "    __builtin_trap();\n", `at main.c:72, in send\b`},
+		"as": {"assembly/index.ts", "function send(call: Payload): i32 {\n", "  if ([call.header][1] == '') return 1;\n", `at assembly/index.ts:73\b`},
+		"js": {"main.js", "// A request", "missing.name;\n", `at main.js:3\b`},
+	}[lang]
+	if !ok {
+		return
+	}
+	file := filepath.Join(dir, mistake.file)
+	good, err := os.ReadFile(file) //nolint:gosec // in the test's folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, _ := strings.Cut(string(good), mistake.at)
+	text := before + mistake.at + mistake.put + after
+	if lang == "js" {
+		text = before + mistake.put + mistake.at + after
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(r.set.binary, "adapter", "test") //nolint:gosec,noctx // it ends by itself
+	cmd.Dir, cmd.Env = dir, r.author()
+	out, err := cmd.CombinedOutput()
+	if err == nil || !regexp.MustCompile(mistake.want).Match(out) {
+		t.Errorf("with a mistake its tests say %v, want %s\n%s", err, mistake.want, out)
+	}
+	if err := os.WriteFile(file, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // watchesProject: `adapter dev --watch` compiles and tests what was changed.

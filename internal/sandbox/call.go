@@ -54,6 +54,7 @@ type call struct {
 	lineLevel       slog.Level // of the stream that it came from
 	effects         effects
 	extism          arena
+	origins         func([]uint32) []uint32 // see Module
 }
 
 type callKey struct{}

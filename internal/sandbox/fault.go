@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tetratelabs/wazero/sys"
@@ -36,6 +37,12 @@ type Fault struct {
 	Kind   Kind
 	Detail string   // for people; no content of messages
 	Trace  []string // the guest's functions, innermost first; may be empty
+	// Places are where in the module's code section its functions were, innermost
+	// first, if Options.Places asked for that.
+	Places []uint32
+	// Said is what the module wrote before, if it failed while it was loaded: up to
+	// 40 lines, untrusted.
+	Said []string
 }
 
 func (f *Fault) Error() string {
@@ -47,6 +54,10 @@ func (f *Fault) Error() string {
 	fmt.Fprintf(&b, "%s: %s", f.Kind, f.Detail)
 	if len(f.Trace) > 0 {
 		fmt.Fprintf(&b, " (in %s)", strings.Join(f.Trace, " < "))
+	}
+	if len(f.Said) > 0 {
+		const longest = 200
+		fmt.Fprintf(&b, "; it wrote %.*q", longest, f.Said[0])
 	}
 	return b.String()
 }
@@ -77,6 +88,9 @@ func stopf(kind Kind, format string, args ...any) *stop {
 // caller gave up.
 func (c *call) fault(err error) error {
 	f := &Fault{Module: c.module, Op: c.op, Trace: trace(err)}
+	if c.origins != nil {
+		f.Places = c.origins(offsets(err))
+	}
 	var s *stop
 	var exit *sys.ExitError
 	switch {
@@ -120,6 +134,23 @@ func trace(err error) []string {
 		name, _, isFunc := strings.Cut(line, "(")
 		if _, name, ok = strings.Cut(strings.TrimSpace(name), "."); ok && isFunc && !slices.Contains(found, name) && len(found) < most {
 			found = append(found, strings.ToValidUTF8(name, "?"))
+		}
+	}
+	return found
+}
+
+// offsets are where in the code section of what runs the frames were, which
+// the runtime writes below each of them, as "\t\t0x1a3: -".
+func offsets(err error) []uint32 {
+	_, text, _ := strings.Cut(err.Error(), "wasm stack trace:\n")
+	var found []uint32
+	for line := range strings.Lines(text) {
+		digits, _, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		if !ok || !strings.HasPrefix(digits, "0x") {
+			continue
+		}
+		if at, err := strconv.ParseUint(digits[2:], 16, 32); err == nil {
+			found = append(found, uint32(at))
 		}
 	}
 	return found

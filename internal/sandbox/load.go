@@ -79,17 +79,20 @@ func (s *Sandbox) load(ctx context.Context, binary []byte, cfg Config) (*Module,
 		return nil, err
 	}
 	m := &Module{box: s, name: cfg.Name, args: cfg.Args, abi: cfg.ABI, lim: lim, runtime: s.compiled}
+	if s.places {
+		m.origins = s.origins(binary, lim)
+	}
 	if cfg.Interpreted {
 		m.runtime = s.interpreted
 	}
-	most, o := lim.static(s.known), wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: commonStack}
+	most, o := lim.static(s.known), s.rewriting(lim)
 	file := s.metered.file(binary, most, o, cfg)
 	r, kept := s.metered.read(file)
 	if !kept {
 		if r, err = meter(binary, most, o, cfg.ABI); err != nil {
 			return nil, err
 		}
-		if s.cache != nil && !cfg.Interpreted {
+		if s.cache != nil && !cfg.Interpreted && !s.places { // places come with the code
 			r = r.WithoutCode()
 		}
 	}
@@ -136,6 +139,21 @@ func (m *Module) begin(ctx context.Context, r wasm.Rewritten, warm []Warm) (err 
 		return errors.Join(err, m.code.Close(ctx))
 	}
 	return nil
+}
+
+func (s *Sandbox) rewriting(lim Limits) wasm.Options {
+	return wasm.Options{MemoryPages: lim.MemoryPages, TableSize: maxTable, Stack: commonStack, Places: s.places}
+}
+
+// origins finds out where code that runs comes from in a module.
+func (s *Sandbox) origins(binary []byte, lim Limits) func([]uint32) []uint32 {
+	return func(offsets []uint32) []uint32 {
+		m, err := wasm.Parse(binary, lim.static(s.known))
+		if err != nil {
+			return nil // it was loaded, so this cannot be
+		}
+		return m.Origins(s.rewriting(lim), offsets)
+	}
 }
 
 // errWarm: a call before the snapshot was cut short. What it left behind, such as
@@ -197,7 +215,8 @@ func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) erro
 	if err := m.box.slots.enter(ctx, false); err != nil {
 		return err
 	}
-	c := m.newCall(ctx, lim, nil)
+	var said witness
+	c := m.newCall(ctx, lim, &said)
 	defer c.free()
 	empty, err := image.New(nil, int(lim.MemoryPages)*wasm.PageSize)
 	if err != nil {
@@ -220,8 +239,10 @@ func (m *Module) freeze(ctx context.Context, r wasm.Rewritten, warm []Warm) erro
 	}
 	for _, name := range []string{wasm.StartExport, initialize, initExport} {
 		if f := inst.ExportedFunction(name); f != nil {
-			if _, err := f.Call(c); err != nil {
-				return c.fault(err)
+			_, err := f.Call(c)
+			c.flushLog()
+			if err != nil {
+				return said.blame(c.fault(err))
 			}
 		}
 	}

@@ -23,9 +23,10 @@ type Module struct {
 	runtime wazero.Runtime
 	code    wazero.CompiledModule
 	image   image.Image
-	pages   uint32   // of the image
-	state   []string // exports of the guest's own variables
-	values  []uint64 // of these, in the image
+	pages   uint32                  // of the image
+	state   []string                // exports of the guest's own variables
+	values  []uint64                // of these, in the image
+	origins func([]uint32) []uint32 // where code comes from; nil: that is not asked for
 
 	mu     sync.Mutex
 	users  int
@@ -81,7 +82,7 @@ func (m *Module) Call(ctx context.Context, op Op, in Payload, host Host) (Result
 func (m *Module) newCall(ctx context.Context, lim Limits, host Host) *call {
 	return &call{
 		Context: ctx, box: m.box, module: m.name, args: m.args, abi: m.abi, lim: lim, host: host,
-		deadline: time.Now().Add(lim.Wall), fuel: lim.Fuel, pausing: brief, slotted: true,
+		deadline: time.Now().Add(lim.Wall), fuel: lim.Fuel, pausing: brief, slotted: true, origins: m.origins,
 	}
 }
 

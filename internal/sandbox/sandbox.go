@@ -27,6 +27,9 @@ type Options struct {
 	// they wait for their hosts; 0: 256 MiB. Beyond that a guest's request is
 	// refused with Quota.
 	Waiting int64
+	// Places makes faults say where in the code of a module they happened. It
+	// costs memory, so it is for a module's author.
+	Places bool
 }
 
 // mostAside is how many bytes of memory instances may hold together while they
@@ -43,11 +46,12 @@ type Sandbox struct {
 	slots                 slots
 	waiting               room // of instances that wait for their hosts
 	aside                 room // of those that wait for a slot in the middle of a call
+	places                bool
 }
 
 // New makes a sandbox. Close gives back what it holds.
 func New(ctx context.Context, o Options) (*Sandbox, error) {
-	s := &Sandbox{known: map[wasm.Name]wasm.FuncType{}, compiling: make(chan struct{}, 1)}
+	s := &Sandbox{known: map[wasm.Name]wasm.FuncType{}, compiling: make(chan struct{}, 1), places: o.Places}
 	if o.Slots <= 0 {
 		o.Slots = defaultSlots()
 	}
@@ -68,8 +72,8 @@ func New(ctx context.Context, o Options) (*Sandbox, error) {
 		compiled = compiled.WithCompilationCache(s.cache)
 		s.metered = meteredCache{o.CacheDir, wasm.Version()}
 	}
-	s.compiled = wazero.NewRuntimeWithConfig(ctx, compiled)
-	s.interpreted = wazero.NewRuntimeWithConfig(ctx, restrict(wazero.NewRuntimeConfigInterpreter()))
+	s.compiled = wazero.NewRuntimeWithConfig(ctx, compiled.WithDebugInfoEnabled(s.places))
+	s.interpreted = wazero.NewRuntimeWithConfig(ctx, restrict(wazero.NewRuntimeConfigInterpreter()).WithDebugInfoEnabled(s.places))
 	for _, r := range []wazero.Runtime{s.compiled, s.interpreted} {
 		if err := s.offer(ctx, r); err != nil {
 			return nil, errors.Join(err, s.Close(ctx))
@@ -84,7 +88,7 @@ func compiledConfig() wazero.RuntimeConfig { return restrict(wazero.NewRuntimeCo
 func restrict(c wazero.RuntimeConfig) wazero.RuntimeConfig {
 	return c.WithCoreFeatures(api.CoreFeaturesV2).
 		WithMemoryLimitPages(maxPages).
-		WithDebugInfoEnabled(false).
+		WithDebugInfoEnabled(false).  // see Options.Places: the only one that there is comes from the rewriter
 		WithCloseOnContextDone(false) // the meters do it, at a fraction of the price
 }
 

@@ -64,12 +64,14 @@ func assemblyScript() language {
 			if err := j.modules(ctx); err != nil {
 				return err
 			}
-			level := "-O3"
+			how := []string{"-O3"}
 			if j.dev {
-				level = "-O1"
+				how = []string{"--sourceMap"} // and nothing put into anything else, so that places are true
 			}
-			return j.tool(ctx, "asc", filepath.Join("assembly", "index.ts"), "-o", j.to, level, "--runtime", "stub",
-				"--use", "abort=assembly/gw1/abort", "--debug")
+			return j.tool(ctx, "asc", append([]string{
+				filepath.Join("assembly", "index.ts"), "-o", j.to, "--runtime", "stub",
+				"--use", "abort=assembly/gw1/abort", "--debug",
+			}, how...)...)
 		},
 	}
 }

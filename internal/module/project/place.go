@@ -56,7 +56,7 @@ func own(dir, name string) string {
 	parts := strings.Split(filepath.ToSlash(filepath.Clean(name)), "/")
 	for i := range parts {
 		rest := filepath.Join(parts[i:]...)
-		if strings.HasPrefix(rest, "gatehouse") {
+		if strings.HasPrefix(rest, "gatehouse") || strings.HasPrefix(parts[len(parts)-1], "gw1.") {
 			return ""
 		}
 		if info, err := os.Stat(filepath.Join(dir, rest)); err == nil && info.Mode().IsRegular() {

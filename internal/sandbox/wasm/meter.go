@@ -33,6 +33,7 @@ func (e *encoder) function(i int) {
 		for r.more() {
 			from := r.at
 			in := r.next()
+			f.notePlace(b.at + from)
 			f.instruction(in, b.code[from:r.at])
 			if len(rest) > 0 && rest[0].after == r.at {
 				f.charge(rest[0])

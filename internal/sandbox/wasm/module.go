@@ -125,6 +125,7 @@ type body struct {
 	locals []localGroup
 	n      uint64 // of locals, parameters not included
 	code   []byte
+	at     int // where code begins in its section
 }
 
 // ExportedFunc tells the signature of an exported function.

@@ -303,6 +303,7 @@ func (m *Module) readCode(r *reader, lim Limits) {
 		}
 		r.err = b.err
 		f.code = b.b[b.at:]
+		f.at = r.at - len(f.code)
 		m.bodies = append(m.bodies, f)
 	}
 }

@@ -29,6 +29,7 @@ type Options struct {
 	MemoryPages uint32 // the most that the memory may grow to
 	TableSize   uint32 // the most that a table may grow to
 	Stack       uint32 // bytes that frames may take, by an estimate of 64 and 8 for each local
+	Places      bool   // the runtime's traces say where in the code each frame was; see Origins
 }
 
 // Rewritten is a module with meters, and what the host has to do for it.
@@ -71,17 +72,14 @@ func (m *Module) Rewrite(o Options) Rewritten {
 	if m.counted != nil {
 		e.section(secDataCount, func() { e.u32(*m.counted) })
 	}
-	e.list(secCode, len(funcs), func(i int) {
-		if i < len(m.bodies) {
-			e.function(i)
-		} else {
-			e.byte(4, 0, opI32Const, Whole, opEnd)
-		}
-	})
+	e.codeSection()
 	if m.counted != nil { // nothing else can name a segment
 		e.list(secData, len(m.data), func(i int) { e.segment(m.data[i]) })
 	}
 	e.nameSection()
+	if o.Places {
+		e.placeSections()
+	}
 	r := Rewritten{Binary: e.out, State: state, Start: m.start != nil}
 	for _, s := range m.data {
 		if !s.passive && len(s.bytes) > 0 {
@@ -91,11 +89,23 @@ func (m *Module) Rewrite(o Options) Rewritten {
 	return r
 }
 
+// codeSection writes the functions, and the one that tells that they are there.
+func (e *encoder) codeSection() {
+	e.list(secCode, len(e.bodies)+1, func(i int) {
+		if i < len(e.bodies) {
+			e.function(i)
+		} else {
+			e.byte(4, 0, opI32Const, Whole, opEnd)
+		}
+	})
+}
+
 // encoder writes the new module.
 type encoder struct {
 	*Module
-	o   Options
-	out []byte
+	o      Options
+	out    []byte
+	places []place // of instructions, if they are wanted
 }
 
 func (e *encoder) byte(b ...byte) { e.out = append(e.out, b...) }

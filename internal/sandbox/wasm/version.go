@@ -7,7 +7,7 @@ import (
 
 // What decides how a module is checked and rewritten: this package's code.
 //
-//go:embed check.go code.go cost.go hollow.go limits.go meter.go module.go parse.go reader.go rewrite.go rewritten.go
+//go:embed check.go code.go cost.go hollow.go limits.go meter.go module.go origin.go parse.go reader.go rewrite.go rewritten.go
 var sources embed.FS
 
 // Version stands for what Parse and Rewrite do: a module that an earlier version
