@@ -34,8 +34,8 @@ const (
 	Choice  FieldKind = "choice" // one of Field.Choices
 )
 
-// FieldKinds lists all kinds.
-func FieldKinds() []FieldKind { return []FieldKind{Number, Boolean, Date, Choice} }
+// fieldKinds lists all kinds.
+func fieldKinds() []FieldKind { return []FieldKind{Number, Boolean, Date, Choice} }
 
 // The bounds of an extraction.
 const (
@@ -66,8 +66,8 @@ func CheckFields(fields []Field) error {
 		switch {
 		case !fieldName.MatchString(f.Name) || seen[f.Name]:
 			return errors.New("a field's name is its own, and has 1 to 40 of a-z, 0-9 and _")
-		case !slices.Contains(FieldKinds(), f.Kind):
-			return fmt.Errorf("the kinds of fields are %v", FieldKinds())
+		case !slices.Contains(fieldKinds(), f.Kind):
+			return fmt.Errorf("the kinds of fields are %v", fieldKinds())
 		case f.Kind == Choice && (len(f.Choices) < 2 || len(f.Choices) > maxChoices || long):
 			return fmt.Errorf("a choice has 2 to %d choices of at most %d bytes", maxChoices, maxChoice)
 		case f.Kind != Choice && len(f.Choices) > 0:

@@ -84,7 +84,7 @@ func (r *reader) reach(c *Config) {
 		r.plain("tls.webhooks", "needs 'cert' and 'key' beside it")
 	}
 	guarded := c.TLS.On() || len(c.TrustedProxies) > 0
-	if _, _, err := net.SplitHostPort(c.Admin); err == nil && !Loopback(c.Admin) && !guarded { // what is no address is faulted as such
+	if _, _, err := net.SplitHostPort(c.Admin); err == nil && !loopback(c.Admin) && !guarded { // what is no address is faulted as such
 		r.plain("admin", fmt.Sprintf("%q is not on loopback, and nothing encrypts it; give the gateway a certificate under 'tls', "+
 			"or name the reverse proxy in front of it under 'trusted_proxies', or keep it on 127.0.0.1", c.Admin))
 	}
@@ -109,7 +109,7 @@ func (r *reader) reach(c *Config) {
 // chosen: an attacker's DNS could lend it one.
 func (r *reader) nameless(c *Config, guarded bool) {
 	host, _, err := net.SplitHostPort(c.Admin)
-	if err != nil || Loopback(c.Admin) || !guarded {
+	if err != nil || loopback(c.Admin) || !guarded {
 		return // it stays on this machine, or something worse is said already
 	}
 	ip, err := netip.ParseAddr(host)
@@ -144,8 +144,8 @@ func (r *reader) proxies(c *Config) {
 	}
 }
 
-// Loopback reports whether an address can be reached from this machine only.
-func Loopback(addr string) bool {
+// loopback reports whether an address can be reached from this machine only.
+func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return err == nil && loopbackName(host)
 }

@@ -202,12 +202,12 @@ func (p *Operator) RotateKey(ctx context.Context, by scope.Scope, data bool) (er
 	return p.o.Vault.RotateKey(ctx)
 }
 
-// MaxSecret bounds what is read as a secret's value.
-const MaxSecret = vault.MaxValue
+// maxSecret bounds what is read as a secret's value.
+const maxSecret = vault.MaxValue
 
 // ReadSecret reads a value from a stream, without the line break at its end.
 func ReadSecret(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxSecret+2))
+	b, err := io.ReadAll(io.LimitReader(r, maxSecret+2))
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,7 @@ func (s *Store) chunk(ctx context.Context, r *Row, c *Chunk) (memory.Chunk, erro
 	if err != nil {
 		return memory.Chunk{}, fmt.Errorf("memory: item %s: %w", r.ID, err)
 	}
-	heading, text := SplitBody(raw)
+	heading, text := splitBody(raw)
 	return memory.Chunk{Index: c.Index, Heading: heading, Text: text, Start: c.Start, End: c.End}, nil
 }
 
@@ -160,8 +160,8 @@ func JoinBody(heading, text string) []byte {
 	return append(append([]byte(heading), 0), text...)
 }
 
-// SplitBody takes the body of a chunk apart.
-func SplitBody(b []byte) (heading, text string) {
+// splitBody takes the body of a chunk apart.
+func splitBody(b []byte) (heading, text string) {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		return string(b[:i]), string(b[i+1:])
 	}

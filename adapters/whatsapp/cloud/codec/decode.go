@@ -195,7 +195,7 @@ func (m message) content(display string) (content channels.Content, ignored stri
 			msg.Forwarded = "somebody on WhatsApp"
 		}
 		if usable(c.ID) {
-			msg.ReplyTo = &channels.Quote{ID: channels.MessageID(c.ID), Who: channels.Sender{ID: cmp.Or(c.From, c.Scoped), Self: c.From != "" && c.From == Digits(display)}}
+			msg.ReplyTo = &channels.Quote{ID: channels.MessageID(c.ID), Who: channels.Sender{ID: cmp.Or(c.From, c.Scoped), Self: c.From != "" && c.From == digits(display)}}
 		}
 	}
 	if name, args, ok := command(msg); ok {
@@ -204,8 +204,8 @@ func (m message) content(display string) (content channels.Content, ignored stri
 	return msg, ""
 }
 
-// Digits is a phone number as WhatsApp's ids have it.
-func Digits(number string) string {
+// digits is a phone number as WhatsApp's ids have it.
+func digits(number string) string {
 	return strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
 			return -1

@@ -36,7 +36,7 @@ func (n Number) Identity(s Setup) channels.Identity {
 	if who.Name == "" {
 		who.Name = n.Display
 	}
-	if d := Digits(n.Display); d != "" {
+	if d := digits(n.Display); d != "" {
 		who.Link = "https://wa.me/" + d
 	}
 	note := func(missing bool, text string) {
@@ -68,13 +68,13 @@ type Media struct {
 // ErrTooBigToFetch says that a file is larger than MaxFetch.
 var ErrTooBigToFetch = errors.New("the file is larger than the gateway takes in (64 MB)")
 
-// ErrReference says that a file's reference is none.
-var ErrReference = errors.New("the file has no reference")
+// errReference says that a file's reference is none.
+var errReference = errors.New("the file has no reference")
 
 // MediaPath is where to ask for a file, below the version.
 func MediaPath(ref, number string) (string, error) {
 	if ref == "" || url.PathEscape(ref) != ref {
-		return "", ErrReference
+		return "", errReference
 	}
 	return ref + "?phone_number_id=" + number, nil
 }
