@@ -2,8 +2,8 @@
 //
 // What a scope may read is said twice: by the units in each statement, which
 // choose the index, and by policies on the rows, for which each transaction says
-// its units. Vectors are searched by HNSW with iterative scans; where the units
-// hold little, all of theirs are compared, which is faster and finds all.
+// its units. Each unit that holds much has an index of its own for its vectors, by
+// HNSW; of what holds little all are compared, which is faster and finds all.
 package postgres
 
 import (
@@ -27,11 +27,14 @@ type Engine struct {
 	db *db.DB
 
 	mu      sync.Mutex
-	indexed map[int64]bool // models whose index is known to be there
+	indexed map[indexed]bool // known to be there
 }
 
+// indexed names an index of vectors: of one unit, by one model.
+type indexed struct{ model, unit int64 }
+
 // New returns an engine on an open database that has the schema. It does no I/O.
-func New(d *db.DB) *Engine { return &Engine{db: d, indexed: map[int64]bool{}} }
+func New(d *db.DB) *Engine { return &Engine{db: d, indexed: map[indexed]bool{}} }
 
 // everything is the setting for upkeep.
 const everything = "all"

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/memory"
 	"github.com/gatehouse-chat/gatehouse/memory/internal/rank"
@@ -82,11 +84,7 @@ func (r *search) run(ctx context.Context) ([]memory.Hit, error) {
 	if err := r.pass(ctx, query, model, all); err != nil {
 		return nil, err
 	}
-	near, err := r.near(ctx, query, model)
-	if err != nil {
-		return nil, err
-	}
-	likely, err := r.likely(ctx, all)
+	near, likely, err := r.legs(ctx, query, model, all)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +98,21 @@ func (r *search) run(ctx context.Context) ([]memory.Hit, error) {
 		return nil, err
 	}
 	return r.hits(ctx, r.fuse(likely, near))
+}
+
+// legs asks the vectors and the words, side by side.
+func (r *search) legs(ctx context.Context, query []float32, model Model, all []string) (near []Near, likely []int64, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		near, err = r.near(ctx, query, model)
+		return err
+	})
+	g.Go(func() (err error) {
+		likely, err = r.likely(ctx, all)
+		return err
+	})
+	err = g.Wait()
+	return near, likely, err
 }
 
 // fuse joins the legs: by rank, where the embedder knows at least as much as the
