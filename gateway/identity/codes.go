@@ -201,6 +201,9 @@ func codeID(text string) string {
 	return hex.EncodeToString(h[:4])
 }
 
+// between is what people put between the letters of a code, and around it.
+var between = strings.NewReplacer(" ", "", "-", "", "`", "")
+
 // presented finds the code in an event: "/start <code>", "/link <code>", or a
 // message that is nothing but a code, as people copy or type it.
 func presented(e channels.Event) (string, bool) {
@@ -219,7 +222,7 @@ func presented(e channels.Event) (string, bool) {
 	if len(said) > 2*longCode {
 		return "", false
 	}
-	said = strings.ToUpper(strings.NewReplacer(" ", "", "-", "", "`", "").Replace(strings.TrimSpace(said)))
+	said = strings.ToUpper(between.Replace(strings.TrimSpace(said)))
 	shaped := (len(said) == longCode || len(said) == ownCode) && strings.Trim(said, alphabet) == ""
 	return said, shaped
 }
