@@ -6,9 +6,10 @@ import "context"
 // the commit that makes the log too long, and whoever waits for that commit
 // would wait for some hundred pages and for two further syncs.
 const (
-	// moveAfter is after how many statements that changed rows the log is moved:
-	// mostly about as many pages.
-	moveAfter = 2000
+	// moveAfter is after how many statements that changed rows the log is moved;
+	// each of them mostly adds a page or two. Pages that were written again and
+	// again meanwhile are moved once.
+	moveAfter = 3000
 	// longLog is the length in pages at which SQLite moves the log by itself,
 	// should large values have made it grow faster than that.
 	longLog = "8000"

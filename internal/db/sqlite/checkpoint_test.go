@@ -22,17 +22,17 @@ func TestLogIsMoved(t *testing.T) {
 	}
 	before := salt(t, file)
 	n := 0
-	for ; n < 2500; n += 100 {
+	for ; n < 3500; n += 100 {
 		write(t, d, n, 100)
 	}
 	for until := time.Now().Add(time.Minute); bytes.Equal(salt(t, file), before); n++ {
-		if time.Now().After(until) || n > 3500 {
+		if time.Now().After(until) || n > 4500 {
 			t.Fatalf("after %d writes the log has not begun anew", n)
 		}
 		<-time.After(60 * time.Millisecond) // the next look
 		write(t, d, n, 1)
 	}
-	if i, err := os.Stat(file); err != nil || i.Size() < 2000*4096 {
+	if i, err := os.Stat(file); err != nil || i.Size() < 3000*4096 {
 		t.Errorf("the file holds %d bytes, %v", i.Size(), err)
 	}
 	if got := rows(t, d); got != n {
@@ -53,8 +53,8 @@ func TestLogIsMovedWhileClosing(t *testing.T) {
 			if _, _, err := tx.Exec(`CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY, v BLOB)`); err != nil {
 				return err
 			}
-			for i := range 2100 {
-				if err := insert(round*2100+i, nil)(tx); err != nil {
+			for i := range 3100 {
+				if err := insert(round*3100+i, nil)(tx); err != nil {
 					return err
 				}
 			}
@@ -73,7 +73,7 @@ func TestLogIsMovedWhileClosing(t *testing.T) {
 	}
 	defer db.Close()
 	var n int
-	if err := db.QueryRow(`SELECT count(*) FROM t`).Scan(&n); err != nil || n != 5*2100 {
+	if err := db.QueryRow(`SELECT count(*) FROM t`).Scan(&n); err != nil || n != 5*3100 {
 		t.Errorf("%d rows, %v", n, err)
 	}
 }
