@@ -122,6 +122,7 @@ type Channel struct {
 	Allow     []string        `yaml:"allow" doc:"Immutable ids of senders and conversations. Empty allows nobody."`
 	Rooms     map[string]Room `yaml:"rooms" doc:"What is different in single rooms, by the id of the conversation. A room that stands here is admitted."`
 	SendRate  string          `yaml:"send_rate" enum:"platform,unlimited" doc:"Whether the platform's rates are kept."`
+	Documents string          `yaml:"documents" enum:"off,quiet,tell" doc:"Whether the documents that people send are remembered by themselves: quiet says nothing of it, tell says what is kept and how to take it back."`
 	Stream    string          `yaml:"stream" enum:"edit,off" doc:"Whether answers are shown while they grow."`
 	ReplyTo   ReplyTo         `yaml:"reply_to" doc:"A conversation of another channel where answers go, in the place of back."`
 	Section   json.RawMessage `yaml:"-"`
@@ -142,6 +143,7 @@ type Room struct {
 	Allow        *[]string `yaml:"allow" doc:"Ids of the senders, or of members, who may use the bot there. Without it everybody in the room may; empty allows nobody."`
 	Model        string    `yaml:"model" doc:"Name of the model that conversations there start with."`
 	Instructions string    `yaml:"instructions" doc:"Added to 'agent.instructions'."`
+	Documents    string    `yaml:"documents" enum:"off,quiet,tell" doc:"Whether documents that are sent there are remembered by themselves; without it, as in the channel."`
 	Tools        *[]string `yaml:"tools" doc:"The only tools that may be called there. Without it, those that are there elsewhere; empty allows none."`
 }
 
@@ -170,7 +172,7 @@ func Default() Config {
 
 // defaultChannel is what a channel's section starts from.
 func defaultChannel() Channel {
-	return Channel{DM: "pairing", Groups: "allowlist", Mention: true, SendRate: "platform", Stream: "edit"}
+	return Channel{DM: "pairing", Groups: "allowlist", Mention: true, SendRate: "platform", Stream: "edit", Documents: "off"}
 }
 
 // DefaultPath is where the configuration is looked for when nothing names it.

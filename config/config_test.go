@@ -134,7 +134,7 @@ func TestParse(t *testing.T) {
 	want.Channels = map[string]config.Channel{"support": {
 		Adapter: "telegram", DM: "allowlist", Groups: "allowlist", Mention: true,
 		// An id keeps its digits, whatever number YAML would make of it.
-		Allow: []string{"7527593", "0042", "-1001234567890", "@ada:example.org"}, SendRate: "unlimited", Stream: "off",
+		Allow: []string{"7527593", "0042", "-1001234567890", "@ada:example.org"}, SendRate: "unlimited", Stream: "off", Documents: "off",
 		Section: json.RawMessage(`{"base_url":"https://api.telegram.org","token":"from-the-environment"}`), Line: 12,
 	}}
 	if d := cmp.Diff(want, c); d != "" {

@@ -114,7 +114,7 @@ func (s *sitting) resolve(ctx context.Context, r bus.Record, e channels.Event, j
 		return nil
 	case identity.Background:
 		s.overhear(r, e)
-		return nil
+		return s.keepDocuments(ctx, item{rec: r, event: e, scope: j})
 	case identity.Park:
 		s.verdicts[r.Key] = bus.Verdict{Fate: bus.Park, Tag: j.Tag, At: j.Until}
 		if j.Reply != "" {

@@ -45,6 +45,8 @@ const (
 	textRememberNot      = "There is nothing here in which I could keep it."
 	textRemembers        = "I will remember this for you, wherever you ask me (`/forget %s` takes it back)."
 	textRememberFileNot  = "I did not keep %s: %s."
+	textKeptFile         = "I will remember %s for you, wherever you ask me (`/forget %s` takes it back)."
+	textKeptFileRoom     = "I will remember %s for everybody in this room (`/forget %s` takes it back)."
 	textRememberFileGone = "I could not fetch it"
 	textRemembersRoom    = "I will remember this for everybody in this room (`/forget %s` takes it back)."
 	textForgetHow        = "Write after the command what I should forget: its id, such as `/forget c5d41402abc4b`, or some words, and I show you what I have."

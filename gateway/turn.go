@@ -281,6 +281,11 @@ func (s *sitting) conclude(ctx context.Context, taken []item, t *sat, result age
 		result.Entries[i].Text = s.g.leaks.Redact("", result.Entries[i].Text)
 	}
 	s.digest(ctx, t, result)
+	for _, it := range taken {
+		if err := s.keepDocuments(ctx, it); err != nil {
+			return err
+		}
+	}
 	history, err := s.g.book.Append(t.session, taken[0].rec.Seq, result.Entries)
 	if err != nil {
 		return err

@@ -14,11 +14,11 @@ import (
 // policyOf is what a channel's section says about who is let in.
 func policyOf(ch config.Channel) identity.Policy {
 	p := identity.Policy{
-		Workspace: ch.Workspace, DM: identity.DM(ch.DM), Groups: identity.Groups(ch.Groups), Mention: ch.Mention, Allow: ch.Allow,
+		Workspace: ch.Workspace, DM: identity.DM(ch.DM), Groups: identity.Groups(ch.Groups), Mention: ch.Mention, Allow: ch.Allow, Documents: identity.Documents(ch.Documents),
 		Rooms: map[channels.ConversationID]identity.RoomPolicy{},
 	}
 	for id, r := range ch.Rooms {
-		one := identity.RoomPolicy{Mention: r.Mention, Model: r.Model, Instructions: r.Instructions}
+		one := identity.RoomPolicy{Mention: r.Mention, Model: r.Model, Instructions: r.Instructions, Documents: identity.Documents(r.Documents)}
 		if r.Allow != nil {
 			one.Allow = append([]string{}, *r.Allow...) // empty, and not nil: it allows nobody
 		}

@@ -38,19 +38,33 @@ type Policy struct {
 	// Rooms holds what is different in single rooms, by the id of the
 	// conversation. A room that is named here is admitted.
 	Rooms map[channels.ConversationID]RoomPolicy
+	// Documents says whether documents that are sent are remembered by themselves.
+	Documents Documents
 	// Authenticated is set for a channel whose sender ids are member ids that
 	// the gateway itself has verified: the console.
 	Authenticated bool
 }
 
+// Documents says what becomes of the documents that people send. The set is
+// closed, and the zero value is as good as DocumentsOff.
+type Documents string
+
+// What becomes of them.
+const (
+	DocumentsOff   Documents = "off"
+	DocumentsQuiet Documents = "quiet" // they are remembered
+	DocumentsTell  Documents = "tell"  // and whoever sent them is told
+)
+
 // RoomPolicy is what the configuration says about one room. The zero RoomPolicy
 // changes nothing.
 type RoomPolicy struct {
-	Mention      *bool    // nil: as in the channel
-	Allow        []string // ids of senders and members who may use the bot there; nil: everybody in the room; empty: nobody
-	Model        string   // the configured name that conversations there start with; "": as elsewhere
-	Instructions string   // added to those that hold everywhere
-	Tools        []string // the only ones that turns there may call; nil: as elsewhere; empty: none
+	Mention      *bool     // nil: as in the channel
+	Allow        []string  // ids of senders and members who may use the bot there; nil: everybody in the room; empty: nobody
+	Model        string    // the configured name that conversations there start with; "": as elsewhere
+	Instructions string    // added to those that hold everywhere
+	Documents    Documents // "": as in the channel
+	Tools        []string  // the only ones that turns there may call; nil: as elsewhere; empty: none
 }
 
 func (p Policy) allows(id string) bool { return id != "" && slices.Contains(p.Allow, id) }
@@ -66,6 +80,9 @@ func (p Policy) In(id channels.ConversationID) RoomPolicy {
 	r := p.Rooms[id]
 	if r.Mention == nil {
 		r.Mention = &p.Mention
+	}
+	if r.Documents == "" {
+		r.Documents = p.Documents
 	}
 	return r
 }
