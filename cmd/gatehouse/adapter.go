@@ -30,7 +30,7 @@ func listModulesCommand(f *flags) *cobra.Command {
 		Use: "list", Short: "List the installed modules, with their versions and the channels that use them", Args: args(cobra.NoArgs),
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+	c.RunE = looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 		all, err := d.Modules(ctx)
 		switch {
 		case err != nil:
@@ -127,7 +127,7 @@ func inspectCommand(f *flags) *cobra.Command {
 		ValidArgsFunction: suggestions(f, false, moduleIDs),
 		RunE: func(c *cobra.Command, a []string) error {
 			if looksInstalled(a[0]) {
-				return withDesk(f, inspectInstalled)(c, a)
+				return looking(f, inspectInstalled)(c, a)
 			}
 			if strings.Contains(a[0], "://") {
 				return withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {

@@ -15,7 +15,7 @@ func approvalsCommand(f *flags) *cobra.Command {
 	asJSON := false
 	list := &cobra.Command{
 		Use: "list", Short: "List what people are asked, and what they have allowed for longer", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			return listApprovals(ctx, c, d, asJSON)
 		}),
 	}

@@ -150,7 +150,7 @@ func auditListCommand(f *flags) *cobra.Command {
 	last, asJSON := 50, false
 	c := &cobra.Command{
 		Use: "list", Short: "List the last entries", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			q, err := sel.query(time.Now())
 			if err != nil {
 				return err
@@ -200,7 +200,7 @@ func auditCheckCommand(f *flags) *cobra.Command {
 		Long: "Check that nothing was changed, removed or cut off.\n\n" +
 			"Every entry is checked against the one before it, and against the signed\n" +
 			"checkpoints that the gateway keeps outside of its database.",
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			r, err := d.VerifyAudit(ctx)
 			if err != nil {
 				return err
@@ -230,7 +230,7 @@ func auditExportCommand(f *flags) *cobra.Command {
 	to := ""
 	c := &cobra.Command{
 		Use: "export", Short: "Write all entries, a JSON object a line", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			q, err := sel.query(time.Now())
 			if err != nil {
 				return err

@@ -11,6 +11,9 @@ import (
 	"github.com/gatehouse-chat/gatehouse/config"
 )
 
+// notRunning is what reload says where there is nothing to do.
+const notRunning = "the gateway is not running; it reads the configuration when it starts"
+
 var errMistakes = errors.New("the configuration has mistakes")
 
 func configCommand(f *flags) *cobra.Command {
@@ -68,13 +71,17 @@ func configCommand(f *flags) *cobra.Command {
 		Use: "reload", Short: "Let the running gateway read the configuration again", Args: args(cobra.NoArgs),
 	}
 	reload.RunE = func(c *cobra.Command, _ []string) error {
-		d, err := openDesk(c.Context(), *f)
+		d, err := openToLook(c.Context(), *f)
+		if errors.Is(err, errNothingThere) {
+			fmt.Fprintln(c.OutOrStdout(), notRunning)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		defer d.close() //nolint:errcheck // nothing was written
 		if !d.running {
-			fmt.Fprintln(c.OutOrStdout(), "the gateway is not running; it reads the configuration when it starts")
+			fmt.Fprintln(c.OutOrStdout(), notRunning)
 			return nil
 		}
 		warnings, err := d.Reload(c.Context())

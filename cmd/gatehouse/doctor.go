@@ -83,7 +83,7 @@ func examine(ctx context.Context, f flags) []finding {
 	all = append(all, examineFolder(cfg.Data), examineKey(cfg), examineSpace(cfg.Data))
 	all = append(all, examineReach(cfg, time.Now())...)
 	all = append(all, examineProxyLogin(ctx, cfg)...)
-	d, err := openDesk(ctx, f)
+	d, err := openToExamine(ctx, f, cfg)
 	if silent := (*kek.Silence)(nil); errors.As(err, &silent) {
 		return append(all, finding{what: "vault key", bad: fmt.Sprintf("%s; it did not answer within %s", silent.Keyring, silent.After), fix: silent.Fix()})
 	}
@@ -100,6 +100,30 @@ func examine(ctx context.Context, f flags) []finding {
 	all = append(all, examineSpending(st), examineAudit(ctx, d))
 	all = append(all, examineChannels(ctx, d, st)...)
 	return append(all, examineDead(ctx, d))
+}
+
+// openToExamine finds the gateway. Where none was ever started, it is one in a
+// folder that is removed again: the doctor says what the first start would find,
+// and makes nothing.
+func openToExamine(ctx context.Context, f flags, cfg config.Config) (*desk, error) {
+	if begun(cfg) == nil || cfg.Store != "sqlite" || cfg.Key.Source != config.KeyFile {
+		return openDesk(ctx, f)
+	}
+	dir, err := os.MkdirTemp("", "gatehouse-doctor-")
+	if err != nil {
+		return nil, fmt.Errorf("try the first start: %w", err)
+	}
+	f.data, f.key = filepath.Join(dir, "data"), filepath.Join(dir, "key")
+	var d *desk
+	if err = os.Mkdir(f.data, 0o700); err == nil {
+		d, err = openDesk(ctx, f)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	end := d.close
+	d.close = func() error { return errors.Join(end(), os.RemoveAll(dir)) }
+	return d, nil
 }
 
 func examineConfig(path string, faults config.Faults, err error) []finding {

@@ -14,7 +14,7 @@ func laterCommand(f *flags) *cobra.Command {
 	asJSON := false
 	list := &cobra.Command{
 		Use: "list", Short: "List what members want taken up later, without their words", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			all, err := d.Errands(ctx)
 			switch {
 			case err != nil:

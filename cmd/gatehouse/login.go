@@ -26,7 +26,7 @@ func loginCommand(f *flags) *cobra.Command {
 	c.Flags().BoolVar(&list, "list", false, "list the browsers that are logged in")
 	c.Flags().StringVar(&revoke, "revoke", "", "log out the browser with this `ID` from --list, or all")
 	c.MarkFlagsMutuallyExclusive("qr", "list", "revoke")
-	c.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+	c.RunE = looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 		switch {
 		case list:
 			return listLogins(ctx, c.OutOrStdout(), d, time.Now())

@@ -86,7 +86,7 @@ func memorySearchCommand(f *flags) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use: "search TEXT...", Short: "Search as a turn does, and see why each hit was found", Args: args(cobra.MinimumNArgs(1)),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			q.Text, q.Legs = strings.Join(a, " "), memory.Legs(by)
 			hits, err := d.SearchMemory(ctx, q)
 			if err != nil {
@@ -159,7 +159,7 @@ func memoryExportCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{
 		Use: "export", Short: "Write what is remembered, a JSON object a line", Args: args(cobra.NoArgs),
 		Long: "Write what is remembered, a JSON object a line: yours, and for those who administer\nwhat is shared. What others keep for themselves is theirs to export.",
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			all, err := everything(ctx, d, "")
 			if err != nil {
 				return err

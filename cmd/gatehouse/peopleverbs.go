@@ -30,7 +30,7 @@ func listing[T any](f *flags, short, none, head string, ask func(context.Context
 	asJSON := false
 	c := &cobra.Command{
 		Use: "list", Short: short, Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			all, err := ask(ctx, d)
 			if err != nil {
 				return err
@@ -217,7 +217,7 @@ func showMember(f *flags, members cobra.CompletionFunc) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use: "show ID", Short: "Show a member and their accounts", Args: args(cobra.ExactArgs(1)), ValidArgsFunction: members,
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			p, err := d.People(ctx)
 			if err != nil {
 				return err

@@ -70,6 +70,8 @@ func run(ctx context.Context, f flags) error {
 		defer runtime.KeepAlive(make([]byte, ballast))
 	}
 	var a *app
+	data, _ := dataFolder(f) // a mistake in the configuration is told by openApp
+	_, missing := os.Stat(data)
 	err := onceFree(ctx, func() (err error) {
 		a, err = openApp(ctx, f, asGateway())
 		return err
@@ -86,7 +88,10 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	defer a.close() //nolint:errcheck // the process ends
+	defer a.close()                                         //nolint:errcheck // the process ends
+	if f.data != "" && errors.Is(missing, os.ErrNotExist) { // perhaps it was meant to be another one
+		a.log.Warn("there was no data folder; it is a new one, with nothing in it", "data", data)
+	}
 	for _, w := range a.warnings {
 		a.log.Warn("configuration", "err", w.String())
 	}

@@ -126,6 +126,14 @@ func setupScript(e *testscript.Env) error {
 		}
 	})
 	e.Values[worldKey{}] = w
+	// An empty database is one of a gateway that was there: commands that only
+	// look make none. first_run has none.
+	if err := os.Mkdir(filepath.Join(e.WorkDir, "data"), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(e.WorkDir, "data", "gatehouse.db"), nil, 0o600); err != nil {
+		return err
+	}
 	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 	e.Setenv("GATEHOUSE_DATA", filepath.Join(e.WorkDir, "data"))
 	e.Setenv("GATEHOUSE_KEY", filepath.Join(e.WorkDir, "keys", "key"))

@@ -24,7 +24,7 @@ func channelsCommand(f *flags) *cobra.Command {
 	probe := list.Flags().Bool("probe", false, "ask each platform right now")
 	asJSON := list.Flags().Bool("json", false, "print JSON")
 	list.MarkFlagsMutuallyExclusive("probe", "json")
-	list.RunE = withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+	list.RunE = looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 		if *asJSON {
 			s, err := d.Status(ctx)
 			if err != nil {

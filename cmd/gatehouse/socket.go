@@ -79,13 +79,47 @@ type desk struct {
 // the gateway's data is. The running gateway keeps its last good configuration,
 // and what it takes to find it does not depend on the mistakes of a bad one.
 func dataFolder(f flags) (string, error) {
+	cfg, err := whereabouts(f)
+	return cfg.Data, err
+}
+
+// whereabouts is the configuration as far as it says where the data is.
+func whereabouts(f flags) (config.Config, error) {
 	s := &settings{flags: f, getenv: getenv, drivers: allDrivers()}
 	s.path, s.explicit = f.path(getenv)
 	cfg, _, err := s.read()
 	if cfg.Data != "" {
-		return cfg.Data, nil
+		return cfg, nil
 	}
-	return "", err
+	return cfg, err
+}
+
+// errNothingThere: no gateway has ever had its data there.
+var errNothingThere = errors.New("no gateway was ever started there")
+
+// begun checks that a gateway has had its data in a folder: a command that only
+// looks makes none.
+func begun(c config.Config) error {
+	kept := c.Data
+	if c.Store == "sqlite" {
+		kept = filepath.Join(c.Data, "gatehouse.db")
+	}
+	if _, err := os.Stat(kept); !errors.Is(err, os.ErrNotExist) {
+		return nil // there, or an error that opening it explains
+	}
+	return fmt.Errorf("%w: %s holds nothing of one. `gatehouse run` begins there; where it is elsewhere, name its folder with --data or GATEHOUSE_DATA", errNothingThere, c.Data)
+}
+
+// openToLook is openDesk for a command that changes nothing.
+func openToLook(ctx context.Context, f flags) (*desk, error) {
+	cfg, err := whereabouts(f)
+	if err != nil {
+		return nil, err
+	}
+	if err := begun(cfg); err != nil {
+		return nil, err
+	}
+	return openDesk(ctx, f)
 }
 
 // openDesk finds the gateway that the flags mean.

@@ -17,10 +17,19 @@ import (
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 )
 
+// body is what a command does once it has found the gateway.
+type body func(ctx context.Context, c *cobra.Command, d *desk, args []string) error
+
 // withDesk makes a command's body that talks to the gateway.
-func withDesk(f *flags, do func(ctx context.Context, c *cobra.Command, d *desk, args []string) error) func(*cobra.Command, []string) error {
+func withDesk(f *flags, do body) func(*cobra.Command, []string) error { return with(f, openDesk, do) }
+
+// looking is withDesk for what changes nothing: where there is no gateway, it
+// makes none.
+func looking(f *flags, do body) func(*cobra.Command, []string) error { return with(f, openToLook, do) }
+
+func with(f *flags, open func(context.Context, flags) (*desk, error), do body) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) (err error) {
-		d, err := openDesk(c.Context(), *f)
+		d, err := open(c.Context(), *f)
 		if err != nil {
 			return err
 		}
@@ -77,7 +86,7 @@ func statusCommand(f *flags) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use: "status", Short: "Show the channels, the queues and today's spending", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			s, err := d.Status(ctx)
 			if err != nil {
 				return err
@@ -203,7 +212,7 @@ func deadCommand(f *flags) *cobra.Command {
 	queue, asJSON := "", false
 	list := &cobra.Command{
 		Use: "list", Short: "List what could not be worked on or delivered", Args: args(cobra.NoArgs),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
 			all, err := allDead(ctx, d, queue)
 			if err != nil {
 				return err
@@ -222,7 +231,7 @@ func deadCommand(f *flags) *cobra.Command {
 	show := &cobra.Command{
 		Use: "show NUMBER", Short: "Show one, with its content", Args: args(cobra.ExactArgs(1)),
 		ValidArgsFunction: suggestions(f, false, deadNumbers),
-		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
+		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
 			seqs, err := numbers(a)
 			if err != nil {
 				return err
