@@ -270,7 +270,7 @@ func inviteCommand(f *flags) *cobra.Command {
 			if i.Link != "" {
 				fmt.Fprintf(c.OutOrStdout(), "Link  %s\n", i.Link)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "Code  %s  (send it to the bot as it is)\nMakes one person a %s, until %s\n", i.Code, i.Role, i.Expires.Local().Format(time.DateTime))
+			fmt.Fprintf(c.OutOrStdout(), "Code  %s  (send it to the bot as it is)\nThe person who does becomes %s; it works until %s\n", i.Code, i.Role, i.Expires.Local().Format(time.DateTime))
 			return nil
 		}),
 	}

@@ -88,8 +88,9 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	defer a.close()                                         //nolint:errcheck // the process ends
-	if f.data != "" && errors.Is(missing, os.ErrNotExist) { // perhaps it was meant to be another one
+	defer a.close() //nolint:errcheck // the process ends
+	if f.data != "" && errors.Is(missing, os.ErrNotExist) {
+		// Perhaps it was meant to be another one.
 		a.log.Warn("there was no data folder; it is a new one, with nothing in it", "data", data)
 	}
 	for _, w := range a.warnings {

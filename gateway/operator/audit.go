@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/gateway/audit"
+	"github.com/gatehouse-chat/gatehouse/gateway/identity"
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
@@ -82,6 +83,9 @@ func (p *Operator) did(ctx context.Context, by scope.Scope, what, on string, err
 	e := audit.Entry{Kind: audit.Admin, Do: what, By: by.Principal(), On: on}
 	if *err != nil {
 		e.Err = (*err).Error()
+		if missing := (identity.Unknown{}); errors.As(*err, &missing) {
+			e.Err = missing.Short() // a record needs no advice
+		}
 	}
 	if missing := p.o.Audit.Keep(context.WithoutCancel(ctx), e); missing != nil {
 		*err = errors.Join(*err, missing)
