@@ -46,7 +46,7 @@ var _ sandbox.Host = (*call)(nil)
 func (h *call) Do(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (sandbox.Payload, error) {
 	out, err := h.perform(ctx, op, in)
 	if errors.Is(err, sandbox.Denied) && op != sandbox.HostHTTP { // of a request, denied has spoken
-		h.overstepped(ctx, wish(op, in))
+		h.overstepped(ctx, wish(op, in), h.unasked(op))
 	}
 	return out, err
 }
@@ -177,7 +177,7 @@ func (h *call) Log(ctx context.Context, level slog.Level, text string) {
 // denied notes a request that the manifest does not list.
 func (h *call) denied(ctx context.Context, method string, u *url.URL) {
 	h.cause = unlisted(method, u)
-	h.overstepped(ctx, u.Host)
+	h.overstepped(ctx, u.Host, h.unasked(sandbox.HostHTTP))
 }
 
 // save keeps a response's body under a handle, until the end of the call.

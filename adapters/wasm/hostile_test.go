@@ -25,10 +25,13 @@ import (
 type recorder struct {
 	*channeltest.Host
 	refused []string
+	why     []string
 }
 
 // Refused implements channels.Recorder.
-func (r *recorder) Refused(_ context.Context, host, _ string) { r.refused = append(r.refused, host) }
+func (r *recorder) Refused(_ context.Context, what, why string) {
+	r.refused, r.why = append(r.refused, what), append(r.why, why)
+}
 
 // openGuest packs a module, signs it and opens a channel of it. more is for the
 // manifest.
@@ -96,6 +99,26 @@ func TestUnlistedRequests(t *testing.T) {
 		if len(h.refused) != 1 {
 			t.Errorf("%s: recorded %q", url, h.refused)
 		}
+	}
+}
+
+// TestNoToolsForChannels: a channel that asks for a tool is refused, and who reads
+// the audit learns why no manifest could change that.
+func TestNoToolsForChannels(t *testing.T) {
+	d := wasm.NewDriver(wasm.Options{})
+	t.Cleanup(func() { _ = d.Close() })
+	m := New(1)
+	call := m.Import("gw", "call", Types{I32, I32, I32}, Types{I64})
+	request := sandbox.Payload{Header: json.RawMessage(`{"name":"memory_search"}`)}.Encode()
+	m.Data(0, request)
+	m.Handle(nil, I32Const(int32(sandbox.HostToolInvoke)), I32Const(0), I32Const(int32(len(request))), Call(call),
+		I64Const(int64(sandbox.Denied)), I64Ne, If(), Unreachable, End(), I32Const(0))
+	h := &recorder{Host: channeltest.NewHost(t)}
+	if _, err := openGuest(t, d, h, m.Bytes()).Send(t.Context(), channels.Part{Key: "k"}); err == nil || strings.Contains(err.Error(), "trap") {
+		t.Errorf("it was answered otherwise: %v", err) // without a trap, what is missing is its receipt
+	}
+	if len(h.refused) != 1 || h.refused[0] != `tool_invoke "memory_search"` || !strings.Contains(h.why[0], "tools are called in a turn") {
+		t.Errorf("recorded %q: %q", h.refused, h.why)
 	}
 }
 

@@ -41,15 +41,23 @@ func (o *oversteps) fresh(what string) bool {
 
 // overstepped notes that a guest asked for something that its manifest does not
 // list, or that a channel is not given at all.
-func (h *call) overstepped(ctx context.Context, what string) {
+func (h *call) overstepped(ctx context.Context, what, why string) {
 	if !h.c.oversteps.fresh(what) {
 		return
 	}
-	id := h.c.g.pkg.Manifest.ID
-	h.c.h.Log().WarnContext(ctx, "a request of the guest was refused: its manifest does not list it", "module", id, "what", what)
+	h.c.h.Log().WarnContext(ctx, "a request of the guest was refused", "module", h.c.g.pkg.Manifest.ID, "what", what, "err", why)
 	if r, ok := h.c.h.(channels.Recorder); ok {
-		r.Refused(ctx, what, "the manifest of module "+id+" does not list it")
+		r.Refused(ctx, what, why)
 	}
+}
+
+// unasked says why something was refused that a manifest can list, or cannot.
+func (h *call) unasked(op sandbox.HostOp) string {
+	id := h.c.g.pkg.Manifest.ID
+	if op == sandbox.HostToolInvoke {
+		return "module " + id + " is a channel: tools are called in a turn, for the person who speaks in it, and by the agent alone"
+	}
+	return "the manifest of module " + id + " does not list it"
 }
 
 // wish names what a guest asked for, with the name that it gave.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
@@ -101,11 +102,8 @@ func villains(silent string) map[string]villain {
 		"bad-locals": {code: billionLocals(), fault: "4,294,967,295 locals"},
 		"bad-table":  {code: hugeTable(), fault: "elements"},
 	}
-	for name, v := range floods() {
-		all[name] = v
-	}
-	for name, v := range spies() {
-		all[name] = v
+	for _, more := range []map[string]villain{refused(), floods(), spies()} {
+		maps.Copy(all, more)
 	}
 	slow := newAsker(1)
 	all["bad-slow"] = villain{
@@ -116,6 +114,36 @@ func villains(silent string) map[string]villain {
 		fault: "the platform says nothing", // it was refused at its deadline
 	}
 	return all
+}
+
+// refused are modules that are never run, and what else they may try at their
+// start.
+func refused() map[string]villain {
+	unknown, grows, bombs, traps := newAsker(1), newAsker(1), newAsker(1), newAsker(1)
+	unknown.Import("env", "fopen", nil, nil)
+	grows.Tables = []Table{{Min: 1}}
+	bombs.Func(nil, nil, nil, bytes.Repeat(body(Block(), End()), 8001))
+	traps.Start = int(traps.Func(nil, nil, nil, Unreachable)) + 1
+	whole := newAsker(1).handles()
+	return map[string]villain{
+		"bad-bytes":     {code: []byte("hello"), fault: "not a WebAssembly core module"},
+		"bad-truncated": {code: whole[:len(whole)-3], fault: "guest bad-truncated: the module ends in the middle"},
+		"bad-import":    {code: unknown.handles(), fault: "env.fopen: the host offers no such function"},
+		"bad-growth":    {code: grows.handles(Op(0xd0, 0x70), I32Const(1), Op(0xfc, 15, 0), Drop), fault: "changes a table"},
+		"bad-compile":   {code: bombs.handles(), fault: "8,001 blocks and branches"},
+		"bad-begin":     {code: traps.handles(), fault: "trap: unreachable", kind: "trap"},
+		"bad-sleep":     {code: sleeper(), fault: "I am awake"},
+	}
+}
+
+// sleeper wants to wait for an hour.
+func sleeper() []byte {
+	m := newAsker(1)
+	poll := m.Import("wasi_snapshot_preview1", "poll_oneoff", Types{I32, I32, I32, I32}, Types{I32})
+	hour := make([]byte, 48)
+	binary.LittleEndian.PutUint64(hour[24:], 3_600_000_000_000)
+	m.Data(0, hour)
+	return m.handles(I32Const(0), I32Const(100), I32Const(1), I32Const(200), Call(poll), Drop, m.says("I am awake"))
 }
 
 func recursive() []byte {
