@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -65,7 +66,9 @@ func TestPlaces(t *testing.T) {
 		for name, interpreted := range map[string]bool{"compiled": false, "compiled before": false, "interpreted": true} {
 			t.Run(tt.name+", "+name, func(t *testing.T) {
 				s := newSandbox(t, sandbox.Options{Places: true, CacheDir: dir})
-				m := load(t, s, tt.module, sandbox.Config{Interpreted: interpreted, Limits: sandbox.Limits{Fuel: 1_000_000}})
+				// Little fuel, and as much time as there is: a busy machine interprets slowly.
+				limits := sandbox.Limits{Fuel: 10_000, Wall: time.Minute}
+				m := load(t, s, tt.module, sandbox.Config{Interpreted: interpreted, Limits: limits})
 				_, err := m.Call(t.Context(), sandbox.OpStart, sandbox.Payload{}, nil)
 				var f *sandbox.Fault
 				if !errors.As(err, &f) || f.Kind != tt.kind || len(f.Places) < len(tt.want) {
