@@ -7,7 +7,6 @@ import (
 	"compress/zlib"
 	"context"
 	"io"
-	"runtime"
 	"testing"
 	"time"
 
@@ -26,12 +25,7 @@ import (
 // eventually polls the emulator.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(channeltest.Deadline); !cond(); {
-		if time.Now().After(end) {
-			t.Fatalf("waited for %s", what)
-		}
-		runtime.Gosched()
-	}
+	channeltest.Eventually(t, what, cond)
 }
 
 func text(s string) markup.Node { return markup.Plain(s) }

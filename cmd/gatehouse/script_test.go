@@ -166,7 +166,7 @@ func worldOf(ts *testscript.TestScript) *world {
 }
 
 // patience bounds every wait of a script.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // until waits for something to become true.
 func until(ts *testscript.TestScript, what string, is func() bool) {

@@ -109,7 +109,7 @@ func (c campaign) run(t *testing.T) {
 		u, room := x.person(int64(1001 + i))
 		x.people, x.rooms = append(x.people, u), append(x.rooms, room)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	began := time.Now()
 	var writing sync.WaitGroup

@@ -228,7 +228,7 @@ func TestDiscordCrash(t *testing.T) {
 				if i > 0 && i <= kills {
 					r.start()
 					before := r.answers(who)
-					eventually(patience/20, func() bool { return r.answers(who) > before+i/2 })
+					eventually(briefly, func() bool { return r.answers(who) > before+i/2 })
 				}
 				for p, u := range who {
 					r.srv.DM(u).Say(u, fmt.Sprintf("message %03d from chat %02d, long enough to show a draft", i, p))

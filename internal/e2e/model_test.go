@@ -47,7 +47,7 @@ func TestModelFails(t *testing.T) {
 			t.Error("a chat whose model works waited for one whose model does not")
 		}
 	}
-	eventually(4*time.Minute, func() bool {
+	eventually(patience, func() bool {
 		return len(r.bot.Delivered().Of(telegramtest.Sent)) >= len(cases)
 	})
 	r.term()

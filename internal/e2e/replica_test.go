@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
@@ -35,7 +34,7 @@ func replicas(t *testing.T, how campaign) {
 		u, room := c.person(int64(1001 + i))
 		c.people, c.rooms = append(c.people, u), append(c.rooms, room)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	c.up()
 	both := []*rig{c.rig, c.replica()}

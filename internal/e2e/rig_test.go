@@ -15,8 +15,12 @@ import (
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 )
 
-// patience is how long a test waits for something that will happen.
-const patience = 2 * time.Minute
+// patience is how long a test waits for something that will happen. Some wait for
+// a gateway that compiles a guest first, beside others that do.
+const patience = 5 * time.Minute
+
+// briefly is how long a test waits for something that need not happen.
+const briefly = 6 * time.Second
 
 // settings of a rig. The zero value is a channel that anybody may write to,
 // without streaming and without rates.

@@ -227,7 +227,7 @@ func TestSlackCrash(t *testing.T) {
 				if i < kills {
 					r.up()
 					sent := len(r.srv.Delivered())
-					eventually(patience/20, func() bool { return len(r.srv.Delivered()) > sent+i })
+					eventually(briefly, func() bool { return len(r.srv.Delivered()) > sent+i })
 					r.proc.Kill()
 				}
 			}
