@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/pgvector/pgvector-go"
 
+	"github.com/gatehouse-chat/gatehouse/memory/internal/column"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
 )
 
@@ -101,20 +102,23 @@ func (e *Engine) Pending(ctx context.Context, model store.Model, n int) (out []s
 	err = e.read(ctx, everything, func(tx pgx.Tx) error {
 		out = nil
 		for _, side := range []string{`<`, `>`} {
-			rows, err := tx.Query(ctx, `SELECT `+chunkColumns+` FROM memory_chunk c JOIN memory_item i ON i.seq = c.item JOIN memory_unit u ON u.id = c.unit
+			rows, err := tx.Query(ctx, `SELECT `+column.Chunk+` FROM memory_chunk c JOIN memory_item i ON i.seq = c.item JOIN memory_unit u ON u.id = c.unit
 				WHERE c.model `+side+` $1 LIMIT $2`, model.ID, n-len(out))
 			if err != nil {
 				return err
 			}
-			some, err := collect(rows)
-			if err != nil {
+			if out, err = collect(rows, out); err != nil {
 				return err
 			}
-			out = append(out, some...)
 		}
 		return nil
 	})
 	return out, err
+}
+
+func collect(rows pgx.Rows, out []store.Chunk) ([]store.Chunk, error) {
+	defer rows.Close()
+	return column.Chunks(rows, out)
 }
 
 // SetVectors implements store.Engine.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	db "github.com/gatehouse-chat/gatehouse/internal/db/sqlite"
+	"github.com/gatehouse-chat/gatehouse/memory/internal/column"
 	"github.com/gatehouse-chat/gatehouse/memory/internal/vector"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
 )
@@ -44,7 +45,7 @@ func (e *Engine) Model(ctx context.Context, name string, dimensions int) (m stor
 func (e *Engine) Pending(ctx context.Context, model store.Model, n int) ([]store.Chunk, error) {
 	var out []store.Chunk
 	for _, side := range []string{`<`, `>`} {
-		rows, err := e.db.Reader().QueryContext(ctx, `SELECT `+chunkColumns+` FROM memory_chunk c JOIN memory_item i ON i.seq = c.item JOIN memory_unit u ON u.id = c.unit
+		rows, err := e.db.Reader().QueryContext(ctx, `SELECT `+column.Chunk+` FROM memory_chunk c JOIN memory_item i ON i.seq = c.item JOIN memory_unit u ON u.id = c.unit
 			WHERE c.model `+side+` ? LIMIT ?`, model.ID, n-len(out))
 		if err != nil {
 			return nil, err
@@ -58,14 +59,7 @@ func (e *Engine) Pending(ctx context.Context, model store.Model, n int) ([]store
 
 func collect(rows *sql.Rows, out []store.Chunk) ([]store.Chunk, error) {
 	defer rows.Close()
-	for rows.Next() {
-		c, err := scanChunk(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, rows.Err()
+	return column.Chunks(rows, out)
 }
 
 // SetVectors implements store.Engine.
