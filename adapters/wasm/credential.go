@@ -50,8 +50,9 @@ func (c *channel) own(name string) (string, error) {
 // credentials puts secrets where the manifest has them. The guest never sees
 // the result.
 func (c *channel) credentials(ctx context.Context, fit []grant, u *url.URL, h http.Header, body []byte) ([]byte, error) {
-	query, signer := u.Query(), ""
-	for _, g := range fit {
+	signer := ""
+	for i := range fit {
+		g := &fit[i]
 		if g.Credential == nil {
 			continue
 		}
@@ -68,6 +69,7 @@ func (c *channel) credentials(ctx context.Context, fit []grant, u *url.URL, h ht
 		case "header":
 			h.Set(g.Credential.Name, v)
 		case "query":
+			query := u.Query()
 			query.Set(g.Credential.Name, v)
 			u.RawQuery = query.Encode()
 		case "path":

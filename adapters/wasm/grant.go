@@ -24,7 +24,7 @@ func newGrant(h module.HTTP, base string) (grant, error) {
 
 // covers reports whether the guest may make a request. The path still has the
 // names of secrets where they go.
-func (g grant) covers(method string, u *url.URL) bool {
+func (g *grant) covers(method string, u *url.URL) bool {
 	return u.Scheme == g.scheme && within(g.authority, authority(u)) &&
 		slices.Contains(g.Methods, method) && strings.HasPrefix(u.Path, g.prefix)
 }
@@ -45,13 +45,20 @@ func plain(u *url.URL) bool {
 	if u.User != nil || u.Opaque != "" || u.Fragment != "" || u.Host == "" {
 		return false
 	}
-	for _, element := range strings.Split(u.Path, "/") {
+	for element := range strings.SplitSeq(u.Path, "/") {
 		if element == "." || element == ".." {
 			return false
 		}
 	}
-	escaped := strings.ToLower(u.EscapedPath())
-	return !strings.Contains(escaped, "%2f") && !strings.Contains(escaped, "%5c") && !strings.Contains(u.Path, "//")
+	if strings.Contains(u.Path, "//") {
+		return false
+	}
+	escaped := u.EscapedPath()
+	if !strings.Contains(escaped, "%") {
+		return true
+	}
+	escaped = strings.ToLower(escaped)
+	return !strings.Contains(escaped, "%2f") && !strings.Contains(escaped, "%5c")
 }
 
 // granted are the entries that cover a request. The credentials of all of them
@@ -61,9 +68,9 @@ func granted(all []grant, method string, u *url.URL) []grant {
 		return nil
 	}
 	var fit []grant
-	for _, g := range all {
-		if g.covers(method, u) {
-			fit = append(fit, g)
+	for i := range all {
+		if g := &all[i]; g.covers(method, u) {
+			fit = append(fit, *g)
 		}
 	}
 	return fit

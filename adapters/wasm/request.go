@@ -118,7 +118,7 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 		return nil, errTooLarge
 	}
 	to := *u
-	header := http.Header{}
+	header := make(http.Header, len(r.Headers)+2) // and the credential, and a type
 	for name, value := range r.Headers {
 		header.Set(name, value)
 	}
@@ -139,11 +139,11 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 	case len(body) > 0:
 		content = bytes.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, to.String(), content)
+	req, err := http.NewRequestWithContext(ctx, method, "", content)
 	if err != nil {
 		return nil, errors.New("it is no request that can be made")
 	}
-	req.Header = header
+	req.URL, req.Host, req.Header = &to, strings.TrimSuffix(to.Host, ":"), header
 	if r.File != "" {
 		req.ContentLength = h.size(ctx, r.File)
 	}
@@ -152,10 +152,10 @@ func (h *call) request(ctx context.Context, method string, u *url.URL, r wire.Re
 
 // read takes the answer in, or keeps its body for later.
 func (h *call) read(resp *http.Response, r wire.Request, g grant, cancel context.CancelFunc) (wire.Response, []byte, error) {
-	out := wire.Response{Status: resp.StatusCode, Headers: map[string]string{}}
-	for name := range resp.Header {
-		if name != "Set-Cookie" {
-			out.Headers[strings.ToLower(name)] = resp.Header.Get(name)
+	out := wire.Response{Status: resp.StatusCode, Headers: make(map[string]string, len(resp.Header))}
+	for name, all := range resp.Header {
+		if name != "Set-Cookie" && len(all) > 0 {
+			out.Headers[strings.ToLower(name)] = all[0]
 		}
 	}
 	if r.Save && resp.StatusCode/100 == 2 && h.release() {

@@ -328,7 +328,12 @@ func baseURL(s string) (*url.URL, error) {
 func authority(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"https": "443", "http": "80", "wss": "443", "ws": "80"}[u.Scheme]
+		switch u.Scheme {
+		case "https", "wss":
+			port = "443"
+		case "http", "ws":
+			port = "80"
+		}
 	}
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,11 +72,11 @@ func (c *call) count(op HostOp) {
 }
 
 func (c *call) answer(op HostOp, request []byte) ([]byte, Refusal) {
-	in, err := DecodePayload(request)
+	in, err := DecodePayload(bytes.Clone(request)) // the guest's memory moves on
 	if err != nil {
 		return nil, Invalid
 	}
-	in = Payload{bytes.Clone(in.Header), bytes.Clone(in.Body)} // the guest's memory moves on
+	in.Header = slices.Clip(in.Header) // the body stands behind it
 	out, err := c.perform(op, in)
 	switch refusal := err.(type) { //nolint:errorlint // perform and ask return refusals as they are
 	case nil:
