@@ -34,7 +34,7 @@ func (d *DB) move() {
 	if err == nil {
 		select {
 		case d.turn <- struct{}{}:
-			err = d.checkpoint()
+			err = d.tx.checkpoint()
 			<-d.turn
 		case <-d.closing:
 		}
@@ -44,9 +44,20 @@ func (d *DB) move() {
 	}
 }
 
-// checkpoint moves what no reader and no writer is in the way of, and waits for
+// passive moves what no reader and no writer is in the way of, and waits for
 // nobody. A connection that may not write may do this.
+const passive = "PRAGMA wal_checkpoint(PASSIVE)"
+
 func (d *DB) checkpoint() error {
 	var busy, all, moved int64 // all is what there was when it began
-	return d.read.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &all, &moved)
+	return d.read.QueryRowContext(context.Background(), passive).Scan(&busy, &all, &moved)
+}
+
+// checkpoint is for the holder of the turn, who must not wait for a reader: that
+// one may be waiting for the turn.
+func (t *Tx) checkpoint() error {
+	return t.conn.Raw(func(dc any) error {
+		t.raw = dc.(rawConn) //nolint:forcetypeassert // as in run
+		return t.query(func(Row) error { return nil }, passive, nil)
+	})
 }
