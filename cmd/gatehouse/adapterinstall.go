@@ -105,7 +105,11 @@ func install(ctx context.Context, c *cobra.Command, d *desk, from string, i inst
 	case len(m.Channels) > 0:
 		fmt.Fprintf(out, "it will be used by %s when the gateway runs\n", m.Channels)
 	case !upgrade:
-		return firstChannel(ctx, c, d, m.ID, i)
+		err := firstChannel(ctx, c, d, m.ID, i)
+		if errors.Is(err, errGivenUp) { // which says that nothing was changed
+			return fmt.Errorf("given up; %s is installed, without a channel: `gatehouse channels add %s` makes one", m.ID, m.ID)
+		}
+		return err
 	}
 	return nil
 }
