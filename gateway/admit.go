@@ -70,6 +70,7 @@ func (s *sitting) admitOne(ctx context.Context, r bus.Record) error {
 			s.decided = true
 			return nil
 		}
+	default: // is judged
 	}
 	j, err := s.g.dir.Judge(ctx, e, l.config().Policy)
 	if err != nil {

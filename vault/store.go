@@ -83,7 +83,7 @@ type shelf struct {
 // key does not unlock it, ErrRolledBack when the database is not the newest.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.State == nil || o.Key == nil {
-		return nil, errors.New("State and Key are required")
+		return nil, errors.New("a vault needs a State and a Key")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
