@@ -27,7 +27,7 @@ func (a *Admin) showApprovals(w http.ResponseWriter, r *http.Request, by scope.S
 		boosted(
 			Span(Attr("hidden"), Attr("hx-get", "/approvals"), Attr("hx-trigger", "every 5s"), Attr("hx-target", "#questions"),
 				Attr("hx-select", "#questions"), Attr("hx-swap", "outerHTML")),
-			Div(ID("questions"), web.Card("Waiting for an answer", a.questions(all.Questions))),
+			Div(ID("questions"), web.Live(), web.Card("Waiting for an answer", a.questions(all.Questions))),
 			web.Card("Allowed for longer", a.standings(all.Standings)),
 		),
 	}})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
 	"github.com/gatehouse-chat/gatehouse/agent"
@@ -136,6 +137,23 @@ func (b *tab) dark(on bool) {
 func (b *tab) click(sel string) {
 	b.t.Helper()
 	b.do("click "+sel, chromedp.Click(chromedp.CSS(sel), chromedp.NodeVisible))
+}
+
+// hold presses a button with the mouse, and lets it go when meanwhile is over.
+func (b *tab) hold(sel string, meanwhile func()) {
+	b.t.Helper()
+	b.do("find "+sel, chromedp.ScrollIntoView(chromedp.CSS(sel)))
+	at := eval[[]float64](b, fmt.Sprintf("(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector(%q).getBoundingClientRect())", sel))
+	mouse := func(what input.DispatchMouseEventType) {
+		b.t.Helper()
+		_, err := chromedp.Call(b.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: what, X: at[0], Y: at[1], Button: "left", ClickCount: 1})
+		if err != nil {
+			b.t.Fatalf("%s %s: %v", what, sel, err)
+		}
+	}
+	mouse("mousePressed")
+	meanwhile()
+	mouse("mouseReleased")
 }
 
 func (b *tab) write(sel, text string) {
@@ -441,9 +459,13 @@ func TestBrowserPeopleAndDeadLetters(t *testing.T) {
 	b.until("the badge", `document.querySelector(".side .badge").innerText.startsWith("1")`)
 	b.looks("people-asking")
 	eval[bool](b, `(document.body.addEventListener("fewer", () => { window.told = true; }), true)`)
-	// Not with a mouse: every five seconds the page puts a fresh button in its place,
-	// perhaps between finding and pressing it.
-	eval[bool](b, `(document.querySelector("#asking button.primary").click(), true)`)
+	b.hold("#asking button.primary", func() {
+		eval[bool](b, `(window.pressed = document.querySelector("#asking button.primary"), true)`)
+		eval[bool](b, `htmx.ajax("GET", "/people", {target: "#asking", select: "#asking", swap: "outerHTML"}).then(() => true)`)
+		if !eval[bool](b, `window.pressed.isConnected`) {
+			t.Error("the button is another one while it is pressed")
+		}
+	})
 	b.sees("was let in")
 	b.until("the badge to go at once", `window.told && document.querySelector(".side .badge").innerText === ""`)
 	b.looks("people")

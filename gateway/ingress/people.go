@@ -50,7 +50,7 @@ func (a *Admin) showPeople(w http.ResponseWriter, r *http.Request, by scope.Scop
 		boosted(
 			Span(Attr("hidden"), Attr("hx-get", "/people"), Attr("hx-trigger", "every 5s"), Attr("hx-target", "#asking"),
 				Attr("hx-select", "#asking"), Attr("hx-swap", "outerHTML")),
-			Div(ID("asking"), web.Card("Asking to be let in", a.requests(asked))),
+			Div(ID("asking"), web.Live(), web.Card("Asking to be let in", a.requests(asked))),
 			web.Card("Members", Ul(Class("list"), Map(members, func(m identity.Member) Node { return Li(a.member(m, links), If(admin, memberForms(m))) }))),
 			a.invitations(by, open, bots),
 			web.Card("Rooms", a.rooms(rooms, admin)),

@@ -25,7 +25,7 @@ func (a *Admin) statusPage(w http.ResponseWriter, r *http.Request, by scope.Scop
 	now := a.o.Now()
 	a.show(w, r, by, shown{title: "Status", active: "/status", body: []Node{
 		web.Heading("Status", "How the gateway is doing, right now."),
-		Div(ID("live"), Attr("hx-get", "/status"), Attr("hx-trigger", "every 5s"), Attr("hx-select", "#live"), Attr("hx-swap", "outerHTML"),
+		Div(ID("live"), web.Live(), Attr("hx-get", "/status"), Attr("hx-trigger", "every 5s"), Attr("hx-select", "#live"), Attr("hx-swap", "outerHTML"),
 			pausedNotice(s.Paused, now),
 			nextStep(s.Models),
 			facts(s, now),

@@ -8,6 +8,10 @@ import (
 	. "maragu.dev/gomponents/html"
 )
 
+// Live marks what the page fetches anew by itself, so that it stays as it is
+// while somebody uses it.
+func Live() Node { return Data("live", "") }
+
 // Heading is the head of a page, with one sentence that says what it is for.
 func Heading(title, lead string) Node {
 	return Div(Class("heading"), H1(Text(title)), If(lead != "", P(Text(lead))))

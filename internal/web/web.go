@@ -84,6 +84,7 @@ func head(p Props) Node {
 		Link(Rel("stylesheet"), Href(Static.URL("gatehouse.css"))),
 		Map(p.Styles, func(href string) Node { return Link(Rel("stylesheet"), Href(href)) }),
 		Script(Src(Static.URL("htmx.min.js")), Defer()),
+		Script(Src(Static.URL("live.js")), Defer()),
 		Map(p.Scripts, func(src string) Node { return Script(Src(src), Defer()) }),
 	)
 }
