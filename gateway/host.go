@@ -99,8 +99,12 @@ func (h *host) Report(n channels.Health) {
 	if h.health.Phase == channels.Connected || h.health.Phase == channels.Standby {
 		h.lost = h.g.now()
 	}
-	if n.Phase != h.health.Phase {
+	changed := n.Phase != h.health.Phase
+	if changed {
 		n.Since = h.g.now()
+	}
+	// A new reason for the same trouble is news, too.
+	if changed || n.Err != nil && (h.health.Err == nil || n.Err.Error() != h.health.Err.Error()) {
 		attrs := []any{"channel", h.cfg.ID, "kind", n.Phase}
 		if n.Err != nil {
 			attrs = append(attrs, "err", n.Err)

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,6 +49,7 @@ type rigOptions struct {
 	metrics *gateway.Metrics
 	leaks   *leak.Guard
 	audit   audit.Recorder
+	log     *slog.Logger // nil: nobody reads it
 }
 
 // member is a policy that admits the sender "anna" everywhere it matters.
@@ -59,7 +61,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if r.bus == nil {
 		r.bus = inprocess.New(inprocess.Options{})
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := cmp.Or(o.log, slog.New(slog.DiscardHandler))
 	var err error
 	if r.dir, err = identity.Open(t.Context(), r.bus, "main", time.Now, log); err != nil {
 		t.Fatal(err)

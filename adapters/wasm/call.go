@@ -94,6 +94,8 @@ func (h *call) get(ctx context.Context, in sandbox.Payload) (sandbox.Payload, er
 		return sandbox.Payload{}, sandbox.Denied
 	case json.Unmarshal(in.Header, &k) != nil:
 		return sandbox.Payload{}, sandbox.Invalid
+	case climbs(k.Key):
+		return sandbox.Payload{}, sandbox.Denied
 	}
 	v, err := h.c.h.State().Get(ctx, stateKey(kv.Prefix, k.Key))
 	if err == nil && v == nil {
@@ -127,6 +129,8 @@ func (h *call) list(ctx context.Context, in sandbox.Payload) (sandbox.Payload, e
 		return sandbox.Payload{}, sandbox.Denied
 	case json.Unmarshal(in.Header, &l) != nil || l.Limit < 0:
 		return sandbox.Payload{}, sandbox.Invalid
+	case climbs(l.Prefix) || climbs(l.After):
+		return sandbox.Payload{}, sandbox.Denied
 	}
 	own := stateKey(kv.Prefix, "")
 	after := ""

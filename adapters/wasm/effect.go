@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,11 @@ import (
 const statePrefix = "kv/"
 
 func stateKey(prefix, key string) string { return statePrefix + prefix + key }
+
+// climbs tells whether a key is written as a path that leaves the guest's own
+// state. A key is a name and leads nowhere else; but who asks for this one is
+// after what is another's, and is told no instead of that there is nothing.
+func climbs(key string) bool { return slices.Contains(strings.Split(key, "/"), "..") }
 
 var errEffect = errors.New("it asked for something that its manifest does not list, or that nobody understands")
 

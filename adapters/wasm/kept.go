@@ -31,7 +31,7 @@ var errKept = errors.New("it keeps too many files, or this host keeps none")
 func (h *call) writes(ctx context.Context, e sandbox.Effect) ([]channels.Write, error) {
 	kv := h.c.g.pkg.Manifest.KV
 	var k wire.Key
-	if json.Unmarshal(e.In.Header, &k) != nil {
+	if json.Unmarshal(e.In.Header, &k) != nil || climbs(k.Key) {
 		return nil, errEffect
 	}
 	w := channels.Write{Key: stateKey(kv.Prefix, k.Key)}

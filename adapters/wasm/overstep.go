@@ -54,6 +54,9 @@ func (h *call) overstepped(ctx context.Context, what, why string) {
 // unasked says why something was refused that a manifest can list, or cannot.
 func (h *call) unasked(op sandbox.HostOp) string {
 	id := h.c.g.pkg.Manifest.ID
+	if keys := op == sandbox.HostKVGet || op == sandbox.HostKVList || op == sandbox.HostKVPut; keys && h.c.g.pkg.Manifest.KV != nil {
+		return "module " + id + " has the state of its own channel, and of no other"
+	}
 	if op == sandbox.HostToolInvoke {
 		return "module " + id + " is a channel: tools are called in a turn, for the person who speaks in it, and by the agent alone"
 	}

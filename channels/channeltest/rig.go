@@ -215,7 +215,7 @@ func (r *rig) shown(at channels.Address, id channels.MessageID) Shown {
 // eventually polls something of the harness.
 func (r *rig) eventually(what string, cond func() bool) {
 	r.t.Helper()
-	eventually(r.t, r.s.patience(), what, cond)
+	await(r.t.Context(), r.t, r.s.patience(), what, cond)
 }
 
 // capability is a capability that the suite has said to be there.

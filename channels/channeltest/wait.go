@@ -70,16 +70,16 @@ func (b *board) wait(t testing.TB, cond func() bool, say func() string) {
 }
 
 // Eventually polls cond until it holds and ends the test when it does not
-// within [Deadline]. It is for emulators that cannot signal; call it from the
-// test's goroutine.
+// within [Deadline], also in a function of Cleanup. It is for emulators that cannot
+// signal; call it from the test's goroutine.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	eventually(t, Deadline, what, cond)
+	await(context.WithoutCancel(t.Context()), t, Deadline, what, cond) // which is over in Cleanup
 }
 
-func eventually(t testing.TB, patience time.Duration, what string, cond func() bool) {
+func await(ctx context.Context, t testing.TB, patience time.Duration, what string, cond func() bool) {
 	t.Helper()
-	if !poll(t.Context(), patience, cond) {
+	if !poll(ctx, patience, cond) {
 		t.Fatalf("waited %s for %s", patience, what)
 	}
 }

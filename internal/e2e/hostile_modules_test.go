@@ -228,7 +228,7 @@ func spies() map[string]villain {
 		"spy-host":    host,
 		"spy-secret":  spy(sandbox.HostSecretExists, `{"name":"bot-token"}`, sandbox.Denied, "", "bot-token"),
 		"spy-state":   spy(sandbox.HostKVGet, `{"key":"offset"}`, sandbox.Denied, "", "offset"),
-		"spy-channel": spy(sandbox.HostKVGet, `{"key":"../support/offset"}`, sandbox.NotFound, `, "kv": {"max_bytes": 1000}`, ""),
+		"spy-channel": spy(sandbox.HostKVGet, `{"key":"../support/offset"}`, sandbox.Denied, `, "kv": {"max_bytes": 1000}`, "../support/offset"),
 		"spy-tool":    spy(sandbox.HostToolInvoke, `{"name":"memory_search"}`, sandbox.Denied, "", "memory_search"),
 		"spy-file":    spy(sandbox.HostAttachmentRead, `{"handle":"file0"}`, sandbox.NotFound, "", ""),
 		"spy-clock":   {code: fineClock(), fault: "the clock is coarse"},

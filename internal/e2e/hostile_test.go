@@ -56,8 +56,8 @@ func (v villain) write(t testing.TB, dir, name string, key ed25519.PrivateKey) (
 
 // TestHostileModules: channels whose modules do their worst beside one that
 // works. Every message to that one is answered, the process lives, and people
-// are told which module does what: in the status, the metrics and, where it wanted
-// more than was granted, in the audit.
+// are told which module does what: in the status, the metrics, the log and, where it
+// wanted more than was granted, in the audit.
 func TestHostileModules(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
@@ -113,7 +113,8 @@ func (r *rig) accused(bad map[string]villain) {
 	}
 }
 
-// told looks for the faults in the metrics, and for the refusals in the audit.
+// told looks for the faults in the metrics and in the log, and for the refusals
+// in the audit.
 func (r *rig) told(admin string, bad map[string]villain) {
 	r.t.Helper()
 	resp, err := http.Get("http://" + admin + "/metrics") //nolint:noctx // loopback
@@ -122,9 +123,15 @@ func (r *rig) told(admin string, bad map[string]villain) {
 	}
 	metrics, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
+	logged := strings.Split(r.proc.log.lines(), "\n")
 	for name, v := range bad {
 		if want := fmt.Sprintf(`kind=%q,module=%q`, v.kind, name); v.kind != "" && !strings.Contains(string(metrics), want) {
 			r.t.Errorf("the metrics have no %s", want)
+		}
+		if !slices.ContainsFunc(logged, func(line string) bool {
+			return strings.Contains(line, " channel="+name+" ") && strings.Contains(line, v.fault)
+		}) {
+			r.t.Errorf("the log does not say %q of %s", v.fault, name)
 		}
 		if v.audit != "" {
 			r.audited(func(said string) bool {
