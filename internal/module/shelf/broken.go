@@ -8,16 +8,21 @@ import (
 // Worked notes that an edition has run, in use or on the shelf. It is then never
 // taken back by itself.
 func (s *Shelf) Worked(ctx context.Context, id, sum string) error {
+	_, err := settle(ctx, func() (Module, error) { return s.worked(ctx, id, sum) })
+	return err
+}
+
+func (s *Shelf) worked(ctx context.Context, id, sum string) (Module, error) {
 	m, version, err := s.find(ctx, id)
 	if err != nil {
-		return err
+		return Module{}, err
 	}
 	e := m.edition(sum)
 	if e == nil || e.Worked {
-		return nil
+		return m, nil
 	}
 	e.Worked = true
-	return s.commit(ctx, m, version, nil)
+	return m, s.commit(ctx, m, version, nil)
 }
 
 // Works reports whether an edition is known, and has run.
@@ -43,6 +48,10 @@ func (m *Module) edition(sum string) *Edition {
 // edition that broke at its start. Without one it changes nothing. Why stays with
 // the edition, for people.
 func (s *Shelf) TakeBack(ctx context.Context, id, sum, why string) (Module, error) {
+	return settle(ctx, func() (Module, error) { return s.takeBack(ctx, id, sum, why) })
+}
+
+func (s *Shelf) takeBack(ctx context.Context, id, sum, why string) (Module, error) {
 	m, version, err := s.find(ctx, id)
 	if err != nil || m.Current.Sum != sum {
 		return m, err

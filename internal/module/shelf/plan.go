@@ -132,6 +132,10 @@ func numbers(version string) []int {
 // Plan does; sum is that of the plan which somebody agreed to. The version that
 // was in use is kept for Rollback.
 func (s *Shelf) Install(ctx context.Context, pkg []byte, sum string, dev bool) (Module, error) {
+	return settle(ctx, func() (Module, error) { return s.install(ctx, pkg, sum, dev) })
+}
+
+func (s *Shelf) install(ctx context.Context, pkg []byte, sum string, dev bool) (Module, error) {
 	p, old, version, err := s.plan(ctx, pkg, dev)
 	if err != nil {
 		return Module{}, err

@@ -25,6 +25,7 @@ const (
 const (
 	pieceSize = 512 << 10 // bytes of a package in one row
 	kept      = 3         // versions before the one in use
+	tries     = 10        // to change a module that others change as well
 )
 
 // Errors on which a caller branches.
@@ -159,12 +160,29 @@ func (s *Shelf) commit(ctx context.Context, m Module, version int64, more []kv.W
 		return err
 	}
 	w := kv.Write{Space: moduleSpace, Key: m.ID, If: condition(version), Value: b}
-	return changed(s.store.Write(ctx, append(more, w)...))
+	return s.store.Write(ctx, append(more, w)...)
+}
+
+// settle does a change anew when somebody else has changed the module in between.
+// That happens when it is not meant: a gateway notes that a version has worked
+// while a person upgrades it. Each try looks at the module as it is then, and
+// refuses what has become impossible.
+func settle(ctx context.Context, change func() (Module, error)) (m Module, err error) {
+	for range tries {
+		if m, err = change(); !errors.Is(err, kv.ErrConflict) || ctx.Err() != nil {
+			return m, err
+		}
+	}
+	return m, changed(err)
 }
 
 // Rollback puts an earlier version back into use, the last one for "". What is
 // in use now stays on the shelf.
 func (s *Shelf) Rollback(ctx context.Context, id, to string) (Module, error) {
+	return settle(ctx, func() (Module, error) { return s.rollback(ctx, id, to) })
+}
+
+func (s *Shelf) rollback(ctx context.Context, id, to string) (Module, error) {
 	m, version, err := s.find(ctx, id)
 	if err != nil {
 		return Module{}, err
@@ -195,13 +213,18 @@ func versions(all []Edition) string {
 // Remove takes a module and all its versions away for good. That nothing uses it
 // is for the caller to see to.
 func (s *Shelf) Remove(ctx context.Context, id string) error {
+	_, err := settle(ctx, func() (Module, error) { return s.remove(ctx, id) })
+	return err
+}
+
+func (s *Shelf) remove(ctx context.Context, id string) (Module, error) {
 	m, version, err := s.find(ctx, id)
 	if err != nil {
-		return err
+		return Module{}, err
 	}
 	writes := []kv.Write{{Space: moduleSpace, Key: id, If: version}}
 	for _, e := range append([]Edition{m.Current}, m.Before...) {
 		writes = append(writes, pieces(e, nil)...)
 	}
-	return changed(s.store.Write(ctx, writes...))
+	return m, s.store.Write(ctx, writes...)
 }

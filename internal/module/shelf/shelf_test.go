@@ -20,8 +20,9 @@ import (
 
 // memory is a state that fails when it is told to.
 type memory struct {
-	rows map[string]kv.Entry
-	fail error
+	rows    map[string]kv.Entry
+	fail    error
+	between func() // done once, between reading and writing
 }
 
 func (m *memory) Get(_ context.Context, space, key string) (kv.Entry, error) {
@@ -40,6 +41,10 @@ func (m *memory) List(_ context.Context, space, _, after string, _ int) (out []k
 func (m *memory) Latest(context.Context, string, string, int) ([]kv.Entry, error) { return nil, nil }
 
 func (m *memory) Write(_ context.Context, all ...kv.Write) error {
+	if f := m.between; f != nil {
+		m.between = nil
+		f()
+	}
 	for _, w := range all {
 		have := m.rows[w.Space+"|"+w.Key].Version
 		if w.If == kv.Absent && have != 0 || w.If > 0 && have != w.If {
@@ -281,4 +286,48 @@ func TestTakeBack(t *testing.T) {
 		t.Errorf("on the shelf first: %+v", b)
 	}
 	takeBack(third, "1.1.0") // which is not in use any more
+}
+
+// TestChangedMeanwhile: a gateway that notes that a version has worked is in the
+// way of nobody who changes the module, and the other way round.
+func TestChangedMeanwhile(t *testing.T) {
+	key, who := newKey(t)
+	old, pkg := packed(t, "a", "1.0.0", key), packed(t, "a", "1.1.0", key)
+	for name, change := range map[string]func(context.Context, *shelf.Shelf) error{
+		"upgrade": func(ctx context.Context, s *shelf.Shelf) error {
+			_, err := s.Install(ctx, pkg, shelf.Sum(pkg), false)
+			return err
+		},
+		"remove": func(ctx context.Context, s *shelf.Shelf) error { return s.Remove(ctx, "a") },
+		"worked": func(ctx context.Context, s *shelf.Shelf) error { return s.Worked(ctx, "a", shelf.Sum(old)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, store := newShelf()
+			if err := s.Trust(t.Context(), who, "Ada"); err != nil {
+				t.Fatal(err)
+			}
+			m := put(t, s, old, false)
+			store.between = func() {
+				if err := s.Worked(t.Context(), "a", m.Current.Sum); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := change(t.Context(), s); err != nil {
+				t.Error(err)
+			}
+			m, err := s.Find(t.Context(), "a")
+			if _, worked := m.Works(shelf.Sum(old)); err == nil && !worked {
+				t.Error("nobody knows that it has worked")
+			}
+		})
+	}
+	s, store := newShelf()
+	if err := s.Trust(t.Context(), who, "Ada"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, old, false)
+	store.between = func() { put(t, s, pkg, false) }
+	if _, err := s.Install(t.Context(), pkg, shelf.Sum(pkg), false); err == nil || !strings.Contains(err.Error(), "in use already") {
+		t.Errorf("what somebody else installed meanwhile is installed again: %v", err)
+	}
 }
