@@ -20,7 +20,7 @@ import (
 // its library first.
 func TestDefaultsAreKnownToTheLibraries(t *testing.T) {
 	for kind, want := range map[string]string{
-		"openai": openai.ChatModelGPT6Luna, "openrouter": "openai/" + openai.ChatModelGPT6Luna, "anthropic": string(anthropic.ModelClaudeHaiku5_5),
+		"openai": openai.ChatModelGPT6Luna, "openrouter": "openai/" + openai.ChatModelGPT6Luna, "anthropic": anthropic.ModelClaudeHaiku5_5,
 	} {
 		if k, _ := provider.Find(kind); k.Model != want {
 			t.Errorf("%s: the default is %q, the library knows %q", kind, k.Model, want)

@@ -14,6 +14,7 @@ func (e *Engine) Rows(ctx context.Context, f store.Filter) ([]store.Row, error) 
 	if limit <= 0 {
 		limit = -1
 	}
+	//nolint:rowserrcheck // column checks it
 	rows, err := e.db.Reader().QueryContext(ctx, `SELECT `+column.Heads+`, CASE WHEN ? THEN i.text END FROM memory_item i JOIN memory_unit u ON u.id = i.unit
 		WHERE `+where+` ORDER BY i.id LIMIT ?`, append(append([]any{f.Whole}, args...), limit)...)
 	if err != nil {
@@ -29,6 +30,7 @@ func (e *Engine) Rows(ctx context.Context, f store.Filter) ([]store.Row, error) 
 
 // chunksOf gives items their chunks.
 func (e *Engine) chunksOf(ctx context.Context, items []store.Row, seqs []int64) error {
+	//nolint:rowserrcheck // column checks it
 	rows, err := e.db.Reader().QueryContext(ctx, `SELECT `+column.Parts+` FROM memory_chunk
 		WHERE item IN (SELECT value FROM json_each(?)) ORDER BY item, n`, list(seqs))
 	if err != nil {
@@ -48,6 +50,7 @@ func (e *Engine) Chunks(ctx context.Context, units []int64, ids []int64) ([]stor
 	if err != nil {
 		return nil, err
 	}
+	//nolint:rowserrcheck // column checks it
 	rows, err := q.QueryContext(ctx, list(ids), list(units))
 	if err != nil {
 		return nil, err
@@ -58,6 +61,7 @@ func (e *Engine) Chunks(ctx context.Context, units []int64, ids []int64) ([]stor
 
 // Sealed implements store.Engine.
 func (e *Engine) Sealed(ctx context.Context, units []int64, model store.Model, each func(store.Chunk) error) error {
+	//nolint:rowserrcheck // column checks it
 	rows, err := e.db.Reader().QueryContext(ctx, `SELECT `+column.Chunk+`, v.code FROM memory_chunk c
 		JOIN memory_item i ON i.seq = c.item JOIN memory_unit u ON u.id = c.unit
 		LEFT JOIN memory_vector v ON v.chunk = c.id AND v.model = ? AND v.sealed = 1
