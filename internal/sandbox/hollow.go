@@ -55,7 +55,7 @@ var errNotKept = errors.New("the cache of compiled modules takes nothing")
 // Each is compiled into a folder of its own, where its file is the only one: how
 // the runtime names it is the runtime's affair.
 func (s *Sandbox) keepCode(ctx context.Context, with, hollow []byte) error {
-	dir, err := os.MkdirTemp(s.metered.dir, "compile-*")
+	dir, err := os.MkdirTemp(s.metered.dir, beingCompiled)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotKept, err)
 	}

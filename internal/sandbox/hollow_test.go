@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,5 +88,36 @@ func TestTypesWithACache(t *testing.T) {
 		if _, err := s.Load(t.Context(), g.Bytes(), sandbox.Config{}); err == nil || !strings.Contains(err.Error(), "type") {
 			t.Errorf("loaded with %v, want a fault of its types", err)
 		}
+	}
+}
+
+// TestLeftovers: what a process that was killed left unfinished goes away, and
+// what another one is at stays.
+func TestLeftovers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "compiled")
+	newSandbox(t, sandbox.Options{CacheDir: dir})
+	old := time.Now().Add(-24 * time.Hour)
+	for name, when := range map[string]time.Time{"compile-1": old, "metered-1.part": old, "compile-2": time.Now(), "metered-2.part": time.Now(), "metered-3": old} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Join(path, "with"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newSandbox(t, sandbox.Options{CacheDir: dir})
+	var left []string
+	for _, pattern := range []string{"compile-*", "metered-*"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			left = append(left, filepath.Base(path))
+		}
+	}
+	if d := cmp.Diff([]string{"compile-2", "metered-2.part", "metered-3"}, left); d != "" {
+		t.Error(d)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gatehouse-chat/gatehouse/internal/sandbox/wasm"
 )
@@ -33,6 +34,28 @@ func (k meteredCache) file(module []byte, lim wasm.Limits, o wasm.Options, cfg C
 	return filepath.Join(k.dir, "metered-"+hex.EncodeToString(key.Sum(nil)))
 }
 
+// abandoned is how old something unfinished must be to be nobody's: compiling the
+// largest module takes minutes.
+const abandoned = 6 * time.Hour
+
+// tidy removes what processes that were killed have left unfinished.
+func (k meteredCache) tidy(now time.Time) {
+	for _, pattern := range []string{beingCompiled, beingWritten} {
+		found, _ := filepath.Glob(filepath.Join(k.dir, pattern)) // the patterns are right
+		for _, path := range found {
+			if i, err := os.Stat(path); err == nil && now.Sub(i.ModTime()) > abandoned {
+				_ = os.RemoveAll(path) // it will be tried again
+			}
+		}
+	}
+}
+
+// What is unfinished in the folder.
+const (
+	beingCompiled = "compile-*"
+	beingWritten  = "metered-*.part"
+)
+
 const checksum = 4 // bytes, in front of a file
 
 func (k meteredCache) read(file string) (wasm.Rewritten, bool) {
@@ -53,7 +76,7 @@ func (k meteredCache) write(file string, r wasm.Rewritten) {
 		return
 	}
 	content, _ := r.MarshalBinary() // it never fails
-	f, err := os.CreateTemp(k.dir, "metered-*.part")
+	f, err := os.CreateTemp(k.dir, beingWritten)
 	if err != nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -71,6 +72,7 @@ func New(ctx context.Context, o Options) (*Sandbox, error) {
 		}
 		compiled = compiled.WithCompilationCache(s.cache)
 		s.metered = meteredCache{o.CacheDir, wasm.Version()}
+		s.metered.tidy(time.Now())
 	}
 	s.compiled = wazero.NewRuntimeWithConfig(ctx, compiled.WithDebugInfoEnabled(s.places))
 	s.interpreted = wazero.NewRuntimeWithConfig(ctx, restrict(wazero.NewRuntimeConfigInterpreter()).WithDebugInfoEnabled(s.places))
