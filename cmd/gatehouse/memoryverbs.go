@@ -243,6 +243,9 @@ func memoryReindexCommand(f *flags) *cobra.Command {
 				if p.Done >= p.All {
 					bar.end()
 					fmt.Fprintf(c.OutOrStdout(), "all %d chunks have a vector of %s\n", p.All, p.Model)
+					if p.Compared > 0 {
+						fmt.Fprintf(c.OutOrStdout(), "%d of them wait for an index, which the gateway makes while it runs; searches find them, and take longer\n", p.Compared)
+					}
 					return nil
 				}
 				select {

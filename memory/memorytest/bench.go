@@ -31,6 +31,8 @@ const (
 	benchQueries    = 200
 	benchBatch      = 500
 	benchTop        = 10
+	ingestChunks    = 20_000
+	ingestBatch     = 100
 )
 
 // Bench fills an engine with 100,000 chunks of 384 dimensions and times hybrid
@@ -77,6 +79,54 @@ func Bench(b *testing.B, e store.Engine) {
 			b.ReportMetric(resident(), "resident-MB")
 		})
 	}
+}
+
+// Ingest keeps 20,000 notes in an engine by way of a store, as an import does: a
+// hundred at a time, while what has come is given its vectors. It is over when
+// all have one.
+func Ingest(b *testing.B, e store.Engine, by memory.Embedder) {
+	s := store.New(store.Options{Engine: e, Embedder: by, Now: now})
+	who := scope.New(scope.Principal{Workspace: "main", Member: "reader", Role: scope.Owner})
+	c := &corpus{}
+	for b.Loop() {
+		kept := make(chan error, 1)
+		began, from := time.Now(), cputest.Process()
+		go func() { kept <- c.keep(b.Context(), s, who) }()
+		for waiting := true; waiting; {
+			select {
+			case err := <-kept:
+				if err != nil {
+					b.Fatal(err)
+				}
+				waiting = false
+			default:
+			}
+			if err := s.Reindex(b.Context(), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		p, err := s.Progress(b.Context())
+		if err != nil || p.Done != p.All || p.All != ingestChunks {
+			b.Fatal(p, err)
+		}
+		b.ReportMetric(ingestChunks/time.Since(began).Seconds(), "chunks/s")
+		b.ReportMetric((cputest.Process()-from).Seconds()*1000/ingestChunks, "cpu-ms/chunk")
+	}
+}
+
+func (c *corpus) keep(ctx context.Context, s *store.Store, who scope.Scope) error {
+	for at := 0; at < ingestChunks; at += ingestBatch {
+		var items []memory.Item
+		for i := at; i < at+ingestBatch; i++ {
+			items = append(items, memory.Item{
+				ID: strconv.Itoa(i), Reach: memory.Workspace, Kind: memory.Note, Label: memory.Trusted, Text: c.text(i),
+			})
+		}
+		if _, err := s.Remember(ctx, who, items...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // corpus is made anew from numbers whenever it is needed, so that it takes no
@@ -192,6 +242,16 @@ func (c *corpus) fill(b *testing.B) {
 		c.embed(b, model)
 	}
 	b.Logf("filled with %.0f chunks/s, without making the vectors", benchChunks/time.Since(began).Seconds())
+	if e, ok := c.engine.(interface {
+		IndexVectors(ctx context.Context, model store.Model, settled bool) (int, error)
+	}); ok {
+		began = time.Now()
+		made, err := e.IndexVectors(b.Context(), model, true)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Logf("%d indexes of vectors took %v", made, time.Since(began).Round(time.Second))
+	}
 }
 
 func (c *corpus) embed(b *testing.B, model store.Model) {

@@ -3,7 +3,8 @@
 // What a scope may read is said twice: by the units in each statement, which
 // choose the index, and by policies on the rows, for which each transaction says
 // its units. Each unit that holds much has an index of its own for its vectors, by
-// HNSW; of what holds little all are compared, which is faster and finds all.
+// HNSW, which is made anew in the background as it grows; of what holds little,
+// and of what has come since, all are compared, which is fast and finds all.
 package postgres
 
 import (
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -26,15 +28,14 @@ var _ store.Engine = (*Engine)(nil)
 type Engine struct {
 	db *db.DB
 
-	mu      sync.Mutex
-	indexed map[indexed]bool // known to be there
+	mu     sync.Mutex
+	graphs graphs    // as they were
+	asked  time.Time // when they were read
+	fresh  map[place]int64
 }
 
-// indexed names an index of vectors: of one unit, by one model.
-type indexed struct{ model, unit int64 }
-
 // New returns an engine on an open database that has the schema. It does no I/O.
-func New(d *db.DB) *Engine { return &Engine{db: d, indexed: map[indexed]bool{}} }
+func New(d *db.DB) *Engine { return &Engine{db: d, fresh: map[place]int64{}} }
 
 // everything is the setting for upkeep.
 const everything = "all"

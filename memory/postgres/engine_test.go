@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
 	db "github.com/gatehouse-chat/gatehouse/internal/db/postgres"
+	"github.com/gatehouse-chat/gatehouse/memory/embed/local"
 	"github.com/gatehouse-chat/gatehouse/memory/memorytest"
 	"github.com/gatehouse-chat/gatehouse/memory/postgres"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
@@ -214,3 +215,11 @@ func foxes(t *testing.T, e store.Engine, members ...string) []int64 {
 }
 
 func BenchmarkRecall(b *testing.B) { memorytest.Bench(b, postgres.New(open(b, ordinary(b)))) }
+
+func BenchmarkIngest(b *testing.B) {
+	by, err := local.New()
+	if err != nil {
+		b.Fatal(err)
+	}
+	memorytest.Ingest(b, postgres.New(open(b, ordinary(b))), by)
+}

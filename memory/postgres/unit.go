@@ -100,25 +100,21 @@ func (e *Engine) Rename(ctx context.Context, workspace string, reach memory.Reac
 	})
 }
 
-// merge gives all of one unit to another.
+// merge gives all of one unit to another, under new numbers of chunks: what is
+// newer than a graph need not be added to it one by one.
 func merge(ctx context.Context, tx pgx.Tx, from, to int64) error {
-	_, err := tx.Exec(ctx, `UPDATE memory_words w
-		SET terms = (SELECT coalesce(array_to_tsvector(array_agg($2 || substr(t, length($1) + 1))), '') FROM unnest(tsvector_to_array(w.terms)) t)
-		FROM memory_chunk c WHERE c.id = w.chunk AND c.unit = $3`, prefix(from), prefix(to), from)
-	if err != nil {
-		return err
-	}
-	for _, q := range []string{
-		`UPDATE memory_item SET unit = $1 WHERE unit = $2`,
-		`UPDATE memory_chunk SET unit = $1 WHERE unit = $2`,
-		`UPDATE memory_vector SET unit = $1 WHERE unit = $2`,
-		`UPDATE memory_unit u SET chunks = u.chunks + o.chunks, words = u.words + o.words, sealed = u.sealed + o.sealed
-			FROM memory_unit o WHERE u.id = $1 AND o.id = $2`,
-		`DELETE FROM memory_unit WHERE id <> $1 AND id = $2`,
-	} {
-		if _, err := tx.Exec(ctx, q, to, from); err != nil {
-			return err
-		}
-	}
-	return nil
+	var b pgx.Batch
+	b.Queue(`WITH moved AS MATERIALIZED (
+			SELECT x.id AS old, nextval(pg_get_serial_sequence('memory_chunk', 'id')) AS new
+			FROM (SELECT c.id FROM memory_chunk c JOIN memory_item i ON i.seq = c.item WHERE i.unit = $1 ORDER BY c.id FOR UPDATE OF c) x),
+		words AS (UPDATE memory_words w SET chunk = new,
+			terms = (SELECT coalesce(array_to_tsvector(array_agg($4 || substr(t, length($3) + 1))), '') FROM unnest(tsvector_to_array(w.terms)) t)
+			FROM moved WHERE w.chunk = old),
+		vectors AS (UPDATE memory_vector v SET chunk = new, unit = $2 FROM moved WHERE v.chunk = old),
+		chunks AS (UPDATE memory_chunk c SET id = new, unit = $2 FROM moved WHERE c.id = old)
+		UPDATE memory_item SET unit = $2 WHERE unit = $1`, from, to, prefix(from), prefix(to))
+	b.Queue(`UPDATE memory_unit u SET chunks = u.chunks + o.chunks, words = u.words + o.words, sealed = u.sealed + o.sealed
+		FROM memory_unit o WHERE u.id = $2 AND o.id = $1`, from, to)
+	b.Queue(`DELETE FROM memory_unit WHERE id = $1`, from)
+	return tx.SendBatch(ctx, &b).Close()
 }

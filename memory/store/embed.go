@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/gatehouse-chat/gatehouse/memory"
 	"github.com/gatehouse-chat/gatehouse/memory/internal/vector"
 )
@@ -13,7 +15,7 @@ import (
 // The rhythm of making vectors.
 const (
 	embedAtOnce  = 64          // chunks in one call of the embedder
-	embedAgain   = time.Minute // until what failed, or what another process left, is looked for
+	again        = time.Minute // until what failed, or what another process left, is looked for
 	embedLongest = 2 * time.Minute
 )
 
@@ -21,9 +23,20 @@ var errVectors = errors.New("memory: the embedder gave vectors of another number
 
 // Progress is how far the store is with its upkeep.
 type Progress struct {
-	Model string `json:"model"` // "": there is no embedder
-	Done  int64  `json:"done"`  // chunks that are indexed, and have a vector of it or are nothing to it
-	All   int64  `json:"all"`   // chunks
+	Model    string `json:"model"`              // "": there is no embedder
+	Done     int64  `json:"done"`               // chunks that are indexed, and have a vector of it or are nothing to it
+	All      int64  `json:"all"`                // chunks
+	Compared int64  `json:"compared,omitempty"` // of the vectors, those that searches compare one by one until [Store.Run] has indexed them
+}
+
+// vectorIndexer is an engine that indexes vectors some time after they were set.
+// Until then they are found as well, and it only takes longer.
+type vectorIndexer interface {
+	// IndexVectors makes what is due, all of it where no more vectors are expected
+	// soon, and returns how many indexes it made. It may take minutes.
+	IndexVectors(ctx context.Context, model Model, settled bool) (made int, err error)
+	// Compared counts the vectors that wait for it.
+	Compared(ctx context.Context, model Model) (int64, error)
 }
 
 // Wake lets [Store.Run] look at once for what has no vector.
@@ -39,25 +52,58 @@ func (s *Store) Progress(ctx context.Context) (Progress, error) {
 	if s.embeds() {
 		p.Model = s.o.Embedder.Model()
 	}
-	p.Done, p.All, err = s.engine.Progress(ctx, model)
+	if p.Done, p.All, err = s.engine.Progress(ctx, model); err != nil {
+		return p, err
+	}
+	if e, ok := s.engine.(vectorIndexer); ok && s.embeds() {
+		p.Compared, err = e.Compared(ctx, model)
+	}
 	return p, err
 }
 
-// Run keeps the vectors up to date until ctx ends: those of what is new, and
-// after a change of the embedder all of them. Searches go on meanwhile, by words
-// and by what has a vector already. What fails is tried again.
+// Run keeps the vectors and their indexes up to date until ctx ends: the vectors
+// of what is new, and after a change of the embedder all of them. Searches go on
+// meanwhile, by words and by what has a vector already. What fails is tried again.
 func (s *Store) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		s.every(ctx, "make vectors", s.bell, func() error { return s.Reindex(ctx, nil) })
+		return nil
+	})
+	if e, ok := s.engine.(vectorIndexer); ok && s.embeds() {
+		group.Go(func() error {
+			s.every(ctx, "index vectors", nil, func() error { return s.indexVectors(ctx, e) })
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// every does something when the bell rings and each minute, until ctx ends.
+func (s *Store) every(ctx context.Context, what string, bell <-chan struct{}, do func() error) {
 	for ctx.Err() == nil {
-		if err := s.Reindex(ctx, nil); err != nil && ctx.Err() == nil {
-			s.o.Log.WarnContext(ctx, "memory: make vectors; it is tried again", "err", err)
+		if err := do(); err != nil && ctx.Err() == nil {
+			s.o.Log.WarnContext(ctx, "memory: "+what+"; it is tried again", "err", err)
 		}
 		select {
 		case <-ctx.Done():
-		case <-s.bell:
-		case <-time.After(embedAgain):
+		case <-bell:
+		case <-time.After(again):
 		}
 	}
-	return nil
+}
+
+func (s *Store) indexVectors(ctx context.Context, e vectorIndexer) error {
+	model, err := s.modelNow(ctx)
+	if err != nil {
+		return err
+	}
+	began := s.o.Now()
+	made, err := e.IndexVectors(ctx, model, false)
+	if made > 0 {
+		s.o.Log.InfoContext(ctx, "memory: vectors were indexed", "indexes", made, "took", s.o.Now().Sub(began))
+	}
+	return err
 }
 
 // Reindex blocks until everything is in the form that the options say: sealed or
