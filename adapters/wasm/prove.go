@@ -105,12 +105,17 @@ func (d *Driver) onTrial(ctx context.Context, pkg []byte, interpreted bool, do f
 	}
 	cfg := g.config()
 	cfg.Interpreted = true
+	cfg.Limits.Wall = max(cfg.Limits.Wall, trialWall)
 	if s.Interpreted, err = box.Load(ctx, g.pkg.Module, cfg); err != nil {
 		return fmt.Errorf("interpreted: %w", err)
 	}
 	defer s.Interpreted.Close(context.WithoutCancel(ctx))
 	return do(s)
 }
+
+// trialWall bounds an interpreted call on trial. That a machine is slow, or has
+// much else to do, is no fault of the guest's; fuel ends one that loops.
+const trialWall = time.Minute
 
 // config is how the sandbox runs the module: warmed up by its own tests.
 func (g *guest) config() sandbox.Config {

@@ -15,9 +15,7 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/guests"
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
-	guesttrial "github.com/gatehouse-chat/gatehouse/adapters/wasm/trial"
 	"github.com/gatehouse-chat/gatehouse/internal/module/project"
-	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 )
 
 // folder is the project that a verb is about: the one named, or this one.
@@ -126,15 +124,17 @@ func removeOthers(dir, id, but string) error {
 }
 
 func testCommand() *cobra.Command {
-	seed, engines := uint64(0), false
+	seed, verbose := uint64(0), false
 	c := &cobra.Command{
 		Use: "test [FOLDER|FILE]", Short: "Test a project or a package: its own tests, the contract, hostile inputs, speed", Args: args(cobra.MaximumNArgs(1)),
 		Long: "Test a project, or a package. There is no network: what the platform answers stands\n" +
 			"in the manifest's tests. Each is made on both engines; then the platform fails in\n" +
-			"the ways in which platforms fail, inputs are broken, and the clock is read.",
+			"the ways in which platforms fail, inputs are broken, and the clock is read.\n\n" +
+			"One mistake fails many of them: the first is shown, and the others are counted\n" +
+			"below it. The exit code is 0 when all pass, and 1 when one does not.",
 	}
 	c.Flags().Uint64Var(&seed, "seed", 0, "repeat the hostile inputs of an earlier run; 0: new ones")
-	c.Flags().BoolVarP(&engines, "verbose", "v", false, "list what passed as well")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show each check that failed in full, and list what passed as well")
 	c.RunE = func(c *cobra.Command, a []string) error {
 		pkg, dir, err := packageOf(c.Context(), folder(a), c.ErrOrStderr())
 		if err != nil {
@@ -145,7 +145,7 @@ func testCommand() *cobra.Command {
 		if seed == 0 {
 			seed = uint64(time.Now().UnixNano())
 		}
-		return runTrial(c.Context(), c.OutOrStdout(), d, trialOf{pkg: pkg, dir: dir, seed: seed, verbose: engines})
+		return runTrial(c.Context(), c.OutOrStdout(), d, trialOf{pkg: pkg, dir: dir, seed: seed, verbose: verbose})
 	}
 	return c
 }
@@ -195,68 +195,12 @@ func runTrial(ctx context.Context, out io.Writer, d *wasm.Driver, t trialOf) err
 	if err != nil {
 		return unloaded(err, t.dir)
 	}
-	printResults(out, rep.Results, t.dir, t.verbose)
-	printSpeed(out, rep)
+	reasons := printResults(out, rep.Results, t.dir, t.verbose)
 	if n := rep.Failed(); n > 0 {
-		return fmt.Errorf("%w: %d of %d failed (--seed %d repeats the hostile inputs)", errTests, n, len(rep.Results), t.seed)
+		return fmt.Errorf("%w: %d of %d checks failed, for %s (--verbose shows each; --seed %d repeats the hostile inputs)",
+			errTests, n, len(rep.Results), plural(reasons, "1 reason", fmt.Sprint(reasons, " reasons")), t.seed)
 	}
+	printSpeed(out, rep)
 	fmt.Fprintf(out, "all %d passed\n", len(rep.Results))
 	return nil
-}
-
-// printResults lists what failed, and with verbose what passed.
-func printResults(out io.Writer, all []guesttrial.Result, dir string, verbose bool) {
-	for _, r := range all {
-		switch {
-		case r.Err != nil:
-			fmt.Fprintf(out, "FAIL  %s\n      %s\n", printable(r.Name), indented(explain(r, dir)))
-		case verbose:
-			fmt.Fprintf(out, "ok    %s\n", printable(r.Name))
-		}
-	}
-}
-
-func indented(err error) string {
-	lines := strings.Split(err.Error(), "\n")
-	for i, l := range lines {
-		lines[i] = printable(l)
-	}
-	return strings.Join(lines, "\n      ")
-}
-
-func printSpeed(out io.Writer, rep wasm.Report) {
-	w := table(out)
-	fmt.Fprintf(out, "loaded in %s\n", rep.Loaded.Round(time.Millisecond))
-	fmt.Fprintln(w, "CALL\tTIME, MEDIAN\tFUEL")
-	for _, t := range rep.Timings {
-		fmt.Fprintf(w, "%s\t%s\t%d\n", printable(t.Name), t.Median.Round(time.Microsecond), t.Fuel)
-	}
-	_ = w.Flush() // as the lines above
-}
-
-// unloaded is a module's failure to load, with what it wrote and where that was.
-func unloaded(err error, dir string) error {
-	return fmt.Errorf("%w: %s", errTests, indented(explain(guesttrial.Result{Err: err}, dir)))
-}
-
-// explain adds where in the author's sources a guest failed, and what it wrote.
-func explain(r guesttrial.Result, dir string) error {
-	err, said := r.Err, r.Said
-	var fault *sandbox.Fault
-	if errors.As(err, &fault) {
-		said = append(said, fault.Said...)
-	}
-	if dir != "" {
-		at := project.Place(dir, append(strings.Split(err.Error(), "\n"), said...))
-		if at == "" && fault != nil {
-			at = project.TrapPlace(dir, fault.Places)
-		}
-		if at != "" {
-			err = fmt.Errorf("%w\nat %s", err, at)
-		}
-	}
-	for _, line := range said {
-		err = fmt.Errorf("%w\n  %s", err, strings.ReplaceAll(line, "\t", "  "))
-	}
-	return err
 }

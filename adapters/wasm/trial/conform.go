@@ -22,11 +22,11 @@ func Contract(ctx context.Context, s Subject) []Result {
 		}
 		switch t.Op {
 		case "poll", "http_request", "start":
-			all = append(all, Result{Name: name + ": events are whole, and have the same keys when they come again", Err: s.sameKeys(ctx, t)})
+			all = append(all, Result{Test: name, Name: name + ": events are whole, and have the same keys when they come again", Err: s.sameKeys(ctx, t)})
 		case "send", "edit":
 			all = append(all, s.failures(ctx, name, t)...)
 		}
-		all = append(all, Result{Name: name + ": both engines agree", Err: s.agree(ctx, t)})
+		all = append(all, Result{Test: name, Name: name + ": both engines agree", Err: s.agree(ctx, t)})
 	}
 	return all
 }
@@ -118,7 +118,7 @@ func (s Subject) failures(ctx context.Context, name string, t module.Test) []Res
 		h := newHost(s, t)
 		c.set(h)
 		err := s.fails(ctx, t, h, c.want)
-		all = append(all, Result{Name: name + ": " + c.what, Err: err, Said: h.said})
+		all = append(all, Result{Test: name, Name: name + ": " + c.what, Err: err, Said: h.said})
 	}
 	return all
 }

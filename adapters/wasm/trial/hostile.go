@@ -23,7 +23,7 @@ func Hostile(ctx context.Context, s Subject, seed uint64) []Result {
 	var all []Result
 	for i, t := range s.Manifest.Tests {
 		r := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // to repeat a run
-		res := Result{Name: nameOf(i, t) + ": hostile inputs"}
+		res := Result{Test: nameOf(i, t), Name: nameOf(i, t) + ": hostile inputs"}
 		for _, in := range broken(r, t) {
 			h := newHost(s, t)
 			if res.Err = s.survives(ctx, t, h, in); res.Err != nil {

@@ -32,6 +32,8 @@ type Subject struct {
 // Result is one thing that was tried.
 type Result struct {
 	Name string
+	Test string   // the manifest's test that it was made from; "": none
+	Own  bool     // it is that test, as the manifest has it
 	Err  error    // nil: it passed
 	Said []string // what the guest wrote meanwhile, as far as it is kept
 }
@@ -42,7 +44,7 @@ func Tests(ctx context.Context, s Subject) []Result {
 	for i, t := range s.Manifest.Tests {
 		for _, e := range s.engines() {
 			r, err := s.run(ctx, e.module, t)
-			all = append(all, Result{Name: fmt.Sprintf("%s, %s", nameOf(i, t), e.name), Err: err, Said: r.host.said})
+			all = append(all, Result{Name: fmt.Sprintf("%s, %s", nameOf(i, t), e.name), Test: nameOf(i, t), Own: true, Err: err, Said: r.host.said})
 		}
 	}
 	return all
