@@ -32,8 +32,9 @@ type Options struct {
 	Installed func(ctx context.Context, name string) (Installed, error)
 	// Trust knows the publishers that were revoked; nil: none was.
 	Trust module.Trust
-	// Places makes faults say where in a module they happened, for its author.
-	Places bool
+	// OnTrial is for the authors of modules: faults say where in a module they
+	// happened, and a call has a minute by the clock (see trialWall).
+	OnTrial bool
 	// Watch bounds how long a guest may let its host wait between two polls; 0:
 	// as long as it says.
 	Watch time.Duration
@@ -242,7 +243,11 @@ func (d *Driver) load(ctx context.Context, p *module.Package) (*sandbox.Module, 
 	if l.strikes.pause() > 0 {
 		return nil, l.err
 	}
-	l.m, l.err = box.Load(ctx, p.Module, (&guest{pkg: p}).config())
+	cfg := (&guest{pkg: p}).config()
+	if d.o.OnTrial {
+		cfg.Limits.Wall = max(cfg.Limits.Wall, trialWall)
+	}
+	l.m, l.err = box.Load(ctx, p.Module, cfg)
 	var f *sandbox.Fault
 	if errors.As(l.err, &f) {
 		d.count(f)
@@ -256,7 +261,7 @@ func (d *Driver) entry(ctx context.Context, p *module.Package) (*loading, *sandb
 	defer d.mu.Unlock()
 	if d.box == nil {
 		var err error
-		if d.box, err = sandbox.New(context.WithoutCancel(ctx), sandbox.Options{CacheDir: d.o.CacheDir, Places: d.o.Places}); err != nil {
+		if d.box, err = sandbox.New(context.WithoutCancel(ctx), sandbox.Options{CacheDir: d.o.CacheDir, Places: d.o.OnTrial}); err != nil {
 			return nil, nil, err
 		}
 	}

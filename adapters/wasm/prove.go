@@ -113,7 +113,7 @@ func (d *Driver) onTrial(ctx context.Context, pkg []byte, interpreted bool, do f
 	return do(s)
 }
 
-// trialWall bounds an interpreted call on trial. That a machine is slow, or has
+// trialWall bounds a call on trial, interpreted or by its author. That a machine is slow, or has
 // much else to do, is no fault of the guest's; fuel ends one that loops.
 const trialWall = time.Minute
 

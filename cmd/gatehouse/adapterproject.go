@@ -155,10 +155,10 @@ func testCommand() *cobra.Command {
 func newBench() *wasm.Driver {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return newGuests(wasm.Options{Places: true}) // it compiles anew each time
+		return newGuests(wasm.Options{OnTrial: true}) // it compiles anew each time
 	}
 	cache := filepath.Join(dir, "gatehouse", "guests")
-	return newGuests(wasm.Options{CacheDir: cache, Places: true})
+	return newGuests(wasm.Options{CacheDir: cache, OnTrial: true})
 }
 
 // packageOf reads a package, or builds the one of a project; then dir is the

@@ -22,3 +22,6 @@ func (m *Module) Instance(ctx context.Context, pages int, again bool) error {
 	m.giveBack(c, inst, again)
 	return nil
 }
+
+// Readable is readable, for a fuzz target.
+var Readable = readable

@@ -36,7 +36,7 @@ type Fault struct {
 	Op     Op     // 0 while it was loaded
 	Kind   Kind
 	Detail string   // for people; no content of messages
-	Trace  []string // the guest's functions, innermost first; may be empty
+	Trace  []string // the guest's functions, innermost first, without what ended it; may be empty
 	// Places are where in the module's code section its functions were, innermost
 	// first, if Options.Places asked for that.
 	Places []uint32
@@ -132,11 +132,15 @@ func trace(err error) []string {
 			break
 		}
 		name, _, isFunc := strings.Cut(line, "(")
-		if _, name, ok = strings.Cut(strings.TrimSpace(name), "."); ok && isFunc && !slices.Contains(found, name) && len(found) < most {
-			found = append(found, strings.ToValidUTF8(name, "?"))
+		if _, name, ok = strings.Cut(strings.TrimSpace(name), "."); !ok || !isFunc {
+			continue
+		}
+		if name = readable(strings.ToValidUTF8(name, "?")); !slices.Contains(found, name) {
+			found = append(found, name)
 		}
 	}
-	return found
+	found = ofAuthor(found)
+	return found[:min(most, len(found))]
 }
 
 // offsets are where in the code section of what runs the frames were, which

@@ -274,19 +274,75 @@ func TestCollectorDoesNotWait(t *testing.T) {
 	}
 }
 
-// TestTrace: a fault names the functions.
+// TestTrace: a fault names the functions as their author wrote them, without the
+// machinery of a panic.
 func TestTrace(t *testing.T) {
+	const (
+		v0     = "_RNvCskwGfYPst2Cb_3foo16example_function"
+		legacy = "_ZN4core9panicking5panic17h0123456789abcdefE"
+	)
+	tests := []struct{ name, inner, outer, want string }{
+		{"C", "json::parse", "decode", "json::parse < decode < handle"},
+		{"Rust", legacy, v0, "foo::example_function < handle"},
+		{"Go", "runtime.gopanic", "main.send", "main.send < handle"},
+		{"none of its own", "abort", "runtime.abort", "handle"},
+		{"no name of Rust's", "_Rubbish", "_ZN17h", "_Rubbish < _ZN17h < handle"},
+	}
 	s := newSandbox(t, sandbox.Options{})
-	m := New(1)
-	inner := m.Func(nil, nil, nil, Unreachable)
-	outer := m.Func(nil, nil, nil, Call(inner))
-	handle := m.Handle(nil, Call(outer), I32Const(0))
-	m.Tail = Names(map[uint32]string{inner: "json::parse", outer: "decode", handle: "handle"})
-	engines(t, func(t *testing.T, cfg sandbox.Config) {
-		_, err := load(t, s, m.Bytes(), cfg).Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil)
-		const want = "guest test: send: trap: unreachable (in json::parse < decode < handle)"
-		if err == nil || err.Error() != want {
-			t.Errorf("got  %v\nwant %s", err, want)
+	for _, x := range tests {
+		t.Run(x.name, func(t *testing.T) {
+			m := New(1)
+			inner := m.Func(nil, nil, nil, Unreachable)
+			outer := m.Func(nil, nil, nil, Call(inner))
+			handle := m.Handle(nil, Call(outer), I32Const(0))
+			m.Tail = Names(map[uint32]string{inner: x.inner, outer: x.outer, handle: "handle"})
+			engines(t, func(t *testing.T, cfg sandbox.Config) {
+				_, err := load(t, s, m.Bytes(), cfg).Call(t.Context(), sandbox.OpSend, sandbox.Payload{}, nil)
+				want := "guest test: send: trap: unreachable (in " + x.want + ")"
+				if err == nil || err.Error() != want {
+					t.Errorf("got  %v\nwant %s", err, want)
+				}
+			})
+		})
+	}
+}
+
+// readableNames are what Rust's compiler calls functions, with what their authors do.
+func readableNames() map[string]string {
+	return map[string]string{
+		"main.send": "main.send",
+		"_RNvCskwGfYPst2Cb_3foo16example_function":                                   "foo::example_function",
+		"_RNvCsfLfy6EI15iL_7___rustc12___rust_abort":                                 "__rustc::__rust_abort",
+		"_RNvNtCsebHcaeoSrxy_3std9panicking15panic_with_hook":                        "std::panicking::panic_with_hook",
+		"_RNCNvNtCsebHcaeoSrxy_3std9panicking13panic_handler0B5_":                    "std::panicking::panic_handler::{closure}",
+		"_RNvMs_NtCs1234_7mycrate4chatNtB4_4Room4send":                               "<mycrate::chat::Room>::send",
+		"_RNvXs_Cs1234_4chatNtB4_4RoomNtNtCsgXGp5Oqx2Ny_4core3fmt7Display3fmt":       "<chat::Room as core::fmt::Display>::fmt",
+		"_RINvNtCsgXGp5Oqx2Ny_4core3ptr13drop_in_placeNtNtCs1_5alloc6string6StringE": "core::ptr::drop_in_place",
+		"_RNCINvCs1234_4chat4eachjKj5_E0B2_":                                         "chat::each::{closure}",
+		"_ZN4core9panicking5panic17h0123456789abcdefE":                               "core::panicking::panic",
+		"_ZN4chat4send17h0123456789abcdefE.llvm.123":                                 "chat::send",
+		"_ZN3foo3barEv": "_ZN3foo3barEv", // C++
+		"_RNvC":         "_RNvC", "_RB_": "_RB_", "_RYB_B_": "_RYB_B_", "_RNvC9999999999999999999a": "_RNvC9999999999999999999a",
+	}
+}
+
+func TestReadable(t *testing.T) {
+	for name, want := range readableNames() {
+		if got := sandbox.Readable(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// FuzzReadable: whatever a module calls its functions, its fault is told, in few bytes.
+func FuzzReadable(f *testing.F) {
+	for name := range readableNames() {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		const most = 120
+		if got := sandbox.Readable(name); len(got) > most {
+			t.Errorf("%d bytes for a name of %d", len(got), len(name))
 		}
 	})
 }

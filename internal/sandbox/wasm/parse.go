@@ -355,7 +355,7 @@ func (m *Module) readNames(r *reader, lim Limits) {
 
 // shorten bounds a name that is shown to people, at a character's border.
 func shorten(name string) string {
-	const most = 120
+	const most = 400
 	if len(name) <= most {
 		return name
 	}
