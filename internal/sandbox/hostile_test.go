@@ -284,6 +284,7 @@ func TestTrace(t *testing.T) {
 	tests := []struct{ name, inner, outer, want string }{
 		{"C", "json::parse", "decode", "json::parse < decode < handle"},
 		{"Rust", legacy, v0, "foo::example_function < handle"},
+		{"Rust, of a type that is built in", "<usize as core::slice::index::SliceIndex<[T]>>::index", v0, "foo::example_function < handle"},
 		{"Go", "runtime.gopanic", "main.send", "main.send < handle"},
 		{"none of its own", "abort", "runtime.abort", "handle"},
 		{"no name of Rust's", "_Rubbish", "_ZN17h", "_Rubbish < _ZN17h < handle"},
@@ -321,6 +322,7 @@ func readableNames() map[string]string {
 		"_RNCINvCs1234_4chat4eachjKj5_E0B2_":                                         "chat::each::{closure}",
 		"_ZN4core9panicking5panic17h0123456789abcdefE":                               "core::panicking::panic",
 		"_ZN4chat4send17h0123456789abcdefE.llvm.123":                                 "chat::send",
+		"_ZN4chat4main28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE":            "chat::main::{closure}",
 		"_ZN3foo3barEv": "_ZN3foo3barEv", // C++
 		"_RNvC":         "_RNvC", "_RB_": "_RB_", "_RYB_B_": "_RYB_B_", "_RNvC9999999999999999999a": "_RNvC9999999999999999999a",
 	}

@@ -37,7 +37,7 @@ func older(rest, name string) string {
 		return name
 	}
 	return strings.NewReplacer("..", "::", "$LT$", "<", "$GT$", ">", "$u20$", " ", "$RF$", "&", "$C$", ",",
-		"$u7b$", "{", "$u7d$", "}", "_$LT$", "<").Replace(strings.Join(parts[:last], "::"))
+		"_$u7b$$u7b$", "{", "$u7d$$u7d$", "}", "$u5b$", "[", "$u5d$", "]", "_$LT$", "<").Replace(strings.Join(parts[:last], "::"))
 }
 
 // mangled reads the newer way, as far as the paths of functions go: of what they
@@ -233,6 +233,9 @@ var machinery = []string{"runtime.", "std::", "core::", "alloc::", "__rustc::", 
 func ofAuthor(names []string) []string {
 	at := slices.IndexFunc(names, func(name string) bool {
 		name = strings.TrimLeft(name, "<&")
+		if of, trait, ok := strings.Cut(name, " as "); ok && !strings.Contains(of, "::") {
+			name = trait // of a type that is the language's own
+		}
 		return !slices.ContainsFunc(machinery, func(m string) bool { return strings.HasPrefix(name, m) })
 	})
 	return names[max(at, 0):]
