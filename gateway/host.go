@@ -33,6 +33,7 @@ type host struct {
 var (
 	_ channels.Host     = (*host)(nil)
 	_ channels.Keeper   = (*host)(nil)
+	_ channels.Lender   = (*host)(nil)
 	_ channels.Recorder = (*host)(nil)
 	_ channels.Socketer = (*host)(nil)
 	_ proof.Verifier    = (*host)(nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/gateway/delivery"
+	"github.com/gatehouse-chat/gatehouse/gateway/lent"
 	"github.com/gatehouse-chat/gatehouse/gateway/session"
 )
 
@@ -146,6 +147,7 @@ func (g *Gateway) tidy(ctx context.Context) {
 			return json.Unmarshal(e.Value, &r) == nil && over(r.At, long)
 		}),
 	}
+	jobs = append(jobs, g.forget(ctx, lent.Space, func(e bus.Entry) bool { return lent.Over(e, g.now()) }))
 	for _, space := range delivery.Spaces() {
 		jobs = append(jobs, g.forget(ctx, space, func(e bus.Entry) bool { return over(delivery.LastUse(e), long) }))
 	}

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/gatehouse-chat/gatehouse/gateway/lent"
 	"github.com/gatehouse-chat/gatehouse/internal/db/kv"
 )
 
@@ -35,6 +36,7 @@ func allKept() []kept {
 		{space: "step", content: true, erase: (*erasure).ofTurn, what: "steps of turns"},
 		{space: "approval", content: true, why: "taken as a whole, by the book of approvals"},
 		{space: channelSpaces, content: true, erase: (*erasure).adapters, what: "the console's transcript, and what channels note of people"},
+		{space: lent.Space, content: true, erase: (*erasure).loan, what: "links to files"},
 		{space: "blob-piece", content: true, why: "goes with what refers to it"}, // files, where the database keeps them
 
 		{space: "session-meta", why: "goes with its session"},

@@ -24,7 +24,9 @@ type call struct {
 	c     *channel
 	outer context.Context          // the caller's: a saved response is read when the guest's call is over
 	files map[string]channels.File // outgoing, by handle
-	saved map[string]io.ReadCloser
+	// sending is what goes out in this call; nil: nothing does.
+	sending *channels.Part
+	saved   map[string]io.ReadCloser
 	// release frees the last request with a saved response from the guest's
 	// call; false when the call is over already.
 	release func() bool
@@ -82,6 +84,8 @@ func (h *call) perform(ctx context.Context, op sandbox.HostOp, in sandbox.Payloa
 		return h.put(in)
 	case sandbox.HostAttachmentRead:
 		return h.readPart(ctx, in)
+	case sandbox.HostAttachmentLink:
+		return h.lend(ctx, in)
 	}
 	return sandbox.Payload{}, sandbox.Denied
 }

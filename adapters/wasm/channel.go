@@ -148,7 +148,7 @@ func (c *channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 var errReceipt = errors.New("the guest gave no receipt")
 
 func (c *channel) send(ctx context.Context, op sandbox.Op, p channels.Part) (channels.Receipt, error) {
-	h := &call{}
+	h := &call{sending: &p}
 	part := c.part(p, h)
 	out, err := c.do(ctx, op, wire.In{Part: &part}, h)
 	if err != nil {

@@ -153,8 +153,79 @@ function pieces(text) {
 
 const cut = (text, n) => [...text].reduce((s, c) => (s + c).length > n ? s : s + c, "");
 
-function messages({ text, buttons = [] }) {
-  const all = pieces(text).map((t) => ({ type: "text", text: t }));
+// picture is what a film shows before it is played, and a large picture before it
+// is opened: a grey one of 240 x 240, in PNG.
+const picture = "iVBORw0KGgoAAAANSUhEUgAAAPAAAADwAQMAAAAEm3vRAAAABlBMVEWKj5jJzdOu/ufbAAAALElEQVR42u3JQREAAAQAMA30b6kBbw24276LAADgg+yltNZaa631rQYA4KYBag2rjetUffIAAAAASUVORK5CYII=";
+
+function decoded(base64) {
+  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", out = [];
+  let bits = 0, held = 0;
+  for (const c of base64.replace(/=+$/, "")) {
+    held = (held << 6) | letters.indexOf(c);
+    if ((bits += 6) >= 8) out.push((held >> (bits -= 8)) & 255);
+  }
+  return new Uint8Array(out);
+}
+
+const word = (b, at) => ((b[at] << 24) | (b[at + 1] << 16) | (b[at + 2] << 8) | b[at + 3]) >>> 0;
+
+// box finds a box of an MP4 in a part of one; what it holds, or nothing.
+function box(b, name) {
+  for (let at = 0; at + 8 <= b.length;) {
+    const size = word(b, at), is = String.fromCharCode(...b.subarray(at + 4, at + 8));
+    if (is === name) return b.subarray(at + 8, at + size);
+    if (size < 8) return;
+    at += size;
+  }
+}
+
+// lasts is the length of a recording in milliseconds, as the platform wants to know
+// it; nothing where that cannot be read in the first 2 MiB.
+function lasts({ handle, mime, size }) {
+  const b = gw.read(handle, 2 << 20);
+  const head = box(box(b, "moov") ?? new Uint8Array(0), "mvhd");
+  if (head) {
+    const long = head[0] === 1 ? 8 : 0, scale = word(head, 12 + long), length = word(head, 16 + 2 * long - (long ? 4 : 0));
+    return scale && length ? Math.round((length / scale) * 1000) : undefined;
+  }
+  return mime === "audio/mpeg" ? mp3(b, size) : undefined;
+}
+
+// mp3 reckons with the first frame's bits a second, which most files keep to.
+function mp3(b, size) {
+  let at = 0;
+  if (b[0] === 0x49 && b[1] === 0x44 && b[2] === 0x33) at = 10 + ((b[6] << 21) | (b[7] << 14) | (b[8] << 7) | b[9]); // ID3
+  while (at + 4 < b.length && !(b[at] === 0xff && b[at + 1] >> 5 === 7)) at++;
+  const rates = (b[at + 1] & 0x18) === 0x18 ? [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320] : [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
+  const rate = (b[at + 1] & 6) === 2 ? rates[b[at + 2] >> 4] : 0; // of layer III alone
+  return rate ? Math.max(1, Math.round(((size - at) * 8) / rate)) : undefined;
+}
+
+const MB = 1 << 20;
+
+const preview = () => gw.link(gw.make(decoded(picture)), { name: "preview.png", mime: "image/png" });
+
+// shown is a file as a message. The platform fetches it from the gateway; what it
+// has no message for, people fetch themselves, in their own browser.
+function shown(file) {
+  const { handle, name = "", mime = "", size = 0 } = file, link = gw.link(handle);
+  if (!link) return { type: "text", text: `I could not send “${name}”: LINE fetches files, and cannot reach this gateway for that.` };
+  if (/^image\/(jpeg|png)$/.test(mime) && size <= 10 * MB) {
+    const small = size <= MB ? link : preview();
+    if (small) return { type: "image", originalContentUrl: link.url, previewImageUrl: small.url };
+  }
+  if (mime === "video/mp4" && size <= 200 * MB) {
+    const still = preview();
+    if (still) return { type: "video", originalContentUrl: link.url, previewImageUrl: still.url };
+  }
+  const duration = /^audio\/(mp4|x-m4a|mpeg)$/.test(mime) && size <= 200 * MB ? lasts(file) : undefined;
+  if (duration) return { type: "audio", originalContentUrl: link.url, duration };
+  const uri = `${link.url}?openExternalBrowser=1`, title = `${name || "A file"} (${Math.max(1, Math.round(size / 1024))} KB)`;
+  return { type: "template", altText: cut(`${title}: ${uri}`, 400), template: { type: "buttons", text: cut(title, 160), actions: [{ type: "uri", label: "Open", uri }] } };
+}
+
+function messages({ text, buttons = [], files = [] }) {
+  const all = [...files.map(shown), ...(text || !files.length ? pieces(text) : []).map((t) => ({ type: "text", text: t }))];
   const items = buttons.map((b) => ({
     type: "action",
     action: b.url ? { type: "uri", label: cut(b.label, 20), uri: b.url } : { type: "postback", label: cut(b.label, 20), data: b.data, displayText: cut(b.label, 300) },

@@ -10,7 +10,8 @@ IMPORT("call") long long gw_call(unsigned op, const void *p, unsigned n);
 // What the host asks for, and what it can be asked for.
 enum { START = 1, HTTP_REQUEST = 2, POLL = 3, SEND = 4, EDIT = 5, REACT = 6, TYPING = 7, SHUTDOWN = 8, DELETE = 9, FETCH = 10,
        RECONCILE = 11, PROBE = 12, COMMANDS = 13, ANSWER = 14, START_LINK = 15, SOCKET_OPEN = 48, SOCKET_MESSAGE = 49, SOCKET_CLOSED = 50, TIMER = 51 };
-enum { HTTP = 1, KV_GET = 2, KV_PUT = 3, EMIT = 4, LOG = 5, NOW = 6, RANDOM = 7, SOCKET_SEND = 11, SOCKET_CLOSE = 12, TIMER_SET = 13 };
+enum { HTTP = 1, KV_GET = 2, KV_PUT = 3, EMIT = 4, LOG = 5, NOW = 6, RANDOM = 7, SOCKET_SEND = 11, SOCKET_CLOSE = 12, TIMER_SET = 13,
+       ATTACHMENT_PUT = 9, ATTACHMENT_READ = 14, ATTACHMENT_LINK = 16 };
 enum { DENIED = -1, TIMEOUT = -4, UNAVAILABLE = -5, TOO_LARGE = -6, NOT_FOUND = -7, AUTH = -8 }; // some of its refusals
 
 typedef struct { const char *p; unsigned n; } str;
@@ -123,6 +124,14 @@ static inline long long ask(unsigned op, str header, str body, payload *out) {
     long long n = gw_call(op, request.p, request.n);
     if (n >= 0 && out) { char *p = alloc(n); *out = unframe(p, gw_result(p, n)); }
     return n;
+}
+
+// file_link is where the platform can fetch a file that goes out, if the manifest
+// has links; handle is as it stands in the part's files, in its quotes. n == 0: it cannot.
+static inline str file_link(str handle) {
+    payload out;
+    if (ask(ATTACHMENT_LINK, JOIN(S("{\"handle\":"), handle, S("}")), S(""), &out) < 0) return (str){"", 0};
+    return decoded(bare(get(out.header, S("url"))));
 }
 
 static inline int answer(str header, str body) { str s = frame(header, body); gw_output(s.p, s.n); return 0; }

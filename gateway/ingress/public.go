@@ -18,8 +18,10 @@ const maxHook = 4 << 20
 
 // Public serves what the whole world may reach: GET /healthz, which answers as
 // long as the process does; GET /readyz, 200 once every channel receives, or is
-// being connected within its grace, without naming any; and /hooks/{channel} for channels that take
-// webhooks. Everything else is 404, and so is a channel that takes none.
+// being connected within its grace, without naming any; /hooks/{channel} for channels that take
+// webhooks; and below a channel's own address the files that it lends to its
+// platform, each under a link of its own. Everything else is 404, and so is a
+// channel that takes none.
 func Public(g *gateway.Gateway) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -27,6 +29,7 @@ func Public(g *gateway.Gateway) http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, g.Ready().Unnamed()) })
 	mux.HandleFunc("/hooks/{channel}", func(w http.ResponseWriter, r *http.Request) { hook(w, r, g) })
+	mux.Handle("/hooks/{channel}"+gateway.LentPath+"{token}", newLentFiles(g))
 	mux.HandleFunc("/hooks/{channel}/", func(w http.ResponseWriter, r *http.Request) { hook(w, r, g) })
 	return mux
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -123,8 +121,9 @@ func TestLineButtons(t *testing.T) {
 	r.fine()
 }
 
-// TestLineFile: 20 MB come in. The platform takes no file from a bot, and the bot
-// says so.
+// TestLineFile: 20 MB come in and go out again. The platform takes no file from a
+// bot: it fetches films under a link of the gateway's, and people fetch what it has
+// no message for. Nobody else does.
 func TestLineFile(t *testing.T) {
 	t.Parallel()
 	r := newLineRig(t, settings{script: sendBack, agent: []string{"tools: [files]"}}, "")
@@ -132,29 +131,56 @@ func TestLineFile(t *testing.T) {
 	r.set.extra = strings.Replace(r.set.extra, "channel_secret", fmt.Sprintf("allow: [%q], channel_secret", anna), 1)
 	r.configure()
 	r.up()
-	content := noise(20 << 20)
-	r.line.Attach(anna, "backup.bin", content)
-	if m := r.said(anna, "There you are."); !strings.Contains(m.Text, "backup.bin") {
-		t.Errorf("it says %q", m.Text)
-	}
-	r.term()
-	found := 0
-	err := filepath.WalkDir(filepath.Join(r.data(), "blobs"), func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	film := append([]byte("\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"), noise(20<<20)...)
+	for _, tt := range []struct {
+		name, shown, mime, how string
+		content                []byte
+	}{
+		{"backup.bin", "template", "application/octet-stream", "attachment; filename=backup.bin", noise(20 << 20)},
+		{"clip.mp4", "video", "video/mp4", "inline; filename=clip.mp4", film},
+	} {
+		r.line.Attach(anna, tt.name, tt.content)
+		m := r.shows(anna, tt.shown)
+		got, header, err := r.line.Open(m.URL)
+		if err != nil || !bytes.Equal(got, tt.content) {
+			t.Fatalf("%s: %d bytes came back under %s, %v", tt.name, len(got), m.URL, err)
 		}
-		b, err := os.ReadFile(path)
-		if bytes.Equal(b, content) {
-			found++
+		if header.Get("Content-Type") != tt.mime || header.Get("Content-Disposition") != tt.how {
+			t.Errorf("%s: %v", tt.name, header)
 		}
-		return err
-	})
-	if err != nil || found != 1 {
-		t.Errorf("%d files hold what was sent, %v", found, err)
+		if m.Preview != "" {
+			if got, header, err := r.line.Open(m.Preview); err != nil || header.Get("Content-Type") != "image/png" || !bytes.HasPrefix(got, []byte("\x89PNG")) {
+				t.Errorf("what it shows before: %d bytes, %v, %v", len(got), header, err)
+			}
+		}
+		link, _, _ := strings.Cut(m.URL, "?")
+		if _, _, err := r.line.Open(link[:len(link)-1] + "."); err == nil || !strings.Contains(err.Error(), "404") {
+			t.Errorf("another link: %v", err)
+		}
 	}
-	if bad := r.line.Problems(); len(bad) > 0 {
-		t.Errorf("the platform refused: %q", bad)
+	if said := r.verb("audit", "list", "--kind", "egress"); strings.Count(said, "lent") < 3 || strings.Contains(said, "backup.bin") {
+		t.Errorf("the audit log says\n%s", said)
 	}
+	r.fine()
+}
+
+// shows waits for a message of a type.
+func (r *lineRig) shows(chat, kind string) linetest.Shown {
+	r.t.Helper()
+	var found linetest.Shown
+	if !eventually(patience, func() bool {
+		r.line.Redeliver()
+		for _, m := range r.line.Shown(chat) {
+			if m.Type == kind {
+				found = m
+				return true
+			}
+		}
+		return false
+	}) {
+		r.t.Fatalf("no %s: shown are %+v; problems: %q\n%s", kind, r.line.Shown(chat), r.line.Problems(), r.verb("status"))
+	}
+	return found
 }
 
 // TestLineCrash: killed in the midst of an answer, it answers once; what was said

@@ -38,6 +38,9 @@ func (m *Manifest) Wishes() []string {
 	if m.Emit != nil {
 		say("hands in up to %g events a second", m.Emit.Rate)
 	}
+	if m.Links != nil {
+		say("lends each file that it sends under a link of the gateway, for %d hours: whoever has the link can fetch the file", m.Links.Hours)
+	}
 	if len(m.Tools) > 0 {
 		say("calls the tools %s", strings.Join(m.Tools, ", "))
 	}

@@ -26,6 +26,7 @@ type Manifest struct {
 	HTTP     []HTTP    `json:"http"`
 	KV       *KV       `json:"kv"`
 	Emit     *Emit     `json:"emit"`
+	Links    *Links    `json:"links"`
 	Tools    []string  `json:"tools"` // that the guest may call
 	Limits   Limits    `json:"limits"`
 	Tool     *Tool     `json:"tool"` // of a guest of kind tool
@@ -115,6 +116,12 @@ type Emit struct {
 	Rate float64 `json:"rate"` // each second
 }
 
+// Links are the guest's right to lend the files that it sends: under links of the
+// gateway, for platforms that fetch files themselves.
+type Links struct {
+	Hours int `json:"hours"` // how long each lasts
+}
+
 // Limits are what the guest needs of a call, where that is not the default.
 type Limits struct {
 	MemoryMB  int   `json:"memory_mb"`
@@ -133,6 +140,7 @@ type Test struct {
 	// Body follows the header of the input.
 	Body  string            `json:"body"`
 	State map[string]string `json:"state"` // what the guest has stored before
+	Files map[string]string `json:"files"` // what stands behind the handles of files, in base64
 	HTTP  []Exchange        `json:"http"`  // the requests that it makes, in this order
 	// Out is what the answer's header holds at least, Events what the events hold
 	// that it hands in, all of them. What is nil is not looked at.

@@ -44,6 +44,7 @@ http:
     credential: {secret: token, in: header, name: Authorization, template: "Bearer {}"}
 kv: {prefix: state, max_bytes: 65536}
 emit: {rate: 20}
+links: {hours: 24}
 limits: {memory_mb: 16, fuel: 500000000, wall_ms: 3000, host_calls: 8}
 config_schema: {type: object, anything: {goes: here}}
 tests:
@@ -81,6 +82,7 @@ func TestManifest(t *testing.T) {
 		`sends GET, POST to https://${config.base_url}/api/..., with the secret "token" put in by the gateway`,
 		"keeps state of its own, up to 65536 bytes",
 		"hands in up to 20 events a second",
+		"lends each file that it sends under a link of the gateway, for 24 hours: whoever has the link can fetch the file",
 	}
 	if diff := cmp.Diff(words, m.Describe()); diff != "" {
 		t.Error(diff)
@@ -100,6 +102,7 @@ poll: {min_interval: 1ms}
 sockets: [{url: "https://example.org"}]
 http: [{scheme: ftp, host: "*.org", port: 70000, methods: [CONNECT], path: api, credential: {secret: "", in: header, template: "{}{}"}}]
 emit: {rate: 0}
+links: {hours: 169}
 kv: {prefix: a, max_bytes: -1, size: 3}
 limits: {memory_mb: 64, fuel: -1}
 `)))
@@ -114,7 +117,7 @@ limits: {memory_mb: 64, fuel: -1}
 	want := []string{
 		"enigne", "kv.size", "id", "version", "abi", "kind[0]", "sha256", "webhooks[0].path", "webhooks[0].methods", "webhooks[0].verify",
 		"poll.min_interval", "sockets[0].url", "http[0].scheme", "http[0].host", "http[0].port", "http[0].methods[0]", "http[0].path",
-		"http[0].credential.secret", "http[0].credential.name", "http[0].credential.template", "kv.max_bytes", "emit.rate",
+		"http[0].credential.secret", "http[0].credential.name", "http[0].credential.template", "kv.max_bytes", "emit.rate", "links.hours",
 		"limits.memory_mb", "limits.fuel",
 	}
 	if diff := cmp.Diff(want, places); diff != "" {

@@ -64,10 +64,16 @@ func (m *Manifest) validate(f faults) error {
 	if m.Emit != nil && m.Emit.Rate <= 0 {
 		f.add("emit.rate", "%g, want more than 0 a second", m.Emit.Rate)
 	}
+	if m.Links != nil && (m.Links.Hours < 1 || m.Links.Hours > maxLinkHours) {
+		f.add("links.hours", "%d, want 1 to %d", m.Links.Hours, maxLinkHours)
+	}
 	m.Limits.validate(&f)
 	m.validateTool(&f)
 	return errors.Join(f...)
 }
+
+// maxLinkHours is how long a link to a file can last: a week.
+const maxLinkHours = 168
 
 func (m *Manifest) validateHead(f *faults) {
 	if !idForm.MatchString(m.ID) {
@@ -118,7 +124,7 @@ func (m *Manifest) validateTool(f *faults) {
 	f.oneOf("tool.effect", m.Tool.Effect, "read-local", "read-net", "write-reversible", "external", "irreversible")
 	for place, has := range map[string]bool{
 		"webhooks": len(m.Webhooks) > 0, "poll": m.Poll != nil, "sockets": len(m.Sockets) > 0, "emit": m.Emit != nil,
-		"kv": m.KV != nil, "features": len(m.Features) > 0, "config_schema": len(m.ConfigSchema) > 0, "tools": len(m.Tools) > 0,
+		"kv": m.KV != nil, "features": len(m.Features) > 0, "config_schema": len(m.ConfigSchema) > 0, "tools": len(m.Tools) > 0, "links": m.Links != nil,
 	} {
 		if has {
 			f.add(place, "a tool has none")

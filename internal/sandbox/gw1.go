@@ -123,7 +123,7 @@ func (c *call) perform(op HostOp, in Payload) (Payload, error) {
 		if c.effects.waits(in) {
 			return Payload{}, c.effects.add(op, in, c.lim)
 		}
-	case HostSecretExists, HostAttachmentPut, HostToolInvoke, HostSocketClose, HostTimerSet, HostAttachmentRead, HostKVList:
+	case HostSecretExists, HostAttachmentPut, HostToolInvoke, HostSocketClose, HostTimerSet, HostAttachmentRead, HostKVList, HostAttachmentLink:
 	default:
 		return Payload{}, Invalid
 	}

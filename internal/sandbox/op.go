@@ -78,12 +78,14 @@ const (
 	HostTimerSet       HostOp = 13
 	HostAttachmentRead HostOp = 14
 	HostKVList         HostOp = 15 // what was kept before the call
+	HostAttachmentLink HostOp = 16
 )
 
 var hostOpNames = map[HostOp]string{
 	HostHTTP: "http", HostKVGet: "kv_get", HostKVPut: "kv_put", HostEmit: "emit", HostLog: "log", HostNow: "now", HostRandom: "random",
 	HostSecretExists: "secret_exists", HostAttachmentPut: "attachment_put", HostToolInvoke: "tool_invoke", HostSocketSend: "socket_send",
-	HostSocketClose: "socket_close", HostTimerSet: "timer_set", HostAttachmentRead: "attachment_read",
+	HostSocketClose: "socket_close", HostTimerSet: "timer_set", HostAttachmentRead: "attachment_read", HostKVList: "kv_list",
+	HostAttachmentLink: "attachment_link",
 }
 
 func (o HostOp) String() string {

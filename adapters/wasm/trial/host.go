@@ -20,8 +20,10 @@ import (
 type host struct {
 	s     Subject
 	t     module.Test
-	next  int   // the exchange that is due
-	fault error // the first thing that the guest did otherwise
+	next  int            // the exchange that is due
+	made  int            // files that the guest made
+	read  map[string]int // how far it has read each file
+	fault error          // the first thing that the guest did otherwise
 	// refuse takes the place of every exchange's answer; 0: nothing does.
 	refuse sandbox.Refusal
 	lax    bool // whatever the guest asks for is refused, and no fault
@@ -60,6 +62,12 @@ func (h *host) Do(_ context.Context, op sandbox.HostOp, in sandbox.Payload) (san
 		return sandbox.Payload{Body: []byte(v)}, nil
 	case sandbox.HostKVList:
 		return h.list(in)
+	case sandbox.HostAttachmentPut:
+		return h.put(in)
+	case sandbox.HostAttachmentRead:
+		return h.readPart(in)
+	case sandbox.HostAttachmentLink:
+		return h.link(in)
 	case sandbox.HostSecretExists:
 		return sandbox.Payload{}, nil
 	case sandbox.HostTimerSet:

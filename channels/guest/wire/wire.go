@@ -151,6 +151,15 @@ type AttachmentRead struct {
 	Bytes  int    `json:"bytes,omitempty"` // at most; 0: 1 MiB
 }
 
+// AttachmentLink is the header of attachment_link. Name and MIME are those of a
+// file that attachment_put made; one that goes out has its own. The result is a
+// [channels.Link].
+type AttachmentLink struct {
+	Handle string `json:"handle"`
+	Name   string `json:"name,omitempty"`
+	MIME   string `json:"mime,omitempty"`
+}
+
 // Attachment is the header of what attachment_put gives.
 type Attachment struct {
 	File string `json:"file"` // the handle

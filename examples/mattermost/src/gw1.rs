@@ -103,6 +103,12 @@ pub fn emit(event: Value) -> Result<(), Error> {
     ask(4, &event, &[]).map(|_| ()).map_err(|n| error("other", format!("an event was refused: {n}")))
 }
 
+/// Where the platform can fetch a file that goes out, if the manifest has `links`; `None`: it cannot.
+/// The handle stands in the part's files.
+pub fn file_link(handle: &Value) -> Option<String> {
+    ask(16, &json!({ "handle": handle }), &[]).ok()?.header["url"].as_str().map(String::from)
+}
+
 /// Writes a line into the gateway's log.
 pub fn log(text: &str) {
     let _ = ask(5, &json!({ "level": "INFO" }), text.as_bytes());

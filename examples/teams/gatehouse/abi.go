@@ -31,6 +31,7 @@ const (
 
 	callSocket = 11
 	callTimer  = 13
+	callLink   = 16
 
 	logHeader = `{"level":"INFO"}`
 )

@@ -173,6 +173,18 @@ func (c *Call) Keep(name, handle string) error {
 	return err
 }
 
+// FileLink is where the platform can fetch a file that goes out, by the handle of
+// the part's file, and until when. The manifest needs links; the refusal is
+// Unavailable where the gateway has no public address.
+func (c *Call) FileLink(handle string) (url string, until time.Time, err error) {
+	var out struct {
+		URL   string    `json:"url"`
+		Until time.Time `json:"until"`
+	}
+	_, err = ask(callLink, map[string]any{"handle": handle}, nil, &out)
+	return out.URL, out.Until, err
+}
+
 // SetTimer has Timer called with the name, once, if the call succeeds.
 func (c *Call) SetTimer(name string, after time.Duration) error {
 	_, err := ask(callTimer, map[string]any{"name": name, "after_ms": max(1, after.Milliseconds())}, nil, nil)

@@ -17,17 +17,62 @@ const (
 	maxButtons  = 13
 	maxLabel    = 20
 	maxData     = 300
+	maxURL      = 2000
+	maxAction   = 1000 // of the URL that a button opens
+	maxAlt      = 400
+	maxTitle    = 160 // of a template with buttons
 )
 
 type message struct {
-	Type       string
-	Text       string
-	QuickReply struct {
+	Type     string
+	Text     string
+	AltText  string
+	Template struct {
+		Type, Text string
+		Actions    []action
+	}
+	OriginalContentURL, PreviewImageURL string
+	Duration                            int
+	QuickReply                          struct {
 		Items []struct {
 			Type   string
-			Action struct{ Type, Label, Data, URI, DisplayText string }
+			Action action
 		}
 	}
+}
+
+type action struct{ Type, Label, Data, URI, DisplayText string }
+
+// wrong is what the platform says of a message that it does not take; "": it
+// takes it. It wants https, which the loopback of a test does not have.
+func (m message) wrong() string {
+	fetched := func(text string, most int) bool {
+		u, err := url.Parse(text)
+		return err == nil && u.Host != "" && (u.Scheme == "https" || u.Hostname() == "127.0.0.1") && len(text) <= most
+	}
+	switch m.Type {
+	case "text":
+		if m.Text == "" || units(m.Text) > maxText {
+			return "A text of 1 to 5000 characters is wanted"
+		}
+	case "image", "video":
+		if !fetched(m.OriginalContentURL, maxURL) || !fetched(m.PreviewImageURL, maxURL) {
+			return "originalContentUrl and previewImageUrl must be https URLs"
+		}
+	case "audio":
+		if !fetched(m.OriginalContentURL, maxURL) || m.Duration <= 0 {
+			return "originalContentUrl must be an https URL, and duration more than 0"
+		}
+	case "template":
+		t := m.Template
+		if t.Type != "buttons" || t.Text == "" || units(t.Text) > maxTitle || m.AltText == "" || units(m.AltText) > maxAlt || len(t.Actions) != 1 ||
+			t.Actions[0].Type != "uri" || units(t.Actions[0].Label) > maxLabel || !fetched(t.Actions[0].URI, maxAction) {
+			return "The template is not as it must be"
+		}
+	default:
+		return "A message of an unknown type"
+	}
+	return ""
 }
 
 // outgoing is what reply and push take.
@@ -49,8 +94,8 @@ func (s *Server) take(r *http.Request) (outgoing, *refusal) {
 		return o, s.bad("Size must be between 1 and 5 (messages)")
 	}
 	for _, m := range o.Messages {
-		if m.Type != "text" || m.Text == "" || units(m.Text) > maxText {
-			return o, s.bad("A text of 1 to 5000 characters is wanted")
+		if wrong := m.wrong(); wrong != "" {
+			return o, s.bad(wrong)
 		}
 		if len(m.QuickReply.Items) > maxButtons {
 			return o, s.bad("At most 13 quick replies")
@@ -69,7 +114,10 @@ func (s *Server) take(r *http.Request) (outgoing, *refusal) {
 // show puts messages into a chat. The caller holds the lock.
 func (s *Server) show(chat string, all []message, replied bool) (ids []string) {
 	for _, m := range all {
-		x := Shown{ID: s.id(), Text: m.Text, Replied: replied}
+		x := Shown{ID: s.id(), Type: m.Type, Text: m.Text + m.Template.Text, URL: m.OriginalContentURL, Preview: m.PreviewImageURL, Milliseconds: m.Duration, Replied: replied}
+		for _, a := range m.Template.Actions {
+			x.URL = a.URI
+		}
 		for _, i := range m.QuickReply.Items {
 			x.Buttons = append(x.Buttons, Button{i.Action.Label, i.Action.Data, i.Action.URI})
 		}

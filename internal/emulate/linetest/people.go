@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
@@ -80,6 +82,43 @@ func (s *Server) Attach(who, name string, content []byte) {
 	e := s.event("message", who, who, object{"message": object{"type": "file", "id": id, "fileName": name, "fileSize": len(content)}})
 	s.mu.Unlock()
 	s.deliver(e)
+}
+
+// Open fetches what a message shows, as the platform and people's apps do: with
+// HEAD, then in two pieces. The header is the first answer's.
+func (s *Server) Open(link string) (content []byte, header http.Header, err error) {
+	_, header, err = fetch(http.MethodHead, link, "")
+	for _, bytes := range []string{"bytes=0-99", "bytes=100-"} {
+		if err != nil {
+			return nil, nil, err
+		}
+		var part []byte
+		part, _, err = fetch(http.MethodGet, link, bytes)
+		content = append(content, part...)
+	}
+	return content, header, err
+}
+
+func fetch(method, link, bytes string) (content []byte, header http.Header, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, link, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if bytes != "" {
+		req.Header.Set("Range", bytes)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	content, err = io.ReadAll(resp.Body)
+	err = errors.Join(err, resp.Body.Close())
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s %s: %s", method, bytes, resp.Status) //nolint:err113 // for the test
+	}
+	return content, resp.Header, err
 }
 
 // Press presses a button.

@@ -53,9 +53,14 @@ type token struct {
 // Shown is a message that a chat shows.
 type Shown struct {
 	ID      string
-	Text    string
+	Type    string // text, image, video, audio or template
+	Text    string // of a template, what stands above its button
+	URL     string // of a file: where it is; see Open
+	Preview string // of a picture or a film
 	Buttons []Button
 	Replied bool // by a reply token
+
+	Milliseconds int // of a recording
 }
 
 // Button is a quick reply.

@@ -8,7 +8,7 @@
 
 // What the host asks for, and what it can be asked for.
 export const START: u32 = 1, POLL: u32 = 3, SEND: u32 = 4, EDIT: u32 = 5;
-export const HTTP: u32 = 1, KV_GET: u32 = 2, KV_PUT: u32 = 3, EMIT: u32 = 4, LOG: u32 = 5;
+export const HTTP: u32 = 1, KV_GET: u32 = 2, KV_PUT: u32 = 3, EMIT: u32 = 4, LOG: u32 = 5, ATTACHMENT_LINK: u32 = 16;
 // Some of its refusals.
 export const TIMEOUT: i64 = -4, UNAVAILABLE: i64 = -5, AUTH: i64 = -8;
 
@@ -90,6 +90,14 @@ export function ask(op: u32, header: string, body: string = ""): Payload {
   if (n < 0) return new Payload("{}", "", n);
   const to = heap.alloc(<usize>n);
   return unframe(to, gwResult(to, <u32>n));
+}
+
+/**
+ * Where the platform can fetch a file that goes out, if the manifest has links, as
+ * JSON; "" if it cannot. The handle is as it stands in the part's files.
+ */
+export function fileLink(handle: string): string {
+  return get(ask(ATTACHMENT_LINK, `{"handle":${handle}}`).header, "url");
 }
 
 /** The input of an operation whose length the host gave. */

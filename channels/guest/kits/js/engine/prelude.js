@@ -32,6 +32,12 @@
     log(...text) { ask(5, { level: "INFO" }, text.map(String).join(" ")); },
     random(bytes) { return must(ask(7, { bytes }), "random").bytes; },
     say(message, header = {}) { must(ask(11, header, typeof message === "string" ? message : JSON.stringify(message)), "say"); },
+    // read is the next part of a file; empty at its end.
+    read(handle, bytes = 0) { return must(ask(14, { handle, bytes }), "read").bytes; },
+    // make makes a file of bytes, or adds to one, and gives its handle.
+    make(bytes, handle = "") { return must(ask(9, { handle }, bytes), "make").header.file; },
+    // link is where the platform can fetch a file: {url, until}; undefined where it cannot.
+    link(handle, more = {}) { const out = ask(16, { handle, ...more }); return typeof out === "number" ? undefined : out.header; },
     hangUp() { must(ask(12), "hangUp"); },
     timer(name, afterMS, everyMS = 0) { must(ask(13, { name, after_ms: afterMS, every_ms: everyMS }), "timer"); },
   });

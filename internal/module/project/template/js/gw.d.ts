@@ -110,6 +110,12 @@ declare const gw: {
   emit(event: Event): void;
   log(...text: unknown[]): void;
   random(bytes: number): Uint8Array;
+  /** The next part of a file, at most 2 MiB; empty at its end. */
+  read(handle: string, bytes?: number): Uint8Array;
+  /** Makes a file, or adds to one that it made, and gives its handle. */
+  make(bytes: Uint8Array | string, handle?: string): string;
+  /** Where the platform can fetch a file that goes out, if the manifest has `links`; undefined: it cannot. */
+  link(handle: string, more?: { name?: string; mime?: string }): { url: string; until: string } | undefined;
   /** Says what happens next. */
   Failure: new (code: Code, message: string, waitMS?: number) => Error;
 };
