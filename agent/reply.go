@@ -61,8 +61,7 @@ func ReplyFor(e *Error, m Model) string {
 	switch e.Kind {
 	case NoModel:
 		return "No model is configured yet, so I can only answer commands such as /help. " +
-			"The owner can set one in the console under Models, or with an API key in the environment " +
-			"(for example OPENAI_API_KEY or ANTHROPIC_API_KEY), or by starting Ollama."
+			"The owner can set one in the console under Models, or with `gatehouse models set`."
 	case NoKey:
 		return fmt.Sprintf("The key for %s is not in the vault. The owner can set it in the console under Models%s.", who, command(m))
 	case Unauthorized:

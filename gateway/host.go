@@ -26,6 +26,7 @@ type host struct {
 	mu        sync.Mutex
 	health    channels.Health
 	heard     time.Time
+	received  time.Time     // when the last event came in
 	lost      time.Time     // since when it has not been connected
 	connected chan struct{} // closed at the first connection
 }
@@ -149,6 +150,19 @@ func (h *host) away() time.Duration {
 		return 0
 	}
 	return h.g.now().Sub(h.lost)
+}
+
+// accepted notes that an event came in.
+func (h *host) accepted() {
+	h.mu.Lock()
+	h.received = h.g.now()
+	h.mu.Unlock()
+}
+
+func (h *host) lastReceived() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.received
 }
 
 func (h *host) lastHeard() time.Time {

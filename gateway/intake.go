@@ -60,6 +60,9 @@ func (i *intake) Accept(ctx context.Context, b channels.Batch) error {
 	}
 	failpoint.Hit(failpoint.AcceptAfter)
 	i.g.metrics.accepted(i.id, len(b.Events), i.g.now().Sub(began))
+	if l := i.g.line(i.id); l != nil && len(b.Events) > 0 {
+		l.host.accepted()
+	}
 	return nil
 }
 

@@ -21,9 +21,12 @@ type ChannelStatus struct {
 	Error   string         `json:"error,omitempty"`
 	Fix     string         `json:"fix,omitempty"`
 	Since   time.Time      `json:"since,omitzero"`
-	Heard   time.Time      `json:"heard,omitzero"`  // last sign of life of the platform
-	Sent    time.Time      `json:"sent,omitzero"`   // last successful send
-	Paused  time.Time      `json:"paused,omitzero"` // by itself or with the workspace
+	Heard   time.Time      `json:"heard,omitzero"` // last sign of life of the platform
+	// Received and Sent are when the last event came in and the last send was
+	// taken; zero for none since the start.
+	Received time.Time `json:"received,omitzero"`
+	Sent     time.Time `json:"sent,omitzero"`
+	Paused   time.Time `json:"paused,omitzero"` // by itself or with the workspace
 }
 
 // Status is how the gateway is.
@@ -74,7 +77,7 @@ func (g *Gateway) Channels() []ChannelStatus {
 		h := l.host.Health()
 		c := ChannelStatus{
 			ID: l.id, Adapter: l.config().Driver.Name(), Phase: h.Phase, As: h.As, Fix: h.Fix, Since: h.Since,
-			Heard: l.host.lastHeard(), Sent: l.courier.LastSent(),
+			Heard: l.host.lastHeard(), Received: l.host.lastReceived(), Sent: l.courier.LastSent(),
 		}
 		if h.Err != nil {
 			c.Error = h.Err.Error()

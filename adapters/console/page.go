@@ -78,7 +78,7 @@ func welcome(hidden, adds bool) Node {
 		elsewhere = Group{Text("add a channel under "), A(Href("/channels"), Text("Channels"))}
 	}
 	return Div(ID("welcome"), If(hidden, Attr("hidden")), web.Empty(web.Chat, "Say hello",
-		"What you write here is answered by your agent. It stays between you and the bot.",
+		"What you write here is answered by your bot, and stays between you and it.",
 		P(Class("small"), Text("Type "), Code(Text("/")), Text(" for commands. To talk from your phone, "), elsewhere, Text(".")),
 	))
 }

@@ -108,6 +108,11 @@ func (m *Model) play(ctx context.Context, r *Request, a *Answer, yield func(agen
 		if err := pause(ctx, a.Each); err != nil {
 			return fail(agent.Interrupted, err)
 		}
+		if i == 1 && a.Hold != nil {
+			if err := held(ctx, a.Hold); err != nil {
+				return fail(agent.Interrupted, err)
+			}
+		}
 		if !yield(agent.Delta{Text: p}, nil) {
 			return nil
 		}
@@ -173,6 +178,16 @@ func pause(ctx context.Context, d time.Duration) error {
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// held waits until an answer may go on.
+func held(ctx context.Context, hold <-chan struct{}) error {
+	select {
+	case <-hold:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -32,6 +32,7 @@ type Answer struct {
 	Pieces int           // into how many pieces Text is streamed; 0: one
 	Delay  time.Duration // before the first byte
 	Each   time.Duration // before each piece
+	Hold   chan struct{} // unless nil: closed when what follows the first piece may come
 
 	Usage   Tokens
 	NoUsage bool // gives no figures at all

@@ -226,6 +226,11 @@ func stream(w http.ResponseWriter, r *http.Request, d dialect, req *Request, a *
 				return
 			}
 		}
+		if i == 1 && a.Hold != nil {
+			if !flush() || held(r.Context(), a.Hold) != nil {
+				return
+			}
+		}
 		buf = d.piece(buf, req, p)
 	}
 	switch a.Broken {

@@ -30,6 +30,7 @@ type finding struct {
 	fix  string
 	note string // shown when all is well
 	mild bool   // a warning: it works all the same
+	hint bool   // note is the platform's advice, and nothing that was checked
 }
 
 var errUnwell = errors.New("the doctor found something to mend")
@@ -49,7 +50,11 @@ func report(out io.Writer, all []finding) error {
 	for _, x := range all {
 		switch {
 		case x.bad == "":
-			fmt.Fprintf(out, "ok    %s", x.what)
+			mark := "ok  "
+			if x.hint {
+				mark = "note"
+			}
+			fmt.Fprintf(out, "%s  %s", mark, x.what)
 			if x.note != "" {
 				fmt.Fprintf(out, ": %s", x.note)
 			}
@@ -289,7 +294,7 @@ func examineChannels(ctx context.Context, d *desk, s operator.Status) []finding 
 		}
 		all = append(all, x)
 		for _, note := range who.Notes {
-			all = append(all, finding{what: "channel " + string(c.ID), bad: printable(note), mild: true})
+			all = append(all, finding{what: "channel " + string(c.ID), note: printable(note), hint: true})
 		}
 	}
 	if n == 0 {

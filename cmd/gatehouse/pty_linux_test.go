@@ -13,10 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/internal/ptytest"
 )
 
 // terminal is a terminal of the kernel's with a command of ours in it.
@@ -30,41 +29,10 @@ type terminal struct {
 	text bytes.Buffer
 }
 
-// openPTY makes a terminal of 80 by 24: the side that a person has, and the
-// side that a program has.
-func openPTY(t *testing.T) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resize(t, master, 80, 24)
-	return master, slave
-}
-
-func resize(t *testing.T, master *os.File, columns, rows uint16) {
-	t.Helper()
-	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // show runs a command on a terminal of its own.
 func show(t *testing.T, env []string, args ...string) *terminal {
 	t.Helper()
-	master, slave := openPTY(t)
+	master, slave := ptytest.Open(t)
 	s := &terminal{t: t, master: master, cmd: exec.Command("gatehouse", args...), ended: make(chan struct{})} //nolint:gosec,noctx // ours, and ended by its test
 	s.cmd.Env, s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = env, slave, slave, slave
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -227,7 +195,7 @@ func TestTerminalChat(t *testing.T) {
 	if got := chat.String(); strings.Contains(got, "\x1b]0;") || strings.Contains(got, "\x1b[2J") || strings.Contains(got, "\x1b[1;1H") || strings.Contains(got, "\a") {
 		t.Errorf("the model acts on the terminal:\n%q", got)
 	}
-	resize(t, chat.master, 30, 10)
+	ptytest.Resize(t, chat.master, 30, 10)
 	chat.types("\x1b[200~" + strings.Repeat("a long paste ", 300) + "\x1b[201~\r")
 	chat.sees(`(?s)fine.*long paste.*fine`)
 	chat.types("\x04") // Ctrl-D
@@ -306,7 +274,7 @@ func TestTerminalFollowsItsSize(t *testing.T) {
 	chat := show(t, env, "chat")
 	chat.sees("/help lists")
 	for _, columns := range []int{80, 30, 100, 7} {
-		resize(t, chat.master, uint16(columns), 24) //nolint:gosec // small
+		ptytest.Resize(t, chat.master, uint16(columns), 24) //nolint:gosec // small
 		chat.types("again\r")
 		chat.sees(regexp.QuoteMeta(strings.Join(wrap(answer, columns-1), "\r\n")))
 	}

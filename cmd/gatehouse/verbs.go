@@ -125,7 +125,7 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 	w := table(out)
 	fmt.Fprintln(w, "\nCHANNEL\tADAPTER\tSTATE\tAS\tLAST RECEIVED\tLAST SENT")
 	for _, c := range s.Channels {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Adapter, phase(s, c), orDash(printable(c.As)), ago(c.Heard, now), ago(c.Sent, now))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Adapter, phase(s, c), orDash(printable(c.As)), ago(c.Received, now), ago(c.Sent, now))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -16,12 +16,12 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/web"
 )
 
-// addForms has a form for each platform, folded up but for the one that was
-// just tried.
-func addForms(r *http.Request, platforms []operator.Platform, all []gateway.ChannelStatus) Node {
+// addForms has a form for each platform, folded up but for the one that was just
+// tried when it was refused.
+func addForms(r *http.Request, platforms []operator.Platform, all []gateway.ChannelStatus, again bool) Node {
 	return web.Card("Add a channel", Div(Class("platforms"), Map(platforms, func(p operator.Platform) Node {
-		tried := r.Method == http.MethodPost && r.PostFormValue("adapter") == p.Adapter
-		return Details(Class("more"), Name("platform"), ID("add-"+p.Adapter), If(tried || len(platforms) == 1, Attr("open")),
+		tried := again && r.Method == http.MethodPost && r.PostFormValue("adapter") == p.Adapter
+		return Details(Class("more"), ID("add-"+p.Adapter), If(tried || len(platforms) == 1, Attr("open")),
 			Summary(Text(p.Guide.Title)), addForm(r, p, tried, all))
 	})))
 }
@@ -135,7 +135,7 @@ func (a *Admin) addChannel(w http.ResponseWriter, r *http.Request, by scope.Scop
 	if added.Identity.Handle != "" {
 		who += " (@" + added.Identity.Handle + ")"
 	}
-	text := []Node{P(Strong(Textf("%s is connected.", who)))}
+	text := []Node{P(Strong(Textf("%s is added.", who)))}
 	for _, n := range added.Identity.Notes {
 		text = append(text, P(Class("small"), step(n)))
 	}

@@ -31,10 +31,13 @@ func (a *Admin) showChannels(w http.ResponseWriter, r *http.Request, by scope.Sc
 		web.Heading("Channels", "Where people reach your bot, beside this console."),
 		boosted(
 			If(!s.Paused.IsZero(), everything(s)),
-			If(len(all) > 0, web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
-				return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero(), linkable[c.Adapter]))
-			})))),
-			addForms(r, a.o.Operator.Platforms(by), all),
+			If(len(all) > 0, Group{
+				renewed("/channels", "own"),
+				Div(ID("own"), web.Live(), web.Card("Your channels", Ul(Class("list"), Map(all, func(c gateway.ChannelStatus) Node {
+					return Li(channelLine(c, a.o.Now()), channelActions(c, s.Paused.IsZero(), linkable[c.Adapter]))
+				})))),
+			}),
+			addForms(r, a.o.Operator.Platforms(by), all, status >= http.StatusBadRequest),
 			If(s.Paused.IsZero(), everything(s)),
 		),
 	}})

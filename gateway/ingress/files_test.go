@@ -86,35 +86,35 @@ func TestBrowserFiles(t *testing.T) {
 	if err := os.WriteFile(path, pic, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#choose"), []string{path}))
-	b.until("the upload", `document.querySelector("#attached .done")`)
-	b.looks("chat-attached")
+	b.Do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#choose"), []string{path}))
+	b.Until("the upload", `document.querySelector("#attached .done")`)
+	b.Looks("chat-attached")
 	b.say("look at this")
-	b.sees(fmt.Sprintf("photo drawing.png %d.", len(pic)))
+	b.Sees(fmt.Sprintf("photo drawing.png %d.", len(pic)))
 	encoded := base64.StdEncoding.EncodeToString(pic)
 	eval[bool](b, fmt.Sprintf(giveFiles, encoded, "dropped.png", `document.getElementById("chat").dispatchEvent(new DragEvent("drop", {dataTransfer: carried, bubbles: true, cancelable: true}));`))
 	eval[bool](b, fmt.Sprintf(giveFiles, encoded, "pasted.png", `document.getElementById("text").dispatchEvent(new ClipboardEvent("paste", {clipboardData: carried, bubbles: true, cancelable: true}));`))
-	b.click("#composer button[type=submit]") // which waits for the files
-	b.sees(fmt.Sprintf("photo dropped.png %d. photo pasted.png %d.", len(pic), len(pic)))
+	b.Click("#composer button[type=submit]") // which waits for the files
+	b.Sees(fmt.Sprintf("photo dropped.png %d. photo pasted.png %d.", len(pic), len(pic)))
 	shown := `[...document.querySelectorAll("#messages .member img")].filter((i) => i.complete && i.naturalWidth === 240).length === 3`
-	b.until("three pictures", shown)
-	b.do("reload", chromedp.Reload())
-	b.until("three pictures after a reload", shown)
+	b.Until("three pictures", shown)
+	b.Do("reload", chromedp.Reload())
+	b.Until("three pictures after a reload", shown)
 	h.stop()
 	h.start()
-	b.do("reload", chromedp.Reload())
-	b.until("three pictures after a restart", shown)
-	b.looks("chat-pictures")
+	b.Do("reload", chromedp.Reload())
+	b.Until("three pictures after a restart", shown)
+	b.Looks("chat-pictures")
 
 	b.say("send me something")
-	b.until("two files", `document.querySelectorAll("#messages .bot a.file").length === 2`)
-	b.looks("chat-files")
+	b.Until("two files", `document.querySelectorAll("#messages .bot a.file").length === 2`)
+	b.Looks("chat-files")
 	saved := b.saving()
 	for name, want := range map[string][]byte{"report ä.bin": document, "page.html": []byte("<script>parent.hacked = true</script>")} {
-		b.click(fmt.Sprintf(`#messages .bot a.file[download=%q]`, name))
+		b.Click(fmt.Sprintf(`#messages .bot a.file[download=%q]`, name))
 		b.untilSaved(filepath.Join(saved, name), want)
 	}
-	b.open(fmt.Sprintf("http://%s%s", h.addr, eval[string](b, `document.querySelector("#messages .member img").getAttribute("src")`)))
+	b.Open(fmt.Sprintf("http://%s%s", h.addr, eval[string](b, `document.querySelector("#messages .member img").getAttribute("src")`)))
 	if kind := eval[string](b, "document.contentType"); kind != "image/png" {
 		t.Errorf("the picture opens as %s", kind)
 	}
@@ -132,8 +132,8 @@ func TestBrowserFileTooLarge(t *testing.T) {
 	if err := os.Truncate(path, 51<<20); err != nil {
 		t.Fatal(err)
 	}
-	b.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#choose"), []string{path}))
-	b.sees("film.bin has 51 MB. A file may have 50 MB.")
+	b.Do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#choose"), []string{path}))
+	b.Sees("film.bin has 51 MB. A file may have 50 MB.")
 	if n := eval[int](b, `document.querySelectorAll("#attached li").length`); n != 0 {
 		t.Errorf("%d files are attached", n)
 	}
@@ -141,21 +141,21 @@ func TestBrowserFileTooLarge(t *testing.T) {
 
 // saving lets the browser save what it downloads, in a folder.
 func (b *tab) saving() (dir string) {
-	b.t.Helper()
-	dir = b.t.TempDir()
-	_, err := chromedp.Call(b.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+	b.Helper()
+	dir = b.TempDir()
+	_, err := chromedp.Call(b.Window(), browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
 		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir,
-		BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
+		BrowserContextID: chromedp.FromContext(b.Window()).BrowserContextID,
 	})
 	if err != nil {
-		b.t.Fatalf("prepare a download: %v", err)
+		b.Fatalf("prepare a download: %v", err)
 	}
 	return dir
 }
 
 // untilSaved waits until a file holds these bytes, and no others.
 func (b *tab) untilSaved(path string, want []byte) {
-	b.t.Helper()
+	b.Helper()
 	end := time.Now().Add(patience)
 	var got []byte
 	for time.Now().Before(end) {
@@ -164,5 +164,5 @@ func (b *tab) untilSaved(path string, want []byte) {
 		}
 		eval[bool](b, "new Promise(d => setTimeout(() => d(true), 20))")
 	}
-	b.t.Fatalf("%s was saved with %d bytes, or other ones; want %d", filepath.Base(path), len(got), len(want))
+	b.Fatalf("%s was saved with %d bytes, or other ones; want %d", filepath.Base(path), len(got), len(want))
 }

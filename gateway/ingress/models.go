@@ -30,20 +30,17 @@ func (a *Admin) showModels(w http.ResponseWriter, r *http.Request, by scope.Scop
 	a.show(w, r, by, shown{title: "Models", active: "/models", notice: notice, status: status, body: []Node{
 		web.Heading("Models", "What your bot thinks with. Keys go to the vault; neither the model nor a message ever sees them."),
 		boosted(
-			web.Card("In use", modelList(models)),
+			If(len(models) > 0, web.Card("In use", modelList(models))),
 			web.Card("Set up a model", a.modelForm(r, models, c)),
 		),
 	}})
 }
 
 func modelList(all []operator.Model) Node {
-	if len(all) == 0 {
-		return web.Empty(web.Spark, "No model yet", "The bot answers commands, but it cannot think. Choose a provider below.")
-	}
 	return Ul(Class("list"), Map(all, func(m operator.Model) Node {
 		return Li(Div(Class("what"),
-			Strong(Text(m.Name), If(m.Default, web.Pill(web.Good, "default"))),
-			Small(Text(m.Provider+" · "+m.Model), If(m.BaseURL != "", Text(" · "+m.BaseURL)), If(m.Found != "", Text(" · found in "+m.Found))),
+			Strong(Text(m.Model), If(m.Default, web.Pill(web.Good, "default"))),
+			Small(Text(m.Provider), If(m.Name != "default", Text(" · named "+m.Name)), If(m.BaseURL != "", Text(" · "+m.BaseURL)), If(m.Found != "", Text(" · found in "+m.Found))),
 		))
 	}))
 }
@@ -153,7 +150,7 @@ func (a *Admin) setModel(w http.ResponseWriter, r *http.Request, by scope.Scope)
 		return
 	}
 	a.showModels(w, r, by, web.Notice(web.Good, P(Strong(Textf("The bot now thinks with %s.", m.Model))),
-		P(A(Href("/chat"), Text("Say hello")), Text(" to try it."))), choices{}, http.StatusOK)
+		P(A(Href("/chat"), Text("Say hello")), Text(" to try it, or "), A(Href("/channels"), Text("add a channel")), Text("."))), choices{}, http.StatusOK)
 }
 
 func (a *Admin) checkModel(w http.ResponseWriter, r *http.Request, by scope.Scope, m operator.Model, key string) {

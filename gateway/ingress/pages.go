@@ -171,6 +171,13 @@ func boosted(children ...Node) Node {
 	}, children...)...)
 }
 
+// renewed fetches a part of a page anew every few seconds, and leaves the rest
+// alone, in which somebody may be typing.
+func renewed(page, id string) Node {
+	return Span(Attr("hidden"), Attr("hx-get", page), Attr("hx-trigger", "every 4s"), Attr("hx-target", "#"+id),
+		Attr("hx-select", "#"+id), Attr("hx-swap", "outerHTML"))
+}
+
 // frame is the navigation, with what waits for the member.
 func (a *Admin) frame(ctx context.Context, by scope.Scope, active string) web.Frame {
 	f := web.Frame{Active: active, Who: by.Member(), Version: a.o.Version, Nav: []web.Entry{
@@ -199,13 +206,13 @@ func (a *Admin) sections(ctx context.Context, by scope.Scope) []web.Entry {
 	add(admin && home, web.Entry{Group: watch, Href: "/status", Label: "Status", Icon: web.Pulse})
 	add(may(scope.Approve), web.Entry{Group: watch, Href: "/approvals", Label: "Approvals", Icon: web.Shield})
 	add(admin && home, web.Entry{Group: watch, Href: "/dead", Label: "Dead letters", Icon: web.Tray})
-	add(may(scope.Console), web.Entry{Group: watch, Href: "/memory", Label: "Memory", Icon: web.Book})
+	add(may(scope.Console), web.Entry{Group: watch, Href: "/memory", Label: "Memory", Icon: web.Ribbon})
 	add(admin && home, web.Entry{Group: watch, Href: "/audit", Label: "Audit", Icon: web.Book})
 	add(may(scope.See), web.Entry{Group: people, Href: "/people", Label: "People", Icon: web.People, Badge: a.waiting(ctx, by), Poll: "/people/badge"})
 	add(admin && home, web.Entry{Group: people, Href: "/workspaces", Label: "Workspaces", Icon: web.House})
 	add(admin && home, web.Entry{Group: people, Href: "/logins", Label: "Logins", Icon: web.Screen})
 	add(admin && home, web.Entry{Group: settings, Href: "/channels", Label: "Channels", Icon: web.Plug})
-	add(admin && home, web.Entry{Group: settings, Href: "/modules", Label: "Modules", Icon: web.Clip})
+	add(admin && home, web.Entry{Group: settings, Href: "/modules", Label: "Modules", Icon: web.Cube})
 	add(admin && home, web.Entry{Group: settings, Href: "/models", Label: "Models", Icon: web.Spark})
 	add(admin, web.Entry{Group: settings, Href: "/secrets", Label: "Secrets", Icon: web.Key})
 	return all
@@ -242,7 +249,7 @@ func (a *Admin) notFound(w http.ResponseWriter, _ *http.Request) {
 // that a person can do something about.
 func refused(err error) (Node, int, bool) {
 	bad := func(status int, text string, more ...Node) (Node, int, bool) {
-		return web.Notice(web.Bad, append([]Node{P(Text(text))}, more...)...), status, true
+		return web.Notice(web.Bad, append([]Node{P(step(text))}, more...)...), status, true
 	}
 	missing := identity.Unknown{}
 	switch {

@@ -48,10 +48,11 @@ func (a *Admin) showPeople(w http.ResponseWriter, r *http.Request, by scope.Scop
 	a.show(w, r, by, shown{title: "People", active: "/people", notice: notice, status: status, body: []Node{
 		web.Heading("People", "Who may talk to your bot, and who asks to."),
 		boosted(
-			Span(Attr("hidden"), Attr("hx-get", "/people"), Attr("hx-trigger", "every 5s"), Attr("hx-target", "#asking"),
-				Attr("hx-select", "#asking"), Attr("hx-swap", "outerHTML")),
+			renewed("/people", "asking"),
 			Div(ID("asking"), web.Live(), web.Card("Asking to be let in", a.requests(asked))),
-			web.Card("Members", Ul(Class("list"), Map(members, func(m identity.Member) Node { return Li(a.member(m, links), If(admin, memberForms(m))) }))),
+			web.Card("Members", Ul(Class("list"), Map(members, func(m identity.Member) Node {
+				return Li(a.member(m, links, m.ID == by.Member()), If(admin && m.ID != by.Member(), memberForms(m)))
+			}))),
 			a.invitations(by, open, bots),
 			web.Card("Rooms", a.rooms(rooms, admin)),
 		),
@@ -90,7 +91,7 @@ func name(p identity.Pairing) string {
 	return "somebody without a name"
 }
 
-func (a *Admin) member(m identity.Member, links []identity.Link) Node {
+func (a *Admin) member(m identity.Member, links []identity.Link, you bool) Node {
 	own := slices.DeleteFunc(slices.Clone(links), func(l identity.Link) bool { return l.Member != m.ID })
 	called := m.Name
 	if called == "" {
@@ -98,7 +99,7 @@ func (a *Admin) member(m identity.Member, links []identity.Link) Node {
 	}
 	return Group{
 		Div(Class("what"),
-			Strong(Text(called), web.Pill(web.Quiet, string(m.Role))),
+			Strong(Text(called), If(you, Text(" (you)")), web.Pill(web.Quiet, string(m.Role))),
 			If(len(own) == 0, Small(Text("known on this console alone"))),
 			Map(own, func(l identity.Link) Node {
 				who := l.Name

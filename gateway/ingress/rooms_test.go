@@ -13,13 +13,21 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 )
 
-// TestRolesOnThePage: the page offers what those in charge can do, and says why
-// something is refused.
+// TestRolesOnThePage: the page offers what those in charge can do to others, and
+// says why something is refused.
 func TestRolesOnThePage(t *testing.T) {
 	h := newHouse(t, echo)
 	c := h.loggedIn()
-	if page := h.do(c, http.MethodGet, "/people", "", nil); !strings.Contains(page.Body, "No rooms yet") || !strings.Contains(page.Body, "Set role") {
-		t.Errorf("the page: %s", page.Body)
+	if page := h.do(c, http.MethodGet, "/people", "", nil); !strings.Contains(page.Body, "No rooms yet") || strings.Contains(page.Body, "Set role") {
+		t.Errorf("the page of somebody who is alone: %s", page.Body)
+	}
+	b, _ := json.Marshal(identity.Member{ID: "m-1", Name: "Mia", Role: scope.Guest})
+	if err := h.bus.Write(t.Context(), kv.Write{Space: "identity", Key: "main/member/m-1", Value: b}); err != nil {
+		t.Fatal(err)
+	}
+	page := h.do(c, http.MethodGet, "/people", "", nil)
+	if !strings.Contains(page.Body, `"/people/m-1/role"`) || strings.Contains(page.Body, `"/people/`+identity.OwnerID+`/`) {
+		t.Errorf("the page of two: %s", page.Body)
 	}
 	for path, want := range map[string]string{
 		"/people/" + identity.OwnerID + "/role":   "last owner",

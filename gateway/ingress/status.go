@@ -120,13 +120,24 @@ func channelLine(c gateway.ChannelStatus, now time.Time) Node {
 	return Group{
 		Div(Class("what"),
 			Strong(Text(string(c.ID)), phase(c)),
-			Small(Text(c.Adapter), If(c.As != "", Text(" · "+c.As)), If(c.Phase != "", Group{
-				Text(" · heard "), web.Ago(c.Heard, now), Text(" · last sent "), web.Ago(c.Sent, now),
-			})),
+			Small(Text(c.Adapter), If(c.As != "", Text(" · "+c.As)), If(c.Phase != "", traffic(c, now))),
 		),
 		If(c.Error != "" || c.Fix != "", Div(Class("whole small"),
 			If(c.Fix != "", P(Strong(Text(sentence(c.Fix))))), If(c.Error != "", P(Class("muted"), Text(sentence(c.Error)))))),
 	}
+}
+
+// traffic says when something last came in and went out, as far as this start knows.
+func traffic(c gateway.ChannelStatus, now time.Time) Node {
+	switch {
+	case c.Received.IsZero() && c.Sent.IsZero():
+		return Text(" · nothing received or sent since the start")
+	case c.Received.IsZero():
+		return Group{Text(" · sent "), web.Ago(c.Sent, now)}
+	case c.Sent.IsZero():
+		return Group{Text(" · received "), web.Ago(c.Received, now)}
+	}
+	return Group{Text(" · received "), web.Ago(c.Received, now), Text(" · sent "), web.Ago(c.Sent, now)}
 }
 
 // limits shows what was used today of what may be sent and received; nil when

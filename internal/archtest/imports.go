@@ -72,6 +72,8 @@ var areas = []area{
 	{dir: "internal/mutation"},
 	{dir: "internal/cputest"},
 	{dir: "internal/porttest"},
+	{dir: "internal/browsertest"},
+	{dir: "internal/ptytest"},
 	{dir: "internal/archtest"},
 	{dir: "internal/emulate"}, // platforms that only guests of others speak to
 	{dir: "internal/e2e", may: []string{everything}},

@@ -11,7 +11,10 @@ import (
 // on one thread that never ends: the kernel counts the death of the thread that
 // started a process as that of its parent.
 func spawn(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	answer := make(chan error, 1)
 	spawner() <- func() { answer <- cmd.Start() }
 	return <-answer

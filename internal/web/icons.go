@@ -27,6 +27,8 @@ const (
 	Person  Icon = `<circle cx="12" cy="8" r="4"/><path d="M4.5 20.5a7.5 7.5 0 0 1 15 0"/>`
 	Shield  Icon = `<path d="M12 3l7 3v5c0 4.5-3 8-7 10-4-2-7-5.5-7-10V6z"/><path d="M8.8 12l2.4 2.4 4.3-4.8"/>`
 	Book    Icon = `<path d="M6 3h13v18H6a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2z"/><path d="M8.5 8h7M8.5 12h7M8.5 16h4"/>`
+	Ribbon  Icon = `<path d="M7 3h10a1 1 0 0 1 1 1v17l-6-4.5L6 21V4a1 1 0 0 1 1-1z"/>`
+	Cube    Icon = `<path d="M12 3l8 4.5v9L12 21l-8-4.5v-9z"/><path d="M4 7.5l8 4.5 8-4.5M12 12v9"/>`
 	House   Icon = `<path d="M4 21V9l8-6 8 6v12z"/><path d="M10 21v-6h4v6"/>`
 	Clip    Icon = `<path d="M20 11.5l-8.3 8.3a5.5 5.5 0 0 1-7.8-7.8l8.6-8.6a3.7 3.7 0 0 1 5.2 5.2l-8.5 8.5a1.8 1.8 0 0 1-2.6-2.6l7.7-7.7"/>`
 	File    Icon = `<path d="M6 3h8l5 5v13H6z"/><path d="M14 3v5h5"/>`

@@ -109,14 +109,11 @@ func brand() Node {
 	return A(Class("brand"), Href("/"), Gate.Node(), Span(Text("Gatehouse")))
 }
 
-// topMenu is the navigation on a phone.
+// topMenu is the navigation on a phone. The dot is there while one of its entries
+// has a number.
 func topMenu(f Frame) Node {
-	waiting := 0
-	for _, l := range f.Nav {
-		waiting += l.Badge
-	}
 	return Details(Class("menu"),
-		Summary(Aria("label", "Menu"), Lines.Node(), If(waiting > 0, Span(Class("dot"), Aria("hidden", "true")))),
+		Summary(Aria("label", "Menu"), Lines.Node(), Span(Class("dot"), Aria("hidden", "true"))),
 		Div(Class("sheet"), navigation(f), foot(f)),
 	)
 }
