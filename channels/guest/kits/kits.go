@@ -10,7 +10,7 @@ import (
 )
 
 //go:embed go
-//go:embed rust/Cargo.toml rust/Cargo.lock rust/.gitignore rust/manifest.json rust/src
+//go:embed rust/Cargo.toml rust/Cargo.lock rust/.gitignore rust/.cargo/config.toml rust/manifest.json rust/src
 //go:embed c/gw1.h c/echo.c c/Makefile c/.gitignore c/manifest.json
 //go:embed js/echo.js js/manifest.json
 //go:embed as/package.json as/.gitignore as/manifest.json as/assembly

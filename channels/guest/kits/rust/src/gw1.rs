@@ -1,6 +1,8 @@
 //! What a guest of Gatehouse says to its host: the interface gw1.
 #![allow(dead_code)]
 use serde_json::{json, Value};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[link(wasm_import_module = "gw")]
 extern "C" {
@@ -51,14 +53,19 @@ pub fn error(code: &'static str, message: impl Into<String>) -> Error {
 }
 
 fn frame(header: &Value, body: &[u8]) -> Vec<u8> {
-    let header = header.to_string();
-    [&(header.len() as u32).to_le_bytes(), header.as_bytes(), body].concat()
+    let mut all = Vec::with_capacity(512 + body.len());
+    all.extend([0; 4]);
+    let _ = serde_json::to_writer(&mut all, header); // into memory: it never fails
+    let length = all.len() as u32 - 4;
+    all[..4].copy_from_slice(&length.to_le_bytes());
+    all.extend_from_slice(body);
+    all
 }
 
-fn unframe(bytes: Vec<u8>) -> Payload {
+fn unframe(mut bytes: Vec<u8>) -> Payload {
     let Some(length) = bytes.first_chunk::<4>() else { return Payload::default() };
-    let (header, body) = bytes[4..].split_at(u32::from_le_bytes(*length) as usize);
-    Payload { header: serde_json::from_slice(header).unwrap_or_default(), body: body.to_vec() }
+    let body = bytes.split_off(4 + u32::from_le_bytes(*length) as usize);
+    Payload { header: serde_json::from_slice(&bytes[4..]).unwrap_or_default(), body }
 }
 
 /// Asks the host for something; the error is its refusal, such as -1 for "not granted".
@@ -114,8 +121,9 @@ pub fn log(text: &str) {
     let _ = ask(5, &json!({ "level": "INFO" }), text.as_bytes());
 }
 
-/// Call it from `gw1_init`: a panic then says where it was.
+/// Call it from `gw1_init`: a panic then says where it was, and every call finds a heap.
 pub fn init() {
+    drop(Box::new(0u8));
     std::panic::set_hook(Box::new(|p| log(&p.to_string())));
 }
 
@@ -129,4 +137,63 @@ pub fn handle(n: u32, f: impl FnOnce(Payload) -> Result<Payload, Error>) -> i32 
     };
     unsafe { output(answer.as_ptr(), answer.len()) };
     code
+}
+
+/// Small blocks are cut off a chunk and never given back: an instance lives for one call, after
+/// which the host puts all of its memory back. Large ones can be used again within the call.
+struct Heap;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+const CHUNK: usize = 128 << 10;
+static FREE: AtomicUsize = AtomicUsize::new(0); // where the free part of the chunk begins
+static END: AtomicUsize = AtomicUsize::new(0);
+
+fn is_small(l: Layout) -> bool {
+    l.size() <= 4 << 10 && l.align() <= 16
+}
+
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, l: Layout) -> *mut u8 {
+        if !is_small(l) {
+            return System.alloc(l);
+        }
+        let mut at = FREE.load(Relaxed).next_multiple_of(l.align());
+        if at + l.size() > END.load(Relaxed) {
+            at = System.alloc(Layout::from_size_align_unchecked(CHUNK, 16)) as usize;
+            if at == 0 {
+                return std::ptr::null_mut();
+            }
+            END.store(at + CHUNK, Relaxed);
+        }
+        FREE.store(at + l.size(), Relaxed);
+        at as *mut u8
+    }
+
+    unsafe fn dealloc(&self, p: *mut u8, l: Layout) {
+        if !is_small(l) {
+            System.dealloc(p, l);
+        }
+    }
+
+    unsafe fn realloc(&self, p: *mut u8, l: Layout, size: usize) -> *mut u8 {
+        let to = Layout::from_size_align_unchecked(size, l.align());
+        let (old, new) = (p as usize + l.size(), p as usize + size);
+        match (is_small(l), is_small(to)) {
+            (false, false) => return System.realloc(p, l, size),
+            (true, true) if size <= l.size() => return p,
+            (true, true) if old == FREE.load(Relaxed) && new <= END.load(Relaxed) => {
+                FREE.store(new, Relaxed); // it was the last one and grows where it is
+                return p;
+            }
+            _ => {}
+        }
+        let moved = self.alloc(to);
+        if !moved.is_null() {
+            std::ptr::copy_nonoverlapping(p, moved, size.min(l.size()));
+            self.dealloc(p, l);
+        }
+        moved
+    }
 }

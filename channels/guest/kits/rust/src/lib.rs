@@ -52,7 +52,7 @@ fn poll(call: Payload) -> Result<Payload, Error> {
     if ask["response"].is_null() {
         let offset = get("offset").and_then(|v| String::from_utf8(v).ok()).and_then(|v| v.parse().ok()).unwrap_or(0u64);
         let wait = if ask["quick"] == true { 0 } else { 20 };
-        let body = json!({ "offset": offset, "wait": wait }).to_string().into_bytes();
+        let body = serde_json::to_vec(&json!({ "offset": offset, "wait": wait })).unwrap_or_default();
         return Ok(Payload { header: json!({ "request": request(&call, "poll") }), body });
     }
     let answer = check(&ask["response"], &call.body)?;
@@ -89,7 +89,7 @@ fn send(call: Payload) -> Result<Payload, Error> {
         "key": part["key"], "chat": part["to"]["conversation"], "text": part["text"],
         "plain": part["plain"] == true, "message": part["replaces"].as_str().unwrap_or_default(),
     });
-    let response = http(request(&call, method), body.to_string().as_bytes())?;
+    let response = http(request(&call, method), &serde_json::to_vec(&body).unwrap_or_default())?;
     let answer = check(&response.header, &response.body)?;
     Ok(header(json!({ "receipt": { "id": answer["message"] } })))
 }
