@@ -156,6 +156,8 @@ func (l reconciling) Sent(ctx context.Context, p channels.Part, since time.Time)
 		return channels.Receipt{}, false, channels.ErrCannotTell
 	case out.Receipt == nil:
 		return channels.Receipt{}, false, nil
+	case !sound(out.Receipt):
+		return channels.Receipt{}, false, l.c.fail(sandbox.OpReconcile, channels.Other, errReceipt)
 	}
 	return *out.Receipt, true, nil
 }

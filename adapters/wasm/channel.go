@@ -145,7 +145,15 @@ func (c *channel) Send(ctx context.Context, p channels.Part) (channels.Receipt, 
 	return c.send(ctx, sandbox.OpSend, p)
 }
 
-var errReceipt = errors.New("the guest gave no receipt")
+var errReceipt = errors.New("the guest gave no receipt, or one that no platform gives")
+
+// maxReceipt is how long the id of a message may be, in bytes. A guest may claim
+// any: it counts within its own channel alone, but it is kept.
+const maxReceipt = 1024
+
+// sound reports whether a guest's receipt can be kept. Whether it is true nobody
+// can tell but the platform.
+func sound(r *channels.Receipt) bool { return r != nil && r.ID != "" && len(r.ID) <= maxReceipt }
 
 func (c *channel) send(ctx context.Context, op sandbox.Op, p channels.Part) (channels.Receipt, error) {
 	h := &call{sending: &p}
@@ -154,7 +162,7 @@ func (c *channel) send(ctx context.Context, op sandbox.Op, p channels.Part) (cha
 	if err != nil {
 		return channels.Receipt{}, err
 	}
-	if out.Receipt == nil || out.Receipt.ID == "" {
+	if !sound(out.Receipt) {
 		return channels.Receipt{}, c.fail(op, channels.Ambiguous, errReceipt)
 	}
 	if out.Receipt.At.IsZero() {

@@ -102,7 +102,7 @@ func villains(silent string) map[string]villain {
 		"bad-locals": {code: billionLocals(), fault: "4,294,967,295 locals"},
 		"bad-table":  {code: hugeTable(), fault: "elements"},
 	}
-	for _, more := range []map[string]villain{refused(), floods(), spies()} {
+	for _, more := range []map[string]villain{refused(), floods(), spies(), liars()} {
 		maps.Copy(all, more)
 	}
 	slow := newAsker(1)
@@ -235,6 +235,39 @@ func spies() map[string]villain {
 		"spy-memory":  {code: remembers(), fault: "I remember nothing"},
 	}
 }
+
+// liars hand in a message of somebody, and say what is not true of the answer that
+// they are to send. Each time that they are to send it they say so in the log. What
+// they claim is for their own channel alone; nobody can tell them from a platform.
+func liars() map[string]villain {
+	const wants = `, "emit": {"rate": 1}, "features": {"abilities": ["edit", "delete"], "dialect": "plain", "max_text": 2000, "draft_every_ms": 1000,
+		"rate": {"token": {"n": 10, "burst": 10}, "direct": {"n": 10, "burst": 10}, "room": {"n": 10, "burst": 10}}}`
+	liar := func(status int32, claims string) villain {
+		m := newAsker(8)
+		when := func(op sandbox.Op, do ...[]byte) []byte {
+			return body(LocalGet(0), I32Const(int32(op)), I32Eq, If(), body(do...), End())
+		}
+		output := func(status int32, header string) []byte {
+			return body(m.payload(header, ""), Call(m.output), I32Const(status), Op(0x0f))
+		}
+		return villain{more: wants, code: m.handles(
+			when(sandbox.OpSend, m.ask(sandbox.HostLog, `{}`, sendsIt), Drop, output(status, claims)),
+			when(sandbox.OpPoll,
+				m.ask(sandbox.HostEmit, `{"v":1,"key":"k1","type":"message","at":"2026-01-02T03:04:05Z","account":"bot","who":{"id":"u1","name":"Uma"},
+					"room":{"direct":true},"addressed":true,"where":{"channel":"support","account":"bot","conversation":"u1"},"content":{"id":"1","text":"hi"}}`, ""), Drop,
+				output(0, `{"wait_ms":1000}`)),
+			output(0, `{}`))}
+	}
+	return map[string]villain{
+		"lies-sent":      liar(0, `{"receipt":{"id":"made-up-4711","at":"9999-12-31T23:59:59Z"}}`),
+		"lies-lost":      liar(1, `{"code":"ambiguous","message":"nobody knows"}`),
+		"lies-elsewhere": liar(0, `{"receipt":{"id":"1"}}`), // of a message in the channel beside it
+		"lies-long":      liar(0, `{"receipt":{"id":"`+strings.Repeat("x", 100_000)+`"}}`),
+	}
+}
+
+// sendsIt is what a liar says when it is to send something.
+const sendsIt = "I am to send it"
 
 // fineClock looks whether the clock tells less than milliseconds.
 func fineClock() []byte {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/telegram/telegramtest"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	guests "github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/porttest"
@@ -85,6 +86,7 @@ func TestHostileModules(t *testing.T) {
 	r.accused(bad)
 	t.Logf("answers beside those that are in quarantine: %s", spread(r.answers(902)))
 	r.told(admin, bad)
+	r.believed()
 	for name, said := range r.statuses() {
 		if strings.Contains(said, "I LEARNED SOMETHING") {
 			t.Errorf("%s learned what is none of its business", name)
@@ -139,6 +141,33 @@ func (r *rig) told(admin string, bad map[string]villain) {
 					return strings.Contains(line, v.audit) && strings.Contains(line, name)
 				})
 			}, "--kind", "egress", "--failed")
+		}
+	}
+}
+
+// believed looks at what became of the answers of modules that lie about them: one
+// that is said to be sent is not sent again. One that may be is repeated once and
+// set aside, and so is the word to the person that it was. Nothing of it reaches the
+// channel whose messages they name.
+func (r *rig) believed() {
+	r.t.Helper()
+	for name, want := range map[string]int{"lies-sent": 1, "lies-elsewhere": 1, "lies-lost": 4, "lies-long": 4} {
+		times := func() (n int) {
+			for line := range strings.Lines(r.proc.log.lines()) {
+				if strings.Contains(line, " channel="+name+" ") && strings.Contains(line, sendsIt) {
+					n++
+				}
+			}
+			return n
+		}
+		dead := func() int { return strings.Count(r.verb("dead", "list"), name) }
+		if !eventually(patience, func() bool { return times() >= want && dead() == want/2 }) || times() != want {
+			r.t.Errorf("%s was asked %d times to send something, want %d; set aside is\n%s", name, times(), want, r.verb("dead", "list"))
+		}
+	}
+	for _, d := range r.bot.Delivered().Of(telegramtest.Sent, telegramtest.Edited, telegramtest.Deleted) {
+		if !strings.HasPrefix(d.Text, "echo: message ") {
+			r.t.Errorf("in the channel beside them there is %q (%v)", d.Text, d.Kind)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"crypto/ed25519"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -11,17 +12,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
+	"github.com/gatehouse-chat/gatehouse/gateway/bus"
 	"github.com/gatehouse-chat/gatehouse/internal/db/pgtest"
 	guests "github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
+	"github.com/gatehouse-chat/gatehouse/internal/sandbox"
 	. "github.com/gatehouse-chat/gatehouse/internal/sandbox/wasmtest"
 )
 
-// edition packs a version of a module whose code does the same for every operation.
-func edition(t *testing.T, key ed25519.PrivateKey, version string, code []byte) []byte {
+// edition packs a version of a module. more is for its manifest.
+func edition(t *testing.T, key ed25519.PrivateKey, version string, code []byte, more ...string) []byte {
 	t.Helper()
 	b, err := guests.Pack(fmt.Appendf(nil, `{"id": "courier", "version": %q, "abi": "gw1", "kind": ["channel"], "sha256": %q,
-		"poll": {"min_interval": "1s"}}`, version, shelf.Sum(code)), code, key)
+		"poll": {"min_interval": "1s"}%s}`, version, shelf.Sum(code), strings.Join(more, "")), code, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +73,73 @@ func TestBrokenUpgrade(t *testing.T) {
 	}
 	r.audited(func(said string) bool { return strings.Contains(said, "module rolled back") }, "--kind", "admin", "--on", "courier 1.0.0")
 	r.term()
+}
+
+// TestQuarantineLosesNothing: what somebody said before their channel's module broke
+// is answered when it is mended: once, and until then it can be seen to wait.
+func TestQuarantineLosesNothing(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	r, key := withCourier(t, settings{script: func(q *agenttest.Request) agenttest.Answer {
+		<-answer
+		return agenttest.Echo(q)
+	}})
+	const wants = `, "kv": {"max_bytes": 1000}, "emit": {"rate": 1}, "features": {"dialect": "plain", "max_text": 2000}`
+	breaks := newAsker(1)
+	r.verb("adapter", "upgrade", r.keep("breaks.gwm", edition(t, key, "1.1.0", breaks.handles(
+		LocalGet(0), I32Const(int32(sandbox.OpPoll)), I32Eq, If(),
+		breaks.ask(sandbox.HostKVGet, `{"key":"told"}`, ""), I64Const(0), Op(0x59), If(), Unreachable, End(), // it has told already
+		breaks.ask(sandbox.HostKVPut, `{"key":"told"}`, "yes"), Drop,
+		breaks.ask(sandbox.HostEmit, `{"v":1,"key":"k1","type":"message","at":"2026-01-02T03:04:05Z","account":"bot","who":{"id":"u1","name":"Uma"},
+			"room":{"direct":true},"addressed":true,"where":{"channel":"second","account":"bot","conversation":"u1"},"content":{"id":"1","text":"hi"}}`, ""), Drop,
+		End(),
+		LocalGet(0), I32Const(int32(sandbox.OpSend)), I32Eq, If(), Unreachable, End()), wants)), "--yes")
+	r.up()
+	if !eventually(patience, func() bool {
+		return strings.Contains(r.statuses()["second"], "trap: unreachable") && strings.HasPrefix(r.statuses()["second"], "broken")
+	}) {
+		t.Fatalf("it is not left alone: %s", r.statuses()["second"])
+	}
+	close(answer)
+	if !eventually(patience, func() bool { return r.waits("outbox", "second") == 1 }) {
+		t.Fatalf("its answer does not wait\n%s", r.verb("status", "--json"))
+	}
+	if !strings.Contains(r.proc.log.lines(), "module=courier") || !strings.Contains(r.proc.log.lines(), "trap: unreachable") {
+		t.Errorf("the log does not say what module fails, and how\n%s", r.proc.log)
+	}
+	mended := newAsker(1)
+	r.verb("adapter", "upgrade", r.keep("mended.gwm", edition(t, key, "1.2.0", mended.handles(
+		LocalGet(0), I32Const(int32(sandbox.OpSend)), I32Eq, If(),
+		mended.ask(sandbox.HostLog, `{}`, sendsIt), Drop,
+		mended.payload(`{"receipt":{"id":"m1"}}`, ""), Call(mended.output), I32Const(0), Op(0x0f), End()), wants)), "--yes")
+	if !eventually(patience, func() bool { return r.proc.log.contains(sendsIt) && r.waits("outbox", "second") == 0 }) {
+		t.Errorf("it is not answered\n%s", r.verb("status", "--json"))
+	}
+	r.term()
+	if n := strings.Count(r.proc.log.lines(), sendsIt); n != 1 || len(r.model.Requests()) != 1 {
+		t.Errorf("it is answered %d times, and the model was asked %d times", n, len(r.model.Requests()))
+	}
+}
+
+// waits is how much of a channel is not done with yet in a queue.
+func (r *rig) waits(queue, channel string) (n int) {
+	r.t.Helper()
+	var s struct {
+		Depths []struct {
+			Queue, Channel string
+			State          bus.State
+			Count          int
+		} `json:"depths"`
+	}
+	if err := json.Unmarshal([]byte(r.verb("status", "--json")), &s); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, d := range s.Depths {
+		if d.Queue == queue && d.Channel == channel && (d.State == bus.Ready || d.State == bus.Leased) {
+			n += d.Count
+		}
+	}
+	return n
 }
 
 // TestReplicaFollowsUpgrade: a gateway hears of what another one installed in the
