@@ -165,7 +165,7 @@ func Default() Config {
 			Model: "default", Queue: "steer", MaxTurns: 64, DailySpend: 5,
 			Instructions: "You are a helpful assistant in a chat. Answer in the language of the person. Be brief unless they ask for more.",
 		},
-		Memory:    Memory{Embedder: EmbedderLocal, ChunkTokens: 220, ChunkOverlap: 30, Recall: 1000},
+		Memory:    Memory{Embedder: EmbedderLocal, Fusion: "score", ChunkTokens: 220, ChunkOverlap: 30, Recall: 1000},
 		Retention: Retention{Bodies: 30, Dead: 90, Keys: 400, Turns: 30, Sessions: 365, Replaced: 30, Spending: 400, Audit: 400},
 	}
 }

@@ -12,12 +12,16 @@ type Memory struct {
 	BaseURL      string `yaml:"base_url" doc:"Endpoint; empty means the provider's own."`
 	APIKey       string `yaml:"api_key" doc:"secret://name, or ${ENV}."`
 	Dimensions   int    `yaml:"dimensions" doc:"How long the vectors of the model are; 0: what is known of it."`
+	Fusion       string `yaml:"fusion" enum:"score,rank" doc:"How what the words find and what the vectors find is joined. score weighs the vectors by how much the words leave open. rank is reciprocal rank with k = 60, which takes both to be equally good; words then count only where they are 40 % of the question."`
 	Recall       int    `yaml:"recall" doc:"How much of memory a turn is given before it begins, in tokens; 0: nothing, then only the tool 'recall' looks."`
 	HalfLife     int    `yaml:"half_life" doc:"Days after which something remembered counts half when it is looked for; 0: age does not matter."`
 	Digests      bool   `yaml:"digests" doc:"Whether what a conversation came to is remembered when its history is summarised."`
 	ChunkTokens  int    `yaml:"chunk_tokens" doc:"Size of the parts into which texts are cut, in tokens."`
 	ChunkOverlap int    `yaml:"chunk_overlap" doc:"How much of the end of a part is repeated at the beginning of the next, in tokens."`
 }
+
+// FusionRank joins by rank.
+const FusionRank = "rank"
 
 // The embedders that ask no endpoint.
 const (

@@ -28,11 +28,14 @@ const (
 	ForPassage EmbedKind = "passage"
 )
 
-// Modest is an embedder that knows less of a text than its words say. Its hits
-// add to what the words find, and lead where the words leave much open.
+// UsualSay is how much the best hit of an embedder weighs beside the best by
+// words, where those leave all open. docs/memory-quality.md says on which sets it
+// was chosen.
+const UsualSay = 8
+
+// Modest is an embedder that does not know everything it may be asked.
 type Modest interface {
-	// Say is how much its best hit for a question weighs beside the best by words,
-	// where the words leave all open: more, the more of the question it knows the
-	// meaning of. It is above 0.
+	// Say stands for UsualSay with this question: the more of it the embedder knows
+	// the meaning of, the more. It is above 0.
 	Say(question string) float64
 }

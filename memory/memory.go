@@ -2,8 +2,8 @@
 //
 // An item belongs to a scope, and nothing is found outside it: the filter is
 // part of the query, never applied afterwards. Items are cut into chunks, and
-// chunks are what is found: by their words and by their meaning, the two fused
-// by rank.
+// chunks are what is found: by their words and by their meaning, the two joined
+// by what each is worth for the question.
 //
 // This package is the contract. The engines are memory/sqlite and
 // memory/postgres; memory/memorytest holds both to it. memory/chunk cuts,
@@ -49,7 +49,7 @@ type Item struct {
 	Source string    `json:"source,omitempty"` // key of the event it came from
 	URI    string    `json:"uri,omitempty"`    // where it can be opened: a URL, or the path of a file
 	Label  Label     `json:"label"`            // kept for ever and passed on
-	Member string    `json:"member,omitempty"` // whose words they are; the store sets it
+	Member string    `json:"member,omitempty"` // whose words they are; Remember sets it
 	Of     []string  `json:"of,omitempty"`     // of a digest: the members whose words it stands for; none: it is not known
 	Tags   []string  `json:"tags,omitempty"`
 	At     time.Time `json:"at"`             // zero: now
@@ -106,6 +106,7 @@ type Query struct {
 	Text  string
 	Kinds []Kind   // empty: all
 	Tags  []string // all of them; empty: any
+	Reach Reach    // empty: all
 	Limit int      // hits at most; 0 means 10, and 100 is the most
 	// Everywhere searches, for those who administer the workspace, all that its
 	// members share. It is for looking after it, never for a turn.
@@ -134,7 +135,7 @@ const (
 type Hit struct {
 	Item           // its Text is empty: the chunk has what was found
 	Chunk  Chunk   `json:"chunk"`
-	Score  float64 `json:"score"` // fused by rank; comparable within one answer only
+	Score  float64 `json:"score"` // of both legs together; comparable within one answer only
 	Words  Leg     `json:"words"`
 	Vector Leg     `json:"vector"`
 }

@@ -81,7 +81,7 @@ func (b *border) vectors(m config.Memory) (endpoint.Options, embed.Kind, error) 
 	}
 	// A length that is not the model's own has to be asked for.
 	o.Shorten = ok && o.Dimensions != known.Dimensions
-	o.Query, o.Passage = known.Query, known.Passage
+	o.Query, o.Passage, o.Latin = known.Query, known.Passage, known.Latin
 	return o, k, nil
 }
 

@@ -37,7 +37,7 @@ func (a *app) openMemory(b *border, engine store.Engine) error {
 		return err
 	}
 	b.memory = store.New(store.Options{
-		Engine: engine, Embedder: embedder, Cut: chunker(a.cfg.Memory), Seals: a.vault, Seal: a.cfg.Encrypt == config.EncryptContent,
+		Engine: engine, Embedder: embedder, ByRank: a.cfg.Memory.Fusion == config.FusionRank, Cut: chunker(a.cfg.Memory), Seals: a.vault, Seal: a.cfg.Encrypt == config.EncryptContent,
 		Now: time.Now, Log: a.log,
 	})
 	return nil

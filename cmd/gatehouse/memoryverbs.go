@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -32,24 +31,38 @@ func memoryCommand(f *flags) *cobra.Command {
 }
 
 func memoryListCommand(f *flags) *cobra.Command {
-	return listing(f, "List what is remembered: yours, and what is shared", "nothing is remembered", "ID | KIND | WHOSE | OF | TEXT",
-		func(ctx context.Context, d *desk) ([]store.Listed, error) { return everything(ctx, d, "") },
+	reach := ""
+	c := listing(f, "List what is remembered: yours, and what is shared", "nothing is remembered", "ID | KIND | WHOSE | OF | TEXT",
+		func(ctx context.Context, d *desk) (all []store.Listed, err error) {
+			err = everything(ctx, d, memory.Reach(reach), func(page []store.Listed) error {
+				all = append(all, page...)
+				return nil
+			})
+			return all, err
+		},
 		func(l store.Listed) []string {
 			return []string{l.ID, string(l.Kind), whose(l), l.At.Local().Format(time.DateOnly), brief(firstOf(l.Title, l.Text))}
 		})
+	bindOnly(c, &reach)
+	return c
 }
 
-// everything fetches all pages.
-func everything(ctx context.Context, d *desk, reach memory.Reach) ([]store.Listed, error) {
-	var all []store.Listed
+// everything hands all that is of a reach to each, in pages.
+func everything(ctx context.Context, d *desk, reach memory.Reach, each func([]store.Listed) error) error {
 	for after := ""; ; {
 		page, err := d.Memory(ctx, store.Page{Reach: reach, After: after, Limit: 200})
 		if err != nil || len(page) == 0 {
-			return all, err
+			return err
 		}
-		all = append(all, page...)
+		if err := each(page); err != nil {
+			return err
+		}
 		after = page[len(page)-1].ID
 	}
+}
+
+func bindOnly(c *cobra.Command, reach *string) {
+	c.Flags().StringVar(reach, "reach", "", "only what is for: member (you alone), conversation, channel or workspace")
 }
 
 func whose(l store.Listed) string {
@@ -82,12 +95,12 @@ func brief(text string) string {
 
 func memorySearchCommand(f *flags) *cobra.Command {
 	var q memory.Query
-	var by string
+	var by, reach string
 	asJSON := false
 	c := &cobra.Command{
 		Use: "search TEXT...", Short: "Search as a turn does, and see why each hit was found", Args: args(cobra.MinimumNArgs(1)),
 		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, a []string) error {
-			q.Text, q.Legs = strings.Join(a, " "), memory.Legs(by)
+			q.Text, q.Legs, q.Reach = strings.Join(a, " "), memory.Legs(by), memory.Reach(reach)
 			hits, err := d.SearchMemory(ctx, q)
 			if err != nil {
 				return err
@@ -100,6 +113,7 @@ func memorySearchCommand(f *flags) *cobra.Command {
 	c.Flags().IntVar(&q.Limit, "limit", 10, "hits at most")
 	c.Flags().StringVar(&by, "by", "", "search by words or by vectors alone")
 	c.Flags().StringSliceVar(&q.Tags, "tag", nil, "only what has this tag; can be repeated")
+	bindOnly(c, &reach)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -155,38 +169,48 @@ func bindReach(c *cobra.Command, reach *string) {
 const maxImported = 8 << 20
 
 func memoryExportCommand(f *flags) *cobra.Command {
-	to := ""
+	to, reach := "", ""
 	c := &cobra.Command{
 		Use: "export", Short: "Write what is remembered, a JSON object a line", Args: args(cobra.NoArgs),
 		Long: "Write what is remembered, a JSON object a line: yours, and for those who administer\nwhat is shared. What others keep for themselves is theirs to export.",
 		RunE: looking(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			all, err := everything(ctx, d, "")
+			if to == "" {
+				_, err := export(ctx, d, memory.Reach(reach), c.OutOrStdout(), newBar(io.Discard, ""))
+				return err
+			}
+			file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
 				return err
 			}
-			out := c.OutOrStdout()
-			if to != "" {
-				file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-				if err != nil {
-					return err
-				}
-				defer func() { _ = file.Close() }()
-				out = file
+			tell := newBar(c.ErrOrStderr(), "exported")
+			n, err := export(ctx, d, memory.Reach(reach), file, tell)
+			tell.end()
+			if err = errors.Join(err, file.Close()); err != nil {
+				return errors.Join(brokenOff(ctx, err), os.Remove(to)) // half of it would pass for the whole
 			}
-			lines := json.NewEncoder(out)
-			for _, l := range all {
-				if err := lines.Encode(l); err != nil {
-					return err
-				}
-			}
-			if to != "" {
-				fmt.Fprintf(c.OutOrStdout(), "%d items are in %s\n", len(all), to)
-			}
+			fmt.Fprintf(c.OutOrStdout(), "%d items are in %s\n", n, to)
 			return nil
 		}),
 	}
 	c.Flags().StringVar(&to, "to", "", "the file to make; without it, standard output")
+	bindOnly(c, &reach)
 	return c
+}
+
+// export writes what is of a reach, and returns how many items that were.
+func export(ctx context.Context, d *desk, reach memory.Reach, to io.Writer, tell *bar) (n int64, err error) {
+	lines := json.NewEncoder(to)
+	err = everything(ctx, d, reach, func(page []store.Listed) error {
+		for i := range page {
+			if err := lines.Encode(page[i]); err != nil {
+				return err
+			}
+		}
+		n += int64(len(page))
+		tell.show(n, 0)
+		return nil
+	})
+	return n, err
 }
 
 func memoryImportCommand(f *flags) *cobra.Command {
@@ -202,17 +226,13 @@ func memoryImportCommand(f *flags) *cobra.Command {
 			if trusted {
 				i.label = memory.Trusted
 			}
-			for _, path := range a {
-				if err := i.path(ctx, path); err != nil {
-					return err
-				}
-			}
-			if err := i.flush(ctx); err != nil {
-				return err
-			}
+			err := i.paths(ctx, a)
 			i.tell.end()
 			for _, s := range i.skipped {
 				fmt.Fprintln(c.ErrOrStderr(), "not imported:", s)
+			}
+			if err != nil {
+				return i.broken(ctx, err)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%d imported\n", i.done)
 			return nil
@@ -229,69 +249,46 @@ func memoryReindexCommand(f *flags) *cobra.Command {
 		Use: "reindex", Short: "Make the vectors that are missing, and wait for it", Args: args(cobra.NoArgs),
 		Long: "Make the vectors that are missing, as after a change of the embedder, and wait until\nall are there. A running gateway does so by itself; then this only shows how far it is.",
 		RunE: withDesk(f, func(ctx context.Context, c *cobra.Command, d *desk, _ []string) error {
-			bar := newBar(c.ErrOrStderr(), "of the chunks have a vector")
-			for {
-				p, err := d.ReindexMemory(ctx)
-				if err != nil {
-					return err
-				}
-				if p.Model == "" {
-					fmt.Fprintln(c.OutOrStdout(), "no embedder is configured; everything is found by its words")
-					return nil
-				}
-				bar.show(p.Done, p.All)
-				if p.Done >= p.All {
-					bar.end()
-					fmt.Fprintf(c.OutOrStdout(), "all %d chunks have a vector of %s\n", p.All, p.Model)
-					if p.Compared > 0 {
-						fmt.Fprintf(c.OutOrStdout(), "%d of them wait for an index, which the gateway makes while it runs; searches find them, and take longer\n", p.Compared)
-					}
-					return nil
-				}
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case <-time.After(barEvery):
+			tell := newBar(c.ErrOrStderr(), "of the chunks have a vector")
+			p, err := reindex(ctx, d, tell)
+			tell.end()
+			switch {
+			case ctx.Err() != nil:
+				return errors.New("interrupted; the gateway goes on where it was, or the next reindex")
+			case err != nil:
+				return err
+			case p.Model == "":
+				fmt.Fprintln(c.OutOrStdout(), "no embedder is configured; everything is found by its words")
+			default:
+				fmt.Fprintf(c.OutOrStdout(), "all %d chunks have a vector of %s\n", p.All, p.Model)
+				if p.Compared > 0 {
+					fmt.Fprintf(c.OutOrStdout(), "%d of them wait for an index, which the gateway makes while it runs; searches find them, and take longer\n", p.Compared)
 				}
 			}
+			return nil
 		}),
 	}
 }
 
-// barEvery is how often a bar moves.
-const barEvery = 200 * time.Millisecond
-
-// bar shows on a terminal how far something is.
-type bar struct {
-	out  io.Writer // nil: nobody looks
-	what string
-	last time.Time
-}
-
-func newBar(out io.Writer, what string) *bar {
-	if !isTerminal(out) {
-		out = nil
-	}
-	return &bar{out: out, what: what}
-}
-
-func (b *bar) show(done, all int64) {
-	if b.out == nil || time.Since(b.last) < barEvery && done < all {
-		return
-	}
-	b.last = time.Now()
-	const width = 30
-	full := width
-	if all > 0 {
-		full = int(min(done, all) * width / all)
-	}
-	fmt.Fprintf(b.out, "\r[%s%s] %s of %s %s ", strings.Repeat("#", full), strings.Repeat(".", width-full),
-		strconv.FormatInt(done, 10), strconv.FormatInt(all, 10), b.what)
-}
-
-func (b *bar) end() {
-	if b.out != nil {
-		fmt.Fprintln(b.out)
+// reindex waits until every chunk has its vector, and returns how far it came.
+func reindex(ctx context.Context, d *desk, tell *bar) (p store.Progress, err error) {
+	for {
+		now, err := d.ReindexMemory(ctx)
+		if err != nil {
+			return p, err
+		}
+		if p = now; p.Model == "" {
+			return p, nil
+		}
+		tell.show(p.Done, p.All)
+		if p.Done >= p.All {
+			return p, nil
+		}
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-time.After(barEvery):
+		}
 	}
 }
 

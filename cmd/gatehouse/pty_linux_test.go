@@ -183,6 +183,34 @@ func TestTerminalHidesWhatIsSecret(t *testing.T) {
 	}
 }
 
+func TestTerminalShowsHowFarMemoryIs(t *testing.T) {
+	env, _ := desktop(t, "hello")
+	gw := show(t, env, "run")
+	gw.sees("login#")
+	gw.types("\x03")
+	gw.ends(0)
+	folder := t.TempDir()
+	for name, text := range map[string]string{"a.md": "The shed holds the tools.", "b.md": "The boiler is old.", "c.bin": "\x00\x01"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := show(t, env, "memory", "import", folder)
+	in.sees(`\[#{30}\] 2 of 2 imported`)
+	in.sees(`not imported: .*c\.bin`)
+	in.ends(0)
+	index := show(t, env, "memory", "reindex")
+	index.sees(`\[#{30}\] 2 of 2 of the chunks have a vector`)
+	index.ends(0)
+	out := show(t, env, "memory", "export", "--to", filepath.Join(folder, "out.jsonl"))
+	out.sees(`2 exported`)
+	out.sees(`2 items are in`)
+	out.ends(0)
+	again := show(t, env, "memory", "import", filepath.Join(folder, "out.jsonl"))
+	again.sees(`\[#{30}\] 2 of 2 imported`)
+	again.ends(0)
+}
+
 func TestTerminalChat(t *testing.T) {
 	// The model tries to rename the window, to move the cursor and to ring.
 	env, _ := desktop(t, "It is \x1b]0;owned\x07\x1b[2J\x1b[1;1Hfine\a.")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	. "maragu.dev/gomponents"
@@ -87,12 +86,9 @@ func (a *Admin) memoryList(r *http.Request, by scope.Scope) (Node, error) {
 
 // memoryHits shows what a search finds, and why.
 func (a *Admin) memoryHits(r *http.Request, by scope.Scope, q string) (Node, error) {
-	hits, err := a.o.Operator.SearchMemory(r.Context(), by, memory.Query{Text: q, Limit: memoryRows})
+	hits, err := a.o.Operator.SearchMemory(r.Context(), by, memory.Query{Text: q, Reach: memory.Reach(r.FormValue("reach")), Limit: memoryRows})
 	if err != nil {
 		return nil, err
-	}
-	if reach := memory.Reach(r.FormValue("reach")); reach != "" {
-		hits = slices.DeleteFunc(hits, func(h memory.Hit) bool { return h.Reach != reach })
 	}
 	if len(hits) == 0 {
 		return web.Empty(web.Book, "Nothing is found", "Other words may find it."), nil

@@ -58,11 +58,13 @@ func Find(name string) (Kind, bool) {
 	return all[i], true
 }
 
-// Model is what is known of an endpoint's model: how long its vectors are, and
-// with which words it wants a text to be introduced.
+// Model is what is known of an endpoint's model: how long its vectors are, with
+// which words it wants a text to be introduced, and whether it was made for
+// English, so that it knows the Latin script alone.
 type Model struct {
 	Dimensions     int
 	Query, Passage string
+	Latin          bool
 }
 
 // models are those whose makers say so.
@@ -73,11 +75,11 @@ func models() map[string]Model {
 		"text-embedding-ada-002": {Dimensions: 1536},
 		"mistral-embed":          {Dimensions: 1024},
 		"gemini-embedding-001":   {Dimensions: 3072},
-		"nomic-embed-text":       {Dimensions: 768, Query: "search_query: ", Passage: "search_document: "},
-		"mxbai-embed-large":      {Dimensions: 1024, Query: "Represent this sentence for searching relevant passages: "},
+		"nomic-embed-text":       {Dimensions: 768, Query: "search_query: ", Passage: "search_document: ", Latin: true},
+		"mxbai-embed-large":      {Dimensions: 1024, Query: "Represent this sentence for searching relevant passages: ", Latin: true},
 		"bge-m3":                 {Dimensions: 1024},
-		"all-minilm":             {Dimensions: 384},
-		"snowflake-arctic-embed": {Dimensions: 1024, Query: "Represent this sentence for searching relevant passages: "},
+		"all-minilm":             {Dimensions: 384, Latin: true},
+		"snowflake-arctic-embed": {Dimensions: 1024, Query: "Represent this sentence for searching relevant passages: ", Latin: true},
 		"multilingual-e5-small":  {Dimensions: 384, Query: "query: ", Passage: "passage: "},
 		"multilingual-e5-base":   {Dimensions: 768, Query: "query: ", Passage: "passage: "},
 		"multilingual-e5-large":  {Dimensions: 1024, Query: "query: ", Passage: "passage: "},

@@ -37,6 +37,8 @@ func Run(t *testing.T, h Harness) {
 		"scripts without spaces": scripts,
 		"kinds, tags and limits": kindsAndTags,
 		"age and diversity":      ageAndDiversity,
+		"in pages":               inPages,
+		"out and in":             outAndIn,
 		"replaced":               replaced,
 		"all or none":            allOrNone,
 		"forgotten":              forgotten,
@@ -214,9 +216,16 @@ func orderOfMeaning(t *testing.T, h Harness) {
 }
 
 // hybrid: what both find goes before what one finds, and a word in common alone
-// does not push a meaning down.
+// does not push a meaning down, whether the legs are joined by score or by rank.
 func hybrid(t *testing.T, h Harness) {
-	r := newRig(t, h, nil)
+	for name, byRank := range map[string]bool{"score": false, "rank": true} {
+		t.Run(name, func(t *testing.T) { joined(t, h, byRank) })
+	}
+}
+
+func joined(t *testing.T, h Harness, byRank bool) {
+	t.Helper()
+	r := newRig(t, h, func(o *store.Options) { o.ByRank = byRank })
 	r.keep(anna(),
 		fact("both", "the doctor comes on monday"),
 		fact("meant", "physician visits monday morning"),
@@ -226,8 +235,8 @@ func hybrid(t *testing.T, h Harness) {
 	var ids []string
 	for _, h := range hits {
 		ids = append(ids, h.ID)
-		if h.ID == "said" && h.Words.Rank != 0 {
-			t.Errorf("the words found %+v by %+v", h.ID, h.Words)
+		if h.ID == "said" && byRank == (h.Words.Rank != 0) {
+			t.Errorf("by rank: %t, and the words found %+v by %+v", byRank, h.ID, h.Words)
 		}
 	}
 	if len(ids) != 3 || ids[0] != "both" || ids[1] != "meant" {
@@ -277,6 +286,12 @@ func kindsAndTags(t *testing.T, h Harness) {
 	all, err = r.List(t.Context(), scope.New(anna()), store.Page{After: "o"})
 	if err != nil || len(all) != 1 || all[0].ID != "p" {
 		t.Errorf("%v %v", all, err)
+	}
+	if n := len(r.recall(anna(), memory.Query{Text: "tea", Reach: memory.Workspace})); n != 0 {
+		t.Errorf("%d of another reach", n)
+	}
+	if n := len(r.recall(anna(), memory.Query{Text: "tea", Reach: memory.Private})); n != 3 {
+		t.Errorf("%d of the reach", n)
 	}
 }
 

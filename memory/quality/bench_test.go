@@ -2,6 +2,7 @@ package quality_test
 
 import (
 	"flag"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -11,13 +12,42 @@ import (
 	"github.com/gatehouse-chat/gatehouse/internal/scope"
 	"github.com/gatehouse-chat/gatehouse/memory"
 	"github.com/gatehouse-chat/gatehouse/memory/chunk"
+	"github.com/gatehouse-chat/gatehouse/memory/embed"
+	"github.com/gatehouse-chat/gatehouse/memory/embed/endpoint"
 	"github.com/gatehouse-chat/gatehouse/memory/embed/local"
 	"github.com/gatehouse-chat/gatehouse/memory/quality"
 	memsqlite "github.com/gatehouse-chat/gatehouse/memory/sqlite"
 	"github.com/gatehouse-chat/gatehouse/memory/store"
 )
 
-var sets = flag.String("sets", "", "folder with the files of the sets")
+var (
+	sets  = flag.String("sets", "", "folder with the files of the sets")
+	from  = flag.String("embedder", "", "address of an endpoint for vectors, such as http://127.0.0.1:11434/v1; empty: what is built in")
+	model = flag.String("model", "", "model to ask that endpoint for, one that memory/embed knows")
+)
+
+// embedder is what the flags name.
+func embedder(b *testing.B) memory.Embedder {
+	b.Helper()
+	var e memory.Embedder
+	var err error
+	if *from == "" {
+		e, err = local.New()
+	} else {
+		known, ok := embed.Known(*model)
+		if !ok {
+			b.Fatalf("-model %q: how long its vectors are is not known", *model)
+		}
+		e, err = endpoint.New(endpoint.Options{
+			Name: "compatible", BaseURL: *from, Model: *model, Client: http.DefaultClient,
+			Dimensions: known.Dimensions, Query: known.Query, Passage: known.Passage, Latin: known.Latin,
+		})
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return e
+}
 
 // BenchmarkRetrieval measures what the product's own store finds: passages kept
 // as documents, cut and embedded as by default, each question asked once by each
@@ -26,10 +56,7 @@ func BenchmarkRetrieval(b *testing.B) {
 	if *sets == "" {
 		b.Skip("-sets names no folder; docs/memory-quality.md says how to get the files")
 	}
-	e, err := local.New()
-	if err != nil {
-		b.Fatal(err)
-	}
+	e := embedder(b)
 	for _, set := range quality.Sets() {
 		c, err := set.Open(*sets)
 		if err != nil {
@@ -60,8 +87,7 @@ func measure(b *testing.B, e memory.Embedder, c quality.Collection) {
 	b.ReportMetric(float64(p.All)/time.Since(begin).Seconds(), "chunks/s")
 	b.ReportMetric(float64(p.All), "chunks")
 	b.ReportMetric(float64(len(c.Questions)), "questions")
-	// The same vectors, fused as those of an embedder that is not modest.
-	byRank := store.New(store.Options{Engine: memsqlite.New(bus.DB()), Embedder: struct{ memory.Embedder }{e}})
+	byRank := store.New(store.Options{Engine: memsqlite.New(bus.DB()), Embedder: e, ByRank: true})
 	for _, leg := range []struct {
 		name string
 		s    *store.Store

@@ -38,12 +38,13 @@ func (s *Store) Remember(ctx context.Context, sc scope.Scope, items ...memory.It
 	all := make([]Listed, len(items))
 	for i := range items {
 		all[i].Item = items[i]
+		all[i].Member = "" // whoever keeps it
 	}
 	return s.Restore(ctx, sc, all...)
 }
 
 // Restore is Remember for what was listed: those who administer put what is
-// shared back to where it was.
+// shared back to where it was, as the words of whose they were.
 func (s *Store) Restore(ctx context.Context, sc scope.Scope, items ...Listed) ([]string, error) {
 	if err := valid(sc); err != nil {
 		return nil, err
@@ -131,7 +132,9 @@ func (s *Store) fill(sc scope.Scope, it *memory.Item, before *Row) error {
 	if it.ID == "" {
 		it.ID = newID()
 	}
-	it.Member = sc.Member()
+	if it.Member == "" || it.Reach == memory.Private || !sc.Role().Administers() {
+		it.Member = sc.Member()
+	}
 	if before != nil {
 		it.Member = before.Member
 		it.Label = worse(it.Label, before.Label) // an edit does not vouch for what was there
@@ -259,7 +262,7 @@ func (s *Store) Forget(ctx context.Context, sc scope.Scope, ids ...string) (int,
 // visible fetches items by id, of those units that the scope reads or looks
 // after.
 func (s *Store) visible(ctx context.Context, sc scope.Scope, ids []string) ([]Row, error) {
-	units, err := s.found(ctx, sc, true)
+	units, err := s.found(ctx, sc, "", true)
 	if err != nil || len(units) == 0 {
 		return nil, err
 	}

@@ -26,14 +26,14 @@ const (
 	filterFactor = 5    // how much deeper where kinds or tags leave much out
 	mostQuery    = 4000 // bytes of a query
 	// leastCovered is the share of a query's weight that a chunk must have to be
-	// found by its words, where it can be found by its meaning as well: one word in
-	// common would push better hits down.
+	// found by its words, where it can be found by its meaning as well and ranks are
+	// joined: one word in common would push better hits down.
 	leastCovered = 0.4
 )
 
 // Recall implements [memory.Store].
 func (s *Store) Recall(ctx context.Context, sc scope.Scope, q memory.Query) ([]memory.Hit, error) {
-	units, err := s.found(ctx, sc, q.Everywhere)
+	units, err := s.found(ctx, sc, q.Reach, q.Everywhere)
 	if err != nil || len(units) == 0 {
 		return nil, err
 	}
@@ -115,13 +115,16 @@ func (r *search) legs(ctx context.Context, query []float32, model Model, all []s
 	return near, likely, err
 }
 
-// fuse joins the legs: by rank, where the embedder knows at least as much as the
-// words, else by what each is worth for this question.
+// fuse joins the legs by what each is worth for this question, or by rank.
 func (r *search) fuse(likely []int64, near []Near) []rank.Fused {
-	if modest, ok := r.s.o.Embedder.(memory.Modest); ok && len(near) > 0 {
-		return rank.Blend(r.byWords(likely, false), r.byVector(near), modest.Say(r.q.Text))
+	if r.s.o.ByRank {
+		return rank.Fuse(r.byWords(likely, len(near) > 0), r.byVector(near))
 	}
-	return rank.Fuse(r.byWords(likely, len(near) > 0), r.byVector(near))
+	say := float64(memory.UsualSay)
+	if modest, ok := r.s.o.Embedder.(memory.Modest); ok {
+		say = modest.Say(r.q.Text)
+	}
+	return rank.Blend(r.byWords(likely, false), r.byVector(near), say)
 }
 
 // question makes the vector of what is asked; nil where there is none.

@@ -29,6 +29,7 @@ type Seals interface {
 type Options struct {
 	Engine   Engine
 	Embedder memory.Embedder // nil: everything is found by its words alone
+	ByRank   bool            // the legs are joined by reciprocal rank, whatever their scores
 	Cut      memory.Chunker  // nil: an item is one chunk
 	Seals    Seals           // nil: nothing is sealed, and what is cannot be read
 	Seal     bool            // what is kept is sealed; else it is only opened

@@ -90,8 +90,9 @@ func mayChange(s scope.Scope, r *Row) bool {
 	return r.Member == s.Member() || s.Role().Administers()
 }
 
-// found looks the units of a scope up; those that hold nothing are left out.
-func (s *Store) found(ctx context.Context, sc scope.Scope, everywhere bool) ([]Found, error) {
+// found looks the units of a scope up, of one reach or of all; those that hold
+// nothing are left out.
+func (s *Store) found(ctx context.Context, sc scope.Scope, reach memory.Reach, everywhere bool) ([]Found, error) {
 	if err := valid(sc); err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func (s *Store) found(ctx context.Context, sc scope.Scope, everywhere bool) ([]F
 	}
 	out := all[:0]
 	for _, f := range all {
-		if f.ID != 0 {
+		if f.ID != 0 && (reach == "" || f.Reach == reach) {
 			out = append(out, f)
 		}
 	}

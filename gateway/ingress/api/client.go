@@ -44,8 +44,8 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// maxAnswer bounds an answer.
-const maxAnswer = 16 << 20
+// maxAnswer bounds an answer. The longest is a list of what is remembered.
+const maxAnswer = maxItems
 
 // open sends a request and returns an answer that is no failure. The caller
 // closes its body.

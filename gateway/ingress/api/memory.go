@@ -16,8 +16,12 @@ import (
 // memoryPath is where the memory lies.
 const memoryPath = "/api/memory"
 
-// maxItems bounds a request that keeps items, in bytes.
-const maxItems = 32 << 20
+// What goes over the wire in one request and in one answer, in bytes: an item of
+// 8 MB may be six times as long in JSON.
+const (
+	maxItems  = 64 << 20
+	pageBytes = 4 << 20 // of the texts of a list, before they are JSON
+)
 
 // IDs name items.
 type IDs struct {
@@ -54,7 +58,7 @@ func (h *handler) listMemory(r *http.Request, by scope.Scope) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: limit=%q is no number", operator.ErrInvalid, v.Get("limit"))
 	}
-	return h.op.Memory(r.Context(), by, store.Page{Reach: memory.Reach(v.Get("reach")), Kinds: kindsOf(v["kind"]), After: v.Get("after"), Limit: limit})
+	return h.op.Memory(r.Context(), by, store.Page{Reach: memory.Reach(v.Get("reach")), Kinds: kindsOf(v["kind"]), After: v.Get("after"), Limit: limit, Bytes: pageBytes})
 }
 
 func (h *handler) searchMemory(r *http.Request, by scope.Scope) (any, error) {
@@ -64,7 +68,8 @@ func (h *handler) searchMemory(r *http.Request, by scope.Scope) (any, error) {
 		return nil, fmt.Errorf("%w: limit=%q is no number", operator.ErrInvalid, v.Get("limit"))
 	}
 	return h.op.SearchMemory(r.Context(), by, memory.Query{
-		Text: v.Get("q"), Kinds: kindsOf(v["kind"]), Tags: v["tag"], Limit: limit, Legs: memory.Legs(v.Get("by")),
+		Text: v.Get("q"), Kinds: kindsOf(v["kind"]), Tags: v["tag"], Reach: memory.Reach(v.Get("reach")),
+		Limit: limit, Legs: memory.Legs(v.Get("by")),
 	})
 }
 
@@ -76,7 +81,8 @@ func kindsOf(names []string) []memory.Kind {
 	return out
 }
 
-// Memory lists a part of what is remembered.
+// Memory lists a part of what is remembered: the next items, fewer than wanted
+// where they are long. An empty list is the end.
 func (c *Client) Memory(ctx context.Context, p store.Page) ([]store.Listed, error) {
 	v := url.Values{"after": {p.After}, "limit": {strconv.Itoa(p.Limit)}, "reach": {string(p.Reach)}}
 	return get[[]store.Listed](ctx, c, memoryPath+"?"+v.Encode())
@@ -84,7 +90,7 @@ func (c *Client) Memory(ctx context.Context, p store.Page) ([]store.Listed, erro
 
 // SearchMemory searches.
 func (c *Client) SearchMemory(ctx context.Context, q memory.Query) ([]memory.Hit, error) {
-	v := url.Values{"q": {q.Text}, "limit": {strconv.Itoa(q.Limit)}, "tag": q.Tags, "by": {string(q.Legs)}}
+	v := url.Values{"q": {q.Text}, "limit": {strconv.Itoa(q.Limit)}, "tag": q.Tags, "by": {string(q.Legs)}, "reach": {string(q.Reach)}}
 	for _, k := range q.Kinds {
 		v.Add("kind", string(k))
 	}

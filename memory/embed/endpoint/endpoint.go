@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gatehouse-chat/gatehouse/memory"
 )
@@ -22,6 +23,7 @@ type Options struct {
 	Shorten    bool   // ask the endpoint for vectors of that length; few models know that
 	Query      string // put in front of each question
 	Passage    string // put in front of each passage
+	Latin      bool   // the model knows no script but the Latin one
 	Key        string // bearer token; empty: none
 	Client     *http.Client
 }
@@ -30,7 +32,10 @@ type Options struct {
 // goroutine.
 type Embedder struct{ o Options }
 
-var _ memory.Embedder = (*Embedder)(nil)
+var (
+	_ memory.Embedder = (*Embedder)(nil)
+	_ memory.Modest   = (*Embedder)(nil)
+)
 
 // New checks the options. It does no I/O.
 func New(o Options) (*Embedder, error) {
@@ -54,6 +59,30 @@ func (e *Embedder) Model() string {
 
 // Dimensions implements memory.Embedder.
 func (e *Embedder) Dimensions() int { return e.o.Dimensions }
+
+// sayOfStrange is what the best hit weighs for a question in a script that the
+// model does not know, where its vectors say next to nothing.
+const sayOfStrange = 0.4
+
+// Say implements memory.Modest.
+func (e *Embedder) Say(question string) float64 {
+	if !e.o.Latin {
+		return memory.UsualSay
+	}
+	latin, all := 0, 0
+	for _, r := range question {
+		if unicode.IsLetter(r) {
+			all++
+		}
+		if unicode.Is(unicode.Latin, r) {
+			latin++
+		}
+	}
+	if all == 0 {
+		return memory.UsualSay
+	}
+	return sayOfStrange + (memory.UsualSay-sayOfStrange)*float64(latin)/float64(all)
+}
 
 // What one request holds at most. Gemini takes 100 texts, OpenAI 300,000 tokens.
 const (
