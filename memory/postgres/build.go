@@ -37,12 +37,12 @@ type due struct {
 
 // late reports whether searches would be quicker with the next graph.
 func (d due) late() bool {
-	return d.has.valid && d.has.upTo == 0 || d.fresh >= max(ownGraph, d.has.size/shareBeside)
+	return d.has.whole() || d.fresh >= max(ownGraph, d.has.size/shareBeside)
 }
 
 // pressing reports whether it is not to wait until the unit has filled.
 func (d due) pressing() bool {
-	return d.has.valid && d.has.upTo == 0 || d.fresh >= max(whileFilling, d.has.size)
+	return d.has.whole() || d.fresh >= max(whileFilling, d.has.size)
 }
 
 // IndexVectors makes the graphs that are due, removes those that nobody needs,
@@ -126,13 +126,19 @@ func (e *Engine) late(ctx context.Context, all graphs, model store.Model) (out [
 		}
 		out = nil
 		for _, unit := range large {
-			d := due{has: all.newest(model.ID, unit)}
-			err := tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE chunk > $3 AND NOT $4), coalesce(max(chunk), 0) FROM memory_vector
-				WHERE unit = $1 AND model = $2 AND v IS NOT NULL AND chunk > $3`, unit, model.ID, d.has.upTo, d.has.valid && d.has.upTo == 0).Scan(&d.fresh, &d.next.upTo)
+			d := due{has: all.newest(model.ID, unit), next: graph{model: model.ID, unit: unit}}
+			which := d.has.lacks()
+			if d.has.whole() {
+				which = d.has.within()
+			}
+			err := tx.QueryRow(ctx, `SELECT count(*), coalesce(max(chunk), 0) FROM memory_vector WHERE v IS NOT NULL AND `+which).Scan(&d.fresh, &d.next.upTo)
 			if err != nil {
 				return err
 			}
-			if d.next.model, d.next.unit = model.ID, unit; d.next.upTo > 0 && d.late() {
+			if d.has.whole() {
+				d.fresh = 0
+			}
+			if d.next.upTo > 0 && d.late() {
 				out = append(out, d)
 			}
 		}
@@ -165,10 +171,8 @@ func (e *Engine) idle(ctx context.Context, all graphs) (out []graph, err error) 
 				out = append(out, g)
 				continue
 			}
-			within, _ := g.bounds()
 			var left int64
-			err := tx.QueryRow(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT FROM memory_vector WHERE unit = $1 AND model = $2 AND v IS NOT NULL%s LIMIT %d) x`, within, leftOver),
-				g.unit, g.model).Scan(&left)
+			err := tx.QueryRow(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT FROM memory_vector WHERE v IS NOT NULL AND %s LIMIT %d) x`, g.within(), leftOver)).Scan(&left)
 			if err != nil {
 				return err
 			}
@@ -221,9 +225,7 @@ func build(ctx context.Context, conn *pgx.Conn, g graph, dimensions int) error {
 			return err
 		}
 	}
-	within, _ := g.bounds()
-	which := fmt.Sprintf(`WHERE model = %d AND unit = %d AND v IS NOT NULL%s`, g.model, g.unit, within)
-	if err := conn.QueryRow(ctx, `SELECT count(*) FROM memory_vector `+which).Scan(&vectors); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT count(*) FROM memory_vector WHERE v IS NOT NULL AND `+g.within()).Scan(&vectors); err != nil {
 		return err
 	}
 	memory := min(max(vectors*int64(perVector+2*dimensions), leastBuild), mostBuild)
@@ -231,6 +233,6 @@ func build(ctx context.Context, conn *pgx.Conn, g graph, dimensions int) error {
 		return err
 	}
 	_, err := conn.Exec(ctx, fmt.Sprintf(`CREATE INDEX CONCURRENTLY %s ON memory_vector USING hnsw ((v::halfvec(%d)) halfvec_cosine_ops)
-		WITH (m = %d, ef_construction = %d) %s`, g.name(), dimensions, links, beside, which))
+		WITH (m = %d, ef_construction = %d) WHERE %s`, g.name(), dimensions, links, beside, g.holds()))
 	return err
 }

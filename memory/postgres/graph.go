@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -45,12 +46,34 @@ func (g graph) name() string {
 	return fmt.Sprintf("memory_vector_m%d_u%d_c%d", g.model, g.unit, g.upTo)
 }
 
-// bounds are the conditions on a chunk to be in the graph, and not to be.
-func (g graph) bounds() (within, beyond string) {
+// whole reports whether it holds all of the unit, and always will.
+func (g graph) whole() bool { return g.valid && g.upTo == 0 }
+
+// holds is the condition of what the graph holds, in the words of the index.
+func (g graph) holds() string {
+	all := fmt.Sprintf(`model = %d AND unit = %d AND v IS NOT NULL`, g.model, g.unit)
 	if g.upTo == 0 {
-		return "", ""
+		return all
 	}
-	return fmt.Sprintf(" AND chunk <= %d", g.upTo), fmt.Sprintf(" AND chunk > %d", g.upTo)
+	return fmt.Sprintf(`%s AND chunk <= %d`, all, g.upTo)
+}
+
+// within is holds, and lacks is what of the unit the graph does not hold, in words
+// that only the index by unit, model and chunk is good for.
+func (g graph) within() string { return g.between(0, g.last()) }
+
+func (g graph) lacks() string { return g.between(g.last(), math.MaxInt64) }
+
+// last is the last chunk that the graph may hold.
+func (g graph) last() int64 {
+	if g.whole() {
+		return math.MaxInt64
+	}
+	return g.upTo
+}
+
+func (g graph) between(after, last int64) string {
+	return fmt.Sprintf(`(unit, model, chunk) > (%[1]d, %[2]d, %[3]d) AND (unit, model, chunk) <= (%[1]d, %[2]d, %[4]d)`, g.unit, g.model, after, last)
 }
 
 // graphs are those that there are.
@@ -74,7 +97,8 @@ func readGraphs(ctx context.Context, q interface {
 
 // newest is the graph that is asked for a unit; one that is not valid: there is
 // none.
-func (all graphs) newest(model, unit int64) (best graph) {
+func (all graphs) newest(model, unit int64) graph {
+	best := graph{model: model, unit: unit}
 	for _, g := range all {
 		if g.model == model && g.unit == unit && g.valid && (!best.valid || g.upTo > best.upTo) {
 			best = g

@@ -98,48 +98,68 @@ func (e *Engine) Nearest(ctx context.Context, units []int64, model store.Model, 
 	if err != nil {
 		return nil, err
 	}
-	s := nearest(known.of(model.ID, units), units, model)
-	// What sorts all is the dearest for the planner: it takes the graph where there
-	// is one, whatever it knows of the tables yet.
-	begin := sql(readOnly+`, set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $2, true), set_config('enable_sort', 'off', true)`,
-		unitList(units), strconv.Itoa(min(max(s.candidates, n), 1000)))
-	err = e.ask(ctx, begin, sql(s.text, pgvector.NewHalfVector(query).String(), s.small, n), func(rows pgx.Rows) (err error) {
-		out, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (near store.Near, err error) {
-			return near, r.Scan(&near.Chunk, &near.Cosine)
+	graphs := known.of(model.ID, units)
+	each := func(rows pgx.Rows) error {
+		var near store.Near
+		_, err := pgx.ForEachRow(rows, []any{&near.Chunk, &near.Cosine}, func() error {
+			out = append(out, near)
+			return nil
 		})
 		return err
+	}
+	var b pgx.Batch
+	b.Queue(readOnly, unitList(units))
+	vector := pgvector.NewHalfVector(query).String()
+	if len(graphs) > 0 {
+		candidates := search
+		if graphs[0].size > farFrom {
+			candidates = searchFar
+		}
+		// What sorts all is the dearest for the planner: it takes the graph, whatever
+		// it knows of the tables yet.
+		b.Queue(`SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $1, true), set_config('enable_sort', 'off', true)`,
+			strconv.Itoa(min(max(candidates, n), 1000)))
+		b.Queue(inGraphs(graphs, model), vector, n).Query(each)
+	}
+	b.Queue(byUnit)
+	b.Queue(besideGraphs(graphs, model), vector, n, withoutGraph(graphs, units)).Query(each)
+	return out, e.db.Pool().SendBatch(ctx, &b).Close()
+}
+
+// byUnit leaves the planner the index by unit, model and chunk alone. It takes
+// units to be spread evenly over the chunks, and would read all that are newer.
+const byUnit = `SELECT set_config('enable_sort', 'on', true), set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true), set_config('enable_indexonlyscan', 'off', true)`
+
+// far is the distance of a row from a vector, as the graphs know it.
+func far(model store.Model) string {
+	return fmt.Sprintf(`(v::halfvec(%[1]d) <=> $1::halfvec(%[1]d))`, model.Dimensions)
+}
+
+// inGraphs asks graphs for what is near to a vector, so much of each.
+func inGraphs(all []graph, model store.Model) string {
+	parts := make([]string, len(all))
+	for i, g := range all {
+		parts[i] = fmt.Sprintf(`(SELECT chunk, %[1]s AS far FROM memory_vector WHERE %[2]s ORDER BY %[1]s LIMIT $2)`, far(model), g.holds())
+	}
+	return `SELECT chunk, 1 - far FROM (` + strings.Join(parts, ` UNION ALL `) + `) x`
+}
+
+// besideGraphs compares what no graph holds: of units that have one, and of those
+// that have none.
+func besideGraphs(all []graph, model store.Model) string {
+	where := []string{fmt.Sprintf(`model = %d AND unit = ANY ($3)`, model.ID)}
+	for _, g := range all {
+		where = append(where, g.lacks())
+	}
+	parts := make([]string, len(where))
+	for i, w := range where {
+		parts[i] = `(SELECT chunk, ` + far(model) + ` AS far FROM memory_vector WHERE v IS NOT NULL AND ` + w + ` OFFSET 0)`
+	}
+	return `SELECT chunk, 1 - far FROM (` + strings.Join(parts, ` UNION ALL `) + `) x ORDER BY far LIMIT $2`
+}
+
+func withoutGraph(all []graph, units []int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(units), func(unit int64) bool {
+		return slices.ContainsFunc(all, func(g graph) bool { return g.unit == unit })
 	})
-	return out, err
-}
-
-// looking is how vectors are looked for: by a statement of the vector, of the
-// units without a graph, and of how many are wanted from each part.
-type looking struct {
-	text       string
-	small      []int64
-	candidates int
-}
-
-func nearest(graphs []graph, units []int64, model store.Model) looking {
-	far := fmt.Sprintf(`(v::halfvec(%[1]d) <=> $1::halfvec(%[1]d))`, model.Dimensions)
-	from := fmt.Sprintf(`FROM memory_vector WHERE model = %d AND v IS NOT NULL AND unit `, model.ID)
-	compared := func(which string) string {
-		return `(SELECT chunk, far FROM (SELECT chunk, ` + far + ` AS far ` + from + which + ` OFFSET 0) x ORDER BY far LIMIT $3)`
-	}
-	s := looking{candidates: search, small: slices.Clone(units)}
-	var parts []string
-	for _, g := range graphs {
-		within, beyond := g.bounds()
-		parts = append(parts, fmt.Sprintf(`(SELECT chunk, %[1]s AS far %[2]s = %[3]d%[4]s ORDER BY %[1]s LIMIT $3)`, far, from, g.unit, within))
-		if beyond != "" {
-			parts = append(parts, compared(fmt.Sprintf(`= %d%s`, g.unit, beyond)))
-		}
-		if g.size > farFrom {
-			s.candidates = searchFar
-		}
-		s.small = slices.DeleteFunc(s.small, func(u int64) bool { return u == g.unit })
-	}
-	parts = append(parts, compared(`= ANY ($2)`))
-	s.text = `SELECT chunk, 1 - far FROM (` + strings.Join(parts, ` UNION ALL `) + `) x`
-	return s
 }
