@@ -23,6 +23,7 @@ func foreign(r *rig, binary, name string) {
 	if os.Getenv(kitstest.Skip) == "skip" {
 		r.t.Skip(kitstest.Skip + "=skip")
 	}
+	shareCompiled(r.t, r.dir)
 	made, _ := examples.LoadOrStore(name, sync.OnceValues(func() (string, error) { return madeElsewhere(binary, name) }))
 	dir, err := made.(func() (string, error))() //nolint:forcetypeassert // stored above
 	if err != nil {
@@ -34,14 +35,18 @@ func foreign(r *rig, binary, name string) {
 		r.t.Fatalf("%s is not signed: %s", name, said)
 	}
 	r.verb("adapter", "trust", "add", strings.FieldsFunc(said[at:], func(c rune) bool { return strings.ContainsRune(" \n,;)", c) })[0])
+	first, _ := compiling.LoadOrStore(name, &sync.Mutex{})                                          // those who come later find what the first one has compiled
+	first.(*sync.Mutex).Lock()                                                                      //nolint:forcetypeassert // stored above
+	defer first.(*sync.Mutex).Unlock()                                                              //nolint:forcetypeassert // stored above
 	said, err = author(binary, dir, "adapter", "install", dir, "--yes", "--config", r.configPath()) // it compiles the module, which can take minutes on a busy machine
 	if err != nil || !strings.Contains(said, "passed its tests on both engines") {
 		r.t.Fatalf("the installation says %s, %v", said, err)
 	}
 }
 
-// examples are the folders of examples that were built, by name.
-var examples sync.Map
+// examples are the folders of examples that were built, by name; compiling are the
+// locks under which they are installed.
+var examples, compiling sync.Map
 
 // madeElsewhere builds an example in a folder of its own.
 func madeElsewhere(binary, name string) (dir string, err error) {

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -321,6 +322,36 @@ func TestAnsweredBySandbox(t *testing.T) {
 }
 
 // TestOwnWrites: a call sees what it put itself, and the host is not asked.
+// TestClocksAreCoarse: neither the host's clock nor WASI's tells less than a
+// millisecond.
+func TestClocksAreCoarse(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	hosts := load(t, s, asks(sandbox.HostNow, "", ""), sandbox.Config{})
+	m := New(1)
+	output := m.Import("gw", "output", Types{I32, I32}, nil)
+	clock := m.Import("wasi_snapshot_preview1", "clock_time_get", Types{I32, I64, I32}, Types{I32})
+	m.Handle(nil, I32Const(0), I64Const(1), I32Const(8), Call(clock), Drop, // an answer without a header, whose body is the time
+		I32Const(4), I32Const(12), Call(output), I32Const(0))
+	wasi := load(t, s, m.Bytes(), sandbox.Config{})
+	for range 20 { // one in a million moments is a whole millisecond by chance
+		r, err := hosts.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, nil)
+		var now struct{ Text time.Time }
+		if err := errors.Join(err, json.Unmarshal(r.Out.Header, &now)); err != nil {
+			t.Fatal(err)
+		}
+		if now.Text.Nanosecond()%1e6 != 0 {
+			t.Errorf("the host says that it is %v", now.Text)
+		}
+		r, err = wasi.Call(t.Context(), sandbox.OpPoll, sandbox.Payload{}, nil)
+		if err != nil || len(r.Out.Body) != 8 {
+			t.Fatalf("%v, %x", err, r.Out.Body)
+		}
+		if ns := binary.LittleEndian.Uint64(r.Out.Body); ns == 0 || ns%1e6 != 0 {
+			t.Errorf("WASI says that it is %d", ns)
+		}
+	}
+}
+
 func TestOwnWrites(t *testing.T) {
 	s := newSandbox(t, sandbox.Options{})
 	g := newGuest(2)
