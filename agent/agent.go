@@ -224,7 +224,7 @@ type Lister interface {
 type ModelRequest struct {
 	Model     string // the provider's name for it
 	System    string
-	Messages  []Entry
+	Messages  []*Entry // to be read only: some are the history's own
 	Tools     []Spec
 	MaxOutput int // tokens; 0: the provider's default
 }

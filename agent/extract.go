@@ -111,7 +111,7 @@ func (r *run) extract(ctx context.Context, text string, fields []Field) (json.Ra
 
 // quarantined asks a model once, with nothing but the text.
 func (r *run) quarantined(ctx context.Context, m Model, text string) (string, error) {
-	req := ModelRequest{Model: m.Name, System: extractSystem, MaxOutput: extractOutput, Messages: []Entry{{Role: User, Text: text}}}
+	req := ModelRequest{Model: m.Name, System: extractSystem, MaxOutput: extractOutput, Messages: []*Entry{{Role: User, Text: text}}}
 	said, _, err := r.aside(ctx, m, req)
 	return said, err
 }

@@ -97,8 +97,8 @@ func tokensOfEntry(e *Entry) int {
 
 func tokensOf(r *ModelRequest) int {
 	n := tokens(r.System)
-	for i := range r.Messages {
-		n += tokensOfEntry(&r.Messages[i])
+	for _, e := range r.Messages {
+		n += tokensOfEntry(e)
 	}
 	for _, t := range r.Tools {
 		n += 16 + tokens(t.Description) + tokens(string(t.Schema))
@@ -188,7 +188,7 @@ func (r *run) summarise(ctx context.Context, m Model, older []Entry) (string, er
 	// the estimate too low.
 	req := ModelRequest{
 		Model: m.Name, System: summarySystem, MaxOutput: summaryOutput,
-		Messages: []Entry{{Role: User, Text: transcript(older, budget(m)/2)}},
+		Messages: []*Entry{{Role: User, Text: transcript(older, budget(m)/2)}},
 	}
 	text, finish, err := r.aside(ctx, m, req)
 	if err != nil {

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,6 +67,53 @@ func TestSummarySaysWhose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAHistoryStaysAsItIs: what the model is shown otherwise is changed in a
+// copy, since a history is read by others at the same time; what it is shown as
+// it is, is not copied for each request.
+func TestAHistoryStaysAsItIs(t *testing.T) {
+	kinds := []agent.Entry{
+		{Role: agent.Summary, Text: "soup was spoken of"},
+		{Role: agent.User, Name: "Eve", Member: "eve", Text: "what is soup?"},
+		{Role: agent.Assistant, Calls: []agent.ToolCall{{ID: "c1", Name: "look", Args: []byte(`{}`)}}},
+		{Role: agent.ToolRole, CallID: "c1", Text: "a liquid"},
+		{Role: agent.Assistant, Text: "a liquid"},
+	}
+	for _, direct := range []bool{true, false} {
+		history := slices.Clone(kinds)
+		shown := asked(t, history, direct)
+		if diff := cmp.Diff(kinds, history); diff != "" {
+			t.Errorf("direct %v: the history was changed: %s", direct, diff)
+		}
+		name := map[bool]string{true: "", false: "Eve: "}[direct]
+		if shown[0].Role != agent.User || shown[1].Text != name+"what is soup?" || shown[3].Text == "a liquid" || shown[4].Text != "a liquid" {
+			t.Errorf("direct %v: the model is shown %+v", direct, shown)
+		}
+	}
+	plain := []agent.Entry{{Role: agent.User, Name: "Ada", Text: "soup"}, {Role: agent.Assistant, Text: "a liquid"}}
+	for i, e := range asked(t, plain, true)[:len(plain)] {
+		if e != &plain[i] {
+			t.Errorf("entry %d was copied", i)
+		}
+	}
+}
+
+// asked is what a model is shown in a turn with that history.
+func asked(t *testing.T, history []agent.Entry, direct bool) []*agent.Entry {
+	var shown []*agent.Entry
+	m := agenttest.NewModel(nil)
+	o := one(m)
+	d := o.Models["default"]
+	d.Provider = watching{Model: m, see: func(r agent.ModelRequest) *agent.Error {
+		shown = r.Messages
+		return nil
+	}}
+	o.Models["default"] = d
+	tn := turn("and now?")
+	tn.Room.Direct, tn.History = direct, history
+	run(t, o, tn, &port{})
+	return shown
 }
 
 func TestCompaction(t *testing.T) {

@@ -27,20 +27,55 @@ const (
 // know about its circumstances, and the turn itself.
 func (r *run) request(m Model) ModelRequest {
 	req := ModelRequest{Model: m.Name, System: r.system(), Tools: r.offered, MaxOutput: m.MaxOutput}
-	req.Messages = make([]Entry, 0, len(r.history)+len(r.fresh)+1)
-	req.Messages = append(req.Messages, r.history...)
-	if c := r.circumstances(); c != "" {
-		req.Messages = append(req.Messages, Entry{Role: User, Text: ContextMark + c})
+	req.Messages = make([]*Entry, 0, len(r.history)+len(r.fresh)+1)
+	own := make([]Entry, 0, r.unlike(m.Vision)+len(r.fresh)+1)
+	add := func(e *Entry) {
+		own = append(own, *e) // never beyond its capacity, so that the others stay where they are
+		e = &own[len(own)-1]
+		r.showToModel(e, m.Vision)
+		req.Messages = append(req.Messages, e)
 	}
-	req.Messages = append(req.Messages, r.fresh...)
-	for i := range req.Messages {
-		r.showToModel(&req.Messages[i], m.Vision)
+	for i := range r.history {
+		if e := &r.history[i]; r.differs(e, m.Vision) {
+			add(e)
+		} else {
+			req.Messages = append(req.Messages, e)
+		}
+	}
+	if c := r.circumstances(); c != "" {
+		add(&Entry{Role: User, Text: ContextMark + c})
+	}
+	for i := range r.fresh {
+		add(&r.fresh[i])
 	}
 	return req
 }
 
-// showToModel gives an entry the form in which a model reads it. Histories are
-// long and entries large: it is changed in its place.
+// unlike counts the entries of the history that a model is shown otherwise.
+func (r *run) unlike(vision bool) int {
+	n := 0
+	for i := range r.history {
+		if r.differs(&r.history[i], vision) {
+			n++
+		}
+	}
+	return n
+}
+
+// differs reports whether showToModel would change an entry. Histories are long
+// and entries large: what stays as it is, is not copied for each request.
+func (r *run) differs(e *Entry, vision bool) bool {
+	switch e.Role {
+	case Summary, ToolRole:
+		return true
+	case User:
+		return !r.turn.Room.Direct && e.Name != "" || len(e.Images) > 0 || len(r.shownImages(e, vision)) > 0
+	case Assistant:
+	}
+	return len(e.Images) > 0
+}
+
+// showToModel gives an entry the form in which a model reads it.
 func (r *run) showToModel(e *Entry, vision bool) {
 	e.Images = r.shownImages(e, vision)
 	switch e.Role {

@@ -101,7 +101,7 @@ func TestFollowCountsAnew(t *testing.T) {
 	m := agenttest.NewModel(agenttest.In(agenttest.Say("first")))
 	text := func() string {
 		var b strings.Builder
-		for d, err := range m.Stream(t.Context(), agent.ModelRequest{Messages: []agent.Entry{{Role: agent.User, Text: "hi"}}}) {
+		for d, err := range m.Stream(t.Context(), agent.ModelRequest{Messages: []*agent.Entry{{Role: agent.User, Text: "hi"}}}) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -101,7 +101,7 @@ func TestThoughtsComeBack(t *testing.T) {
 	srv := agenttest.NewServer(t, nil)
 	p := open(providertest.Settings{URL: srv.URL, Client: providertest.Client(t)})
 	again := func(model string) string {
-		providertest.Ask(t.Context(), t, p, agent.ModelRequest{Model: model, Messages: []agent.Entry{
+		providertest.Ask(t.Context(), t, p, agent.ModelRequest{Model: model, Messages: []*agent.Entry{
 			{Role: agent.User, Text: "weather?"},
 			{Role: agent.Assistant, Text: got.Text, Calls: got.Calls},
 			{Role: agent.ToolRole, CallID: "toolu_1", Text: "rain"},
@@ -124,7 +124,7 @@ func TestThoughtsComeBack(t *testing.T) {
 func TestRequestsThatThePlatformAccepts(t *testing.T) {
 	srv := agenttest.NewServer(t, nil)
 	p := open(providertest.Settings{URL: srv.URL, Client: providertest.Client(t)})
-	providertest.Ask(t.Context(), t, p, agent.ModelRequest{Model: "m", Tools: []agent.Spec{{Name: "f"}}, Messages: []agent.Entry{
+	providertest.Ask(t.Context(), t, p, agent.ModelRequest{Model: "m", Tools: []agent.Spec{{Name: "f"}}, Messages: []*agent.Entry{
 		{Role: agent.Assistant, Text: "I am here.", Calls: []agent.ToolCall{{ID: "call:1", Name: "f", Args: []byte(`"not an object"`)}}},
 		{Role: agent.ToolRole, CallID: "call:1", Text: "r"},
 		{Role: agent.User, Text: "   "},

@@ -58,9 +58,9 @@ func encode(r agent.ModelRequest, provider string) ([]byte, error) {
 	if q.MaxTokens <= 0 {
 		q.MaxTokens = defaultMaxOutput
 	}
-	for i := range r.Messages {
-		role, blocks := blocksOf(&r.Messages[i])
-		if own := unseal(&r.Messages[i], provider, r.Model); own != nil {
+	for _, e := range r.Messages {
+		role, blocks := blocksOf(e)
+		if own := unseal(e, provider, r.Model); own != nil {
 			blocks = own
 		}
 		if n := len(q.Messages); n > 0 && q.Messages[n-1].Role == role {

@@ -32,10 +32,10 @@ func history(n int) agent.ModelRequest {
 	r.Messages = nil
 	for range n / 2 {
 		r.Messages = append(r.Messages,
-			agent.Entry{Role: agent.User, Text: "hello there, how are you doing today?"},
-			agent.Entry{Role: agent.Assistant, Text: "echo: hello there, how are you doing today?"})
+			&agent.Entry{Role: agent.User, Text: "hello there, how are you doing today?"},
+			&agent.Entry{Role: agent.Assistant, Text: "echo: hello there, how are you doing today?"})
 	}
-	r.Messages = append(r.Messages, agent.Entry{Role: agent.User, Text: "how are you?"})
+	r.Messages = append(r.Messages, &agent.Entry{Role: agent.User, Text: "how are you?"})
 	return r
 }
 

@@ -169,7 +169,7 @@ func TestNoKeySendsNoAuthorization(t *testing.T) {
 func TestShortCallIDs(t *testing.T) {
 	srv := agenttest.NewServer(t, nil)
 	p := openai.New(openai.Config{Name: "mistral", BaseURL: srv.OpenAI(), Client: providertest.Client(t), ShortCallIDs: true})
-	providertest.Ask(t.Context(), t, p, agent.ModelRequest{Model: "m", MaxOutput: 5, Messages: []agent.Entry{
+	providertest.Ask(t.Context(), t, p, agent.ModelRequest{Model: "m", MaxOutput: 5, Messages: []*agent.Entry{
 		{Role: agent.User, Text: "x"},
 		{Role: agent.Assistant, Calls: []agent.ToolCall{{ID: "toolu_01ABC", Name: "f", Args: []byte("{}")}, {ID: "abcdefgh9", Name: "f", Args: []byte("{}")}}},
 		{Role: agent.ToolRole, CallID: "toolu_01ABC", Text: "r"},

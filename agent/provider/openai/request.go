@@ -79,8 +79,8 @@ func (p *Provider) body(r agent.ModelRequest, s spoken) ([]byte, error) {
 	if r.System != "" {
 		q.Messages = append(q.Messages, message{Role: "system", Content: &r.System})
 	}
-	for i := range r.Messages {
-		q.Messages = append(q.Messages, p.message(&r.Messages[i]))
+	for _, e := range r.Messages {
+		q.Messages = append(q.Messages, p.message(e))
 	}
 	for _, t := range s.tools(r) {
 		q.Tools = append(q.Tools, tool{"function", toolSpec{t.Name, t.Description, t.Schema}})

@@ -52,7 +52,7 @@ func TestAsTheSDKDoes(t *testing.T) {
 			want := got
 			got = asked{}
 			p := openai.New(openai.Config{Name: "test", BaseURL: server.URL + base, Client: server.Client(), Key: key})
-			for range p.Stream(t.Context(), agent.ModelRequest{Model: "m", Messages: []agent.Entry{{Role: agent.User, Text: "hello"}}}) { //nolint:errcheck // it fails: the endpoint is a teapot
+			for range p.Stream(t.Context(), agent.ModelRequest{Model: "m", Messages: []*agent.Entry{{Role: agent.User, Text: "hello"}}}) { //nolint:errcheck // it fails: the endpoint is a teapot
 				continue
 			}
 			if want.Method == "" {

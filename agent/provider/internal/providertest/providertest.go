@@ -109,7 +109,7 @@ func (b boundary) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Hello is a request with one message.
 func Hello(text string) agent.ModelRequest {
-	return agent.ModelRequest{Model: "scripted", Messages: []agent.Entry{{Role: agent.User, Text: text}}}
+	return agent.ModelRequest{Model: "scripted", Messages: []*agent.Entry{{Role: agent.User, Text: text}}}
 }
 
 // Run runs the suite. env is every variable that the SDK might read, as
@@ -205,7 +205,7 @@ func testTools(t *testing.T, open Harness) {
 func testHistory(t *testing.T, open Harness) {
 	p, srv := script(t, open, nil)
 	call := agent.ToolCall{ID: "call_one", Name: "weather", Args: json.RawMessage(`{"city":"Köln"}`)}
-	r := agent.ModelRequest{Model: "scripted", Messages: []agent.Entry{
+	r := agent.ModelRequest{Model: "scripted", Messages: []*agent.Entry{
 		{Role: agent.User, Text: "weather?"},
 		{Role: agent.Assistant, Text: "Let me see.", Calls: []agent.ToolCall{call}},
 		{Role: agent.ToolRole, CallID: "call_one", Text: "rain"},
