@@ -32,6 +32,8 @@ type Engine struct {
 	graphs graphs    // as they were
 	asked  time.Time // when they were read
 	fresh  map[place]int64
+	common map[string]float64 // how many chunks have a term that many have, about
+	sized  time.Time          // when that was read
 }
 
 // New returns an engine on an open database that has the schema. It does no I/O.
@@ -54,6 +56,10 @@ const entry = `SELECT set_config('gatehouse.units', $1, true), set_config('plan_
 
 // readOnly is entry for a transaction that changes nothing.
 const readOnly = entry + `, set_config('transaction_read_only', 'on', true)`
+
+// byKey is readOnly for what has one good plan, whatever it is asked for: making
+// it anew takes as long as the rest.
+const byKey = readOnly + `, set_config('plan_cache_mode', 'force_generic_plan', true)`
 
 func enter(ctx context.Context, tx pgx.Tx, units string) error {
 	_, err := tx.Exec(ctx, entry, units)

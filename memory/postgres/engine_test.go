@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,6 +185,47 @@ func TestTermsOfAnOlderVersion(t *testing.T) {
 	got, err := e.Having(t.Context(), units, []string{"fox"}, 1, store.Whichever)
 	if err != nil || len(got[0]) != 1 {
 		t.Errorf("%v %v, want one of the two", got, err)
+	}
+}
+
+// TestCommonWords: a word that far more chunks have than are counted is counted
+// without being looked up, and looked up where it matters which chunks these are;
+// what is common in one unit says nothing of another.
+func TestCommonWords(t *testing.T) {
+	t.Parallel()
+	d := open(t, ordinary(t))
+	units := foxes(t, postgres.New(d), "anna", "ben")
+	row := store.Row{ID: "pack", Unit: units[0], Kind: "document", Label: "trusted", Body: []byte("{}"), Text: []byte("x")}
+	for i := range 100 {
+		row.Chunks = append(row.Chunks, store.Chunk{Index: i, Body: []byte("\x00fox"), Words: []string{"fox", fmt.Sprint("only", i)}})
+	}
+	if err := postgres.New(d).Put(t.Context(), []store.Row{row}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Pool().Exec(t.Context(), `ANALYZE memory_words`); err != nil {
+		t.Fatal(err)
+	}
+	e := postgres.New(d)
+	const limit = 10
+	having := func(units []int64, which store.Which) [][]int64 {
+		t.Helper()
+		got, err := e.Having(t.Context(), units, []string{"fox", "only7", "hound"}, limit, which)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	seventh := []int64{10} // behind the chunks of the two foxes
+	looked := having(units, store.Newest)
+	if len(looked[0]) != limit || slices.Contains(looked[0], 0) || !slices.Equal(looked[1], seventh) || looked[2] != nil {
+		t.Errorf("looked up: %v", looked)
+	}
+	counted := having(units, store.Whichever)
+	if len(counted[0]) != limit || !slices.Contains(counted[0], 0) || !slices.Equal(counted[1], seventh) || counted[2] != nil {
+		t.Errorf("counted: %v", counted)
+	}
+	if diff := cmp.Diff([][]int64{{2}, nil, nil}, having(units[1:], store.Whichever)); diff != "" {
+		t.Error("of the other unit:", diff)
 	}
 }
 

@@ -72,7 +72,7 @@ type Which bool
 
 // What is listed.
 const (
-	Whichever Which = false // what is there the fastest: it is counted, no more
+	Whichever Which = false // anything: a full list is counted, no more
 	Newest    Which = true  // what was kept last, where the engine has an order
 )
 
