@@ -4,6 +4,7 @@ package guest
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -19,10 +20,7 @@ type Call struct {
 }
 
 func receive(n uint32) (*Call, error) {
-	header, body, err := unframe(read(n))
-	if err != nil {
-		return nil, err
-	}
+	header, body := unframe(read(n))
 	c := &Call{Body: body}
 	return c, json.Unmarshal(header, &c.In)
 }
@@ -43,7 +41,7 @@ func (c *Call) Do(r wire.Request, body []byte) (wire.Response, []byte, error) {
 func (c *Call) Emit(e channels.Event) error {
 	b, err := e.MarshalJSON() // json.Marshal would read it once more, byte by byte
 	if err == nil {
-		_, err = tell(hostEmit, b, nil, nil)
+		_, err = ask(hostEmit, json.RawMessage(b), nil, nil)
 	}
 	return err
 }
@@ -77,6 +75,8 @@ func (c *Call) PutNow(key string, value []byte) error {
 	return err
 }
 
+var errKept = errors.New("the host's list is cut short")
+
 // List returns up to limit pairs of the guest's own state whose key begins with
 // prefix and comes after after, in order; none is the end. What the call itself
 // has put is not among them.
@@ -89,7 +89,7 @@ func (c *Call) List(prefix, after string, limit int) ([]channels.Write, error) {
 	all := make([]channels.Write, 0, len(kept.Keys))
 	for i, key := range kept.Keys {
 		if i >= len(kept.Bytes) || kept.Bytes[i] > len(values) {
-			return nil, errFrame
+			return nil, errKept
 		}
 		all, values = append(all, channels.Write{Key: key, Value: values[:kept.Bytes[i]]}), values[kept.Bytes[i]:]
 	}

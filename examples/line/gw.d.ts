@@ -68,6 +68,9 @@ interface Call {
   file?: FileOf;
   commands?: { name: string; help: string; args?: string }[];
   code?: string;
+  socket?: { failures?: number; response?: Response; messages?: number[]; code?: number; reason?: string };
+  timer?: string; // its name
+  args?: any; // execute: as the model wrote them
   readonly text: string; // the body of the request or response that it is about
   readonly json: any;
   readonly bytes: Uint8Array;
@@ -86,6 +89,8 @@ interface Answer {
   file?: string;
   identity?: { account: string; name: string; handle?: string; link?: string };
   link?: string;
+  socket?: { url?: string; headers?: Record<string, string>; url_at?: string; ready?: boolean }; // open
+  text?: string; // execute: what the model is told
   body?: string | object;
 }
 
@@ -96,6 +101,8 @@ interface Bot {
   start?: Operation; request?: Operation; poll?: Operation; send?: Operation; edit?: Operation; react?: Operation;
   typing?: Operation; delete?: Operation; fetch?: Operation; reconcile?: Operation; probe?: Operation;
   commands?: Operation; answer?: Operation; startLink?: Operation; shutdown?: Operation;
+  open?: Operation; messages?: Operation; closed?: Operation; timer?: Operation;
+  execute?: Operation; // of a tool
 }
 
 type Code = "transient" | "rate_limited" | "ambiguous" | "rejected" | "format" | "closed" | "unauthorized" | "gone" | "other";
@@ -109,6 +116,11 @@ declare const gw: {
   /** Hands in what happened, if the call succeeds. */
   emit(event: Event): void;
   log(...text: unknown[]): void;
+  /** Sends a message over the connection that the gateway holds. */
+  say(message: string | object, header?: { after?: "commit"; credential?: boolean }): void;
+  hangUp(): void;
+  /** Has timer called with the name, once or again and again; both 0 removes it. */
+  timer(name: string, afterMS: number, everyMS?: number): void;
   random(bytes: number): Uint8Array;
   /** The next part of a file, at most 2 MiB; empty at its end. */
   read(handle: string, bytes?: number): Uint8Array;

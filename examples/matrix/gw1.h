@@ -9,7 +9,7 @@ IMPORT("call") long long gw_call(unsigned op, const void *p, unsigned n);
 
 // What the host asks for, and what it can be asked for.
 enum { START = 1, HTTP_REQUEST = 2, POLL = 3, SEND = 4, EDIT = 5, REACT = 6, TYPING = 7, SHUTDOWN = 8, DELETE = 9, FETCH = 10,
-       RECONCILE = 11, PROBE = 12, COMMANDS = 13, ANSWER = 14, START_LINK = 15, SOCKET_OPEN = 48, SOCKET_MESSAGE = 49, SOCKET_CLOSED = 50, TIMER = 51 };
+       RECONCILE = 11, PROBE = 12, COMMANDS = 13, ANSWER = 14, START_LINK = 15, TOOL_EXECUTE = 32, SOCKET_OPEN = 48, SOCKET_MESSAGE = 49, SOCKET_CLOSED = 50, TIMER = 51 };
 enum { HTTP = 1, KV_GET = 2, KV_PUT = 3, EMIT = 4, LOG = 5, NOW = 6, RANDOM = 7, SOCKET_SEND = 11, SOCKET_CLOSE = 12, TIMER_SET = 13,
        ATTACHMENT_PUT = 9, ATTACHMENT_READ = 14, ATTACHMENT_LINK = 16 };
 enum { DENIED = -1, TIMEOUT = -4, UNAVAILABLE = -5, TOO_LARGE = -6, NOT_FOUND = -7, AUTH = -8 }; // some of its refusals
@@ -22,8 +22,8 @@ typedef struct { str header, body; } payload;                             // the
 // of a guest share one heap: weak is for that, and static would break it.
 __attribute__((weak)) char *alloc(unsigned n) {
     extern char __heap_base;
-    static char *top = &__heap_base;
-    char *p = top;
+    static char *top = &__heap_base, *p;
+    p = top;
     for (top += (n + 15) & ~15u; (unsigned long)top > __builtin_wasm_memory_size(0) << 16;)
         if (__builtin_wasm_memory_grow(0, 16) == -1ul) __builtin_trap();
     return p;
@@ -45,10 +45,7 @@ __attribute__((weak)) int memcmp(const void *a, const void *b, unsigned long n) 
     return 0;
 }
 
-static inline const char *skip(const char *p, const char *end) {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++;
-    return p;
-}
+static inline const char *skip(const char *p, const char *end) { while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++; return p; }
 
 // value is the length of the JSON value at p.
 static inline unsigned value(const char *p, const char *end) {
@@ -88,23 +85,19 @@ static inline str get(str object, str name) {
     return (str){0, 0};
 }
 static inline str bare(str text) { return text.n >= 2 && *text.p == '"' ? (str){text.p + 1, text.n - 2} : (str){"", 0}; }
+static inline unsigned hex(const char *p) { unsigned n = 0; for (int i = 0; i < 4; i++) n = n * 16 + (p[i] <= '9' ? p[i] - '0' : (p[i] | 32) - 'a' + 10); return n & 0xffff; }
 // decoded is what a text without its quotes stands for, its escapes resolved.
 static inline str decoded(str s) {
     char *to = alloc(s.n + 4), *p = to;
     for (unsigned i = 0; i < s.n; i++) {
-        unsigned c = (unsigned char)s.p[i], low = 0, digits = 0;
+        unsigned c = (unsigned char)s.p[i], more;
         if (c != '\\' || ++i == s.n) { *p++ = c; continue; }
         c = s.p[i] == 'n' ? 10 : s.p[i] == 't' ? 9 : s.p[i] == 'r' ? 13 : s.p[i] == 'b' ? 8 : s.p[i] == 'f' ? 12 : (unsigned char)s.p[i];
-        if (c != 'u') { *p++ = c; continue; }
-        for (c = 0; i + 1 < s.n && digits < 4; digits++) c = c * 16 + (s.p[++i] <= '9' ? s.p[i] - '0' : (s.p[i] | 32) - 'a' + 10);
-        if (c >> 10 == 0x36 && i + 6 < s.n && s.p[i + 1] == '\\') { // two halves of one character
-            for (i += 2; digits < 8; digits++) low = low * 16 + (s.p[++i] <= '9' ? s.p[i] - '0' : (s.p[i] | 32) - 'a' + 10);
-            c = 0x10000 + ((c & 0x3ff) << 10) + (low & 0x3ff);
-        }
-        if (c < 0x80) *p++ = c;
-        else if (c < 0x800) *p++ = 0xc0 | c >> 6, *p++ = 0x80 | (c & 63);
-        else if (c < 0x10000) *p++ = 0xe0 | c >> 12, *p++ = 0x80 | (c >> 6 & 63), *p++ = 0x80 | (c & 63);
-        else *p++ = 0xf0 | (c >> 18 & 7), *p++ = 0x80 | (c >> 12 & 63), *p++ = 0x80 | (c >> 6 & 63), *p++ = 0x80 | (c & 63);
+        if (c != 'u' || i + 4 >= s.n) { *p++ = c; continue; }
+        c = hex(s.p + i + 1), i += 4;
+        if (c >> 10 == 0x36 && i + 6 < s.n && s.p[i + 1] == '\\') c = 0x10000 + ((c & 0x3ff) << 10) + (hex(s.p + i + 3) & 0x3ff), i += 6; // two halves of one character
+        more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3; // bytes of UTF-8 behind the first
+        for (*p++ = more ? 0xff00 >> (more + 1) | c >> 6 * more : c; more--;) *p++ = 0x80 | (c >> 6 * more & 63);
     }
     return (str){to, p - to};
 }
@@ -113,9 +106,8 @@ static inline str digits(unsigned n) { char *p = alloc(10), *q = p + 10; do *--q
 
 static inline str frame(str header, str body) { return JOIN({(char *)&header.n, 4}, header, body); }
 static inline payload unframe(char *p, unsigned n) {
-    if (n < 4) return (payload){S("{}"), {"", 0}};
-    unsigned h = *(unsigned *)p;
-    return (payload){{p + 4, h}, {p + 4 + h, n - 4 - h}};
+    unsigned h = n < 4 ? 0 : *(unsigned *)p;
+    return n < 4 ? (payload){S("{}"), {"", 0}} : (payload){{p + 4, h}, {p + 4 + h, n - 4 - h}};
 }
 
 // ask asks the host. What is below 0 is its refusal.

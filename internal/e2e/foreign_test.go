@@ -132,6 +132,7 @@ func TestExamplesHoldTheKit(t *testing.T) {
 		"mattermost/src/gw1.rs":    "channels/guest/kits/rust/src/gw1.rs",
 		"teams/gatehouse/abi.go":   "channels/guest/kits/go/abi.go",
 		"teams/gatehouse/bot.go":   "channels/guest/kits/go/bot.go",
+		"teams/gatehouse/call.go":  "channels/guest/kits/go/call.go",
 		"teams/gatehouse/types.go": "channels/guest/kits/go/types.go",
 	} {
 		got, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(example)))

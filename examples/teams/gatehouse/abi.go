@@ -5,7 +5,6 @@ package gatehouse
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"unsafe"
 )
 
@@ -21,41 +20,6 @@ func gwCall(op uint32, ptr unsafe.Pointer, n uint32) int64
 //go:wasmimport gw result
 func gwResult(ptr unsafe.Pointer, size uint32) uint32
 
-// What the gateway can be asked for.
-const (
-	callHTTP = 1
-	callGet  = 2
-	callPut  = 3
-	callEmit = 4
-	callLog  = 5
-
-	callSocket = 11
-	callTimer  = 13
-	callLink   = 16
-
-	logHeader = `{"level":"INFO"}`
-)
-
-var errFrame = errors.New("the gateway's payload is cut short")
-
-// A payload is the length of its header, the header as JSON, and a body.
-func frame(header, body []byte) []byte {
-	b := make([]byte, 4, 4+len(header)+len(body))
-	binary.LittleEndian.PutUint32(b, uint32(len(header)))
-	return append(append(b, header...), body...)
-}
-
-func unframe(b []byte) (header, body []byte, err error) {
-	if len(b) == 0 {
-		return []byte("{}"), nil, nil
-	}
-	if len(b) < 4 || uint64(binary.LittleEndian.Uint32(b)) > uint64(len(b)-4) {
-		return nil, nil, errFrame
-	}
-	n := binary.LittleEndian.Uint32(b)
-	return b[4 : 4+n], b[4+n:], nil
-}
-
 func read(n uint32) []byte {
 	b := make([]byte, n)
 	return b[:gwInput(unsafe.Pointer(unsafe.SliceData(b)), n)]
@@ -63,12 +27,29 @@ func read(n uint32) []byte {
 
 func write(b []byte) { gwOutput(unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b))) }
 
-// ask makes a request to the gateway and reads the result's header into out,
-// which may be nil.
+// frame makes a payload: the length of a header, the header as JSON, and a body.
+func frame(header, body []byte) []byte {
+	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(header)+len(body)), uint32(len(header)))
+	return append(append(b, header...), body...)
+}
+
+func unframe(b []byte) (header, body []byte) {
+	if len(b) < 4 || binary.LittleEndian.Uint32(b) == 0 {
+		return []byte("{}"), b[min(4, len(b)):]
+	}
+	n := 4 + binary.LittleEndian.Uint32(b) // the host wrote it
+	return b[4:n], b[n:]
+}
+
+// ask asks the host, and reads the header of its result into out, which may be
+// nil. A json.RawMessage goes as it is. The error is a Refusal if the host refused.
 func ask(op uint32, header any, body []byte, out any) ([]byte, error) {
-	h, err := json.Marshal(header)
-	if err != nil {
-		return nil, err
+	h, isJSON := header.(json.RawMessage)
+	if !isJSON {
+		var err error
+		if h, err = json.Marshal(header); err != nil {
+			return nil, err
+		}
 	}
 	request := frame(h, body)
 	n := gwCall(op, unsafe.Pointer(unsafe.SliceData(request)), uint32(len(request)))
@@ -77,9 +58,9 @@ func ask(op uint32, header any, body []byte, out any) ([]byte, error) {
 	}
 	result := make([]byte, n)
 	gwResult(unsafe.Pointer(unsafe.SliceData(result)), uint32(n))
-	head, content, err := unframe(result)
-	if err == nil && out != nil {
-		err = json.Unmarshal(head, out)
+	answer, content := unframe(result)
+	if out == nil {
+		return content, nil
 	}
-	return content, err
+	return content, json.Unmarshal(answer, out)
 }

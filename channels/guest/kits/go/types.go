@@ -28,6 +28,8 @@ type In struct {
 	Code     string    `json:"code"`     // StartLink
 	Socket   *Socket   `json:"socket"`   // Open, Messages, Closed
 	Timer    string    `json:"timer"`    // Timer: its name
+
+	Args json.RawMessage `json:"args"` // Execute: as the model wrote them
 }
 
 // Out is the answer.
@@ -44,6 +46,7 @@ type Out struct {
 	File       string    `json:"file,omitempty"` // Fetch: the handle of a saved response
 	Identity   *Identity `json:"identity,omitempty"`
 	Link       string    `json:"link,omitempty"`   // StartLink
+	Text       string    `json:"text,omitempty"`   // Execute: what the model is told
 	Socket     *Connect  `json:"socket,omitempty"` // Open
 }
 
@@ -227,4 +230,42 @@ type Press struct {
 	ID    string `json:"id"`
 	Data  string `json:"data"`
 	Query string `json:"query,omitempty"`
+}
+
+// Error says what happens next. Code is transient, rate_limited, ambiguous,
+// rejected, format, closed, unauthorized, gone or other.
+type Error struct {
+	Code         string `json:"code"`
+	Message      string `json:"message"` // for people; no text of a message and no secret
+	RetryAfterMS int64  `json:"retry_after_ms,omitempty"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// Failed makes an error.
+func Failed(code, message string) *Error { return &Error{Code: code, Message: message} }
+
+// Refusal is why the gateway did not do something.
+type Refusal int32
+
+// The refusals.
+const (
+	Denied      Refusal = -1 // the manifest does not list it
+	Invalid     Refusal = -2
+	Quota       Refusal = -3
+	Timeout     Refusal = -4 // of a request: nobody knows whether it was carried out
+	Unavailable Refusal = -5 // of a request: it certainly was not
+	TooLarge    Refusal = -6
+	NotFound    Refusal = -7
+	Auth        Refusal = -8
+)
+
+// Error implements error.
+func (r Refusal) Error() string {
+	return map[Refusal]string{
+		Denied: "the manifest does not list this", Invalid: "the gateway did not understand", Quota: "the quota is used up",
+		Timeout: "no answer came", Unavailable: "nothing could be sent", TooLarge: "it is too large", NotFound: "there is no such thing",
+		Auth: "the credential was refused",
+	}[r]
 }

@@ -7,7 +7,7 @@
 @external("gw", "call") declare function gwCall(op: u32, p: usize, n: u32): i64;
 
 // What the host asks for, and what it can be asked for.
-export const START: u32 = 1, POLL: u32 = 3, SEND: u32 = 4, EDIT: u32 = 5;
+export const START: u32 = 1, POLL: u32 = 3, SEND: u32 = 4, EDIT: u32 = 5, TOOL_EXECUTE: u32 = 32;
 export const HTTP: u32 = 1, KV_GET: u32 = 2, KV_PUT: u32 = 3, EMIT: u32 = 4, LOG: u32 = 5, ATTACHMENT_LINK: u32 = 16;
 // Some of its refusals.
 export const TIMEOUT: i64 = -4, UNAVAILABLE: i64 = -5, AUTH: i64 = -8;

@@ -28,6 +28,7 @@ pub const PROBE: u32 = 12;
 pub const COMMANDS: u32 = 13;
 pub const ANSWER: u32 = 14;
 pub const START_LINK: u32 = 15;
+pub const TOOL_EXECUTE: u32 = 32;
 pub const SOCKET_OPEN: u32 = 48;
 pub const SOCKET_MESSAGE: u32 = 49;
 pub const SOCKET_CLOSED: u32 = 50;
