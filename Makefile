@@ -23,7 +23,7 @@ VERSION = $(shell git describe --tags --always --dirty)
 RELEASE ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
-.PHONY: help run build permissive release guests test needs verify check fmt format vet lint arch tidy generate deadcode vuln bench soak mutants fuzz clean FORCE
+.PHONY: help run build permissive release guests test needs verify check fmt format vet lint arch tidy generate deadcode vuln reproducible bench soak mutants fuzz clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,13 @@ $(ENGINE): $(wildcard channels/guest/kits/js/engine/*)
 
 $(GUESTS): FORCE
 	$(GO) run ./internal/module/pack -o $@ ./adapters/guests/program $(SHIPPED:%=./adapters/guests/%)
+
+# Nothing that is built is committed: make build makes the guests anew, and what it
+# packs is what these sources give. Here nothing is taken from an earlier build.
+reproducible: ## build the guests twice, from nothing, and compare their bytes
+	@tmp=$$(mktemp -d) && trap 'chmod -R u+w "$$tmp"; rm -rf "$$tmp"' EXIT && for n in 1 2; do mkdir $$tmp/$$n && \
+		GOCACHE=$$tmp/cache$$n $(MAKE) --no-print-directory guests GUESTS=$$tmp/$$n/shipped.zip ENGINE=$$tmp/$$n/quickjs.wasm || exit 1; done && \
+	diff -r $$tmp/1 $$tmp/2 && (cd $$tmp/1 && sha256sum *)
 
 ## Tests bring their own Postgres; see internal/db/pgtest.
 

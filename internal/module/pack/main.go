@@ -49,7 +49,7 @@ func pack(ctx context.Context, dir string, folders []string, to string) error {
 	if err != nil {
 		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o", abs, ".") //nolint:gosec // the author's own folder
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-buildmode=c-shared", "-ldflags=-s -w", "-o", abs, ".") //nolint:gosec // the author's own folder
 	build.Dir = dir
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
