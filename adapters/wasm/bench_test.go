@@ -34,7 +34,7 @@ var golang = kit{
 func goPackage(b *testing.B) (path, publisher string) {
 	b.Helper()
 	dir := filepath.Join(b.TempDir(), "echo")
-	if _, err := project.New(b.Context(), dir, golang.lang, "echo"); err != nil {
+	if _, err := project.New(b.Context(), dir, golang.lang, "channel", "echo"); err != nil {
 		b.Fatal(err)
 	}
 	p, err := project.Open(dir, nil)

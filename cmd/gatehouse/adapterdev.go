@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,9 +17,11 @@ import (
 
 	"github.com/gatehouse-chat/gatehouse/adapters/guests"
 	"github.com/gatehouse-chat/gatehouse/adapters/wasm"
+	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 	"github.com/gatehouse-chat/gatehouse/internal/module/practice"
 	"github.com/gatehouse-chat/gatehouse/internal/module/project"
+	"github.com/gatehouse-chat/gatehouse/internal/module/shelf"
 )
 
 // lookEvery is how often a project is looked at for changes.
@@ -99,10 +102,11 @@ func (b *bench) round(ctx context.Context) error {
 	}
 	where := ""
 	if b.into {
-		if err := b.install(ctx, pkg, m); err != nil {
+		how, err := b.install(ctx, pkg, m)
+		if err != nil {
 			return err
 		}
-		where = ", in the gateway"
+		where = ", " + how
 	}
 	fmt.Fprintf(b.out, "%s  %s %s: built in %s, %d tests pass%s; %s in all\n", time.Now().Format("15:04:05"), m.ID, m.Version,
 		rounded(built), len(all), where, rounded(time.Since(began)))
@@ -111,23 +115,37 @@ func (b *bench) round(ctx context.Context) error {
 
 func rounded(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
 
-// install puts what was built into the gateway.
-func (b *bench) install(ctx context.Context, pkg []byte, m *module.Manifest) (err error) {
+// install puts what was built into the gateway, unless it is there already, and
+// says which.
+func (b *bench) install(ctx context.Context, pkg []byte, m *module.Manifest) (how string, err error) {
+	defer func() { err = ofFullDisk(err, b.flags) }()
 	d, err := openDesk(ctx, b.flags)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	if same, err := installed(ctx, d, pkg, m.ID); same || err != nil {
+		return "unchanged in the gateway", err
+	}
 	plan, err := d.PlanModule(ctx, pkg, true)
 	if err != nil {
-		return err
+		return "", err
 	}
 	printLines(b.out, "it is granted in addition:", "  + ", plan.More)
 	in, err := d.InstallModule(ctx, pkg, plan.Sum, true)
-	if err == nil && len(in.Channels) == 0 {
+	if err == nil && m.Tool != nil && plan.From == "" {
+		fmt.Fprint(b.out, offered(m.ID))
+	}
+	if err == nil && m.Tool == nil && len(in.Channels) == 0 {
 		fmt.Fprintf(b.out, "`gatehouse channels add %s` makes a channel of it\n", m.ID)
 	}
-	return err
+	return "in the gateway", err
+}
+
+// installed reports whether the module that is in use is this package.
+func installed(ctx context.Context, d *desk, pkg []byte, id string) (bool, error) {
+	all, err := d.Modules(ctx)
+	return slices.ContainsFunc(all, func(m operator.Module) bool { return m.ID == id && m.Current.Sum == shelf.Sum(pkg) }), err
 }
 
 // changed waits for a change of the project since it was seen. Its error is

@@ -89,6 +89,10 @@ func install(ctx context.Context, c *cobra.Command, d *desk, from string, i inst
 	case !upgrade && plan.From != "":
 		return fmt.Errorf("version %s of %s is installed; `gatehouse adapter upgrade` replaces it", plan.From, plan.ID)
 	}
+	tool := isTool(pkg)
+	if tool && i.channel != "" {
+		return usageError{fmt.Errorf("%s is a tool: no channel can be made of it", plan.ID)}
+	}
 	showPlan(c, plan)
 	if err := agree(c, plan, i.yes); err != nil {
 		return err
@@ -104,6 +108,8 @@ func install(ctx context.Context, c *cobra.Command, d *desk, from string, i inst
 		fmt.Fprintf(out, "it is in use already: %s\n", m.Channels)
 	case len(m.Channels) > 0:
 		fmt.Fprintf(out, "it will be used by %s when the gateway runs\n", m.Channels)
+	case !upgrade && tool:
+		fmt.Fprint(out, offered(m.ID))
 	case !upgrade:
 		err := firstChannel(ctx, c, d, m.ID, i)
 		if errors.Is(err, errGivenUp) { // which says that nothing was changed
@@ -112,6 +118,17 @@ func install(ctx context.Context, c *cobra.Command, d *desk, from string, i inst
 		return err
 	}
 	return nil
+}
+
+// isTool reports whether a package is a tool for the model, and no channel.
+func isTool(pkg []byte) bool {
+	p, err := module.Open(pkg)
+	return err == nil && p.Manifest.Tool != nil
+}
+
+// offered says how the model gets a tool.
+func offered(id string) string {
+	return fmt.Sprintf("the model is offered it where the configuration has it under agent.tools: tools: [\"module:%s\"]\n", id)
 }
 
 // firstChannel makes a channel of a new module, if that is wanted.

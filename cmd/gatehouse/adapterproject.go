@@ -27,21 +27,27 @@ func folder(a []string) string {
 }
 
 func newProjectCommand() *cobra.Command {
-	lang := ""
+	lang, kind := "", "channel"
 	c := &cobra.Command{
-		Use: "new NAME", Short: "Make a project: a channel that builds, and passes its tests", Args: args(cobra.ExactArgs(1)),
+		Use: "new NAME", Short: "Make a project: a channel, or a tool, that builds and passes its tests", Args: args(cobra.ExactArgs(1)),
 		Long: "Make a project in a folder of this name: a channel that builds, and passes its\n" +
-			"tests. It holds all that it needs of Gatehouse.",
-		Example: "  gatehouse adapter new --lang go mychat",
+			"tests, or with --kind tool a tool for the model. It holds all that it needs of\n" +
+			"Gatehouse.",
+		Example: "  gatehouse adapter new --lang go mychat\n  gatehouse adapter new --lang ts --kind tool mytool",
 	}
 	c.Flags().StringVar(&lang, "lang", "", "the language: "+strings.Join(project.Languages(), ", "))
+	c.Flags().StringVar(&kind, "kind", kind, "what it is: "+strings.Join(project.Kinds(), ", "))
 	_ = c.MarkFlagRequired("lang")
+	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(project.Kinds(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions(project.Languages(), cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(c *cobra.Command, a []string) error {
 		if !slices.Contains(project.Languages(), lang) {
 			return usageError{fmt.Errorf("--lang %s: there is a kit for %s", lang, strings.Join(project.Languages(), ", "))}
 		}
-		missing, err := project.New(c.Context(), a[0], lang, filepath.Base(a[0]))
+		if !slices.Contains(project.Kinds(), kind) {
+			return usageError{fmt.Errorf("--kind %s: there are %s", kind, strings.Join(project.Kinds(), ", "))}
+		}
+		missing, err := project.New(c.Context(), a[0], lang, kind, filepath.Base(a[0]))
 		if err != nil {
 			return err
 		}

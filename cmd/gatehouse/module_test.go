@@ -33,21 +33,28 @@ func constant(header string) []byte {
 // receipt.
 func scriptModule(ts *testscript.TestScript, _ bool, a []string) {
 	want(ts, a, 3, "module FILE ID VERSION [KEY=JSON]...")
-	code := constant(`{"as":"` + a[1] + ` ` + a[2] + `","receipt":{"id":"` + a[2] + `","at":"2026-01-01T00:00:00Z"}}`)
+	b, err := packed(a[1], a[2], a[3:]...)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(a[0]), b, 0o600))
+}
+
+// packed is the package of such a guest.
+func packed(id, version string, keys ...string) ([]byte, error) {
+	code := constant(`{"as":"` + id + ` ` + version + `","receipt":{"id":"` + version + `","at":"2026-01-01T00:00:00Z"}}`)
 	sum := sha256.Sum256(code)
 	manifest := map[string]any{
-		"id": a[1], "version": a[2], "abi": "gw1", "kind": []string{"channel"}, "sha256": hex.EncodeToString(sum[:]),
-		"tests": []any{map[string]any{"op": "send", "in": map[string]any{}, "out": map[string]any{"receipt": map[string]any{"id": a[2]}}}},
+		"id": id, "version": version, "abi": "gw1", "kind": []string{"channel"}, "sha256": hex.EncodeToString(sum[:]),
+		"tests": []any{map[string]any{"op": "send", "in": map[string]any{}, "out": map[string]any{"receipt": map[string]any{"id": version}}}},
 	}
-	for _, kv := range a[3:] {
+	for _, kv := range keys {
 		key, value, _ := strings.Cut(kv, "=")
 		manifest[key] = json.RawMessage(value)
 	}
 	text, err := json.Marshal(manifest)
-	ts.Check(err)
-	b, err := module.Pack(text, code, nil)
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(a[0]), b, 0o600))
+	if err != nil {
+		return nil, err
+	}
+	return module.Pack(text, code, nil)
 }
 
 // goCache is where Go keeps what it has compiled; a script has another home.

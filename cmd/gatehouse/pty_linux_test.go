@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -310,4 +311,70 @@ func TestTerminalFollowsItsSize(t *testing.T) {
 	chat.ends(0)
 	gw.types("\x03")
 	gw.ends(0)
+}
+
+// TestTerminalInstallGivenUp: Ctrl-C at each question of an installation says what
+// is there, and what is not.
+func TestTerminalInstallGivenUp(t *testing.T) {
+	env, _ := desktop(t, "hello")
+	pkg, err := packed("mychat", "1.0.0", `http=[{"scheme":"https","host":"api.example.org","methods":["POST"],"path":"/v1/"}]`,
+		`config_schema={"required":["base_url"],"properties":{"base_url":{"type":"string","description":"Where it is."}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "mychat-1.0.0.gwm")
+	if err := os.WriteFile(file, pkg, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	install := func() *terminal {
+		s := show(t, env, "adapter", "install", "--dev", file)
+		s.sees("It wants:")
+		s.sees("Grant this")
+		return s
+	}
+	at := install()
+	at.types("\x03")
+	at.sees("given up; nothing was changed")
+	at.ends(1)
+	list := show(t, env, "adapter", "list")
+	list.sees("no module is installed")
+	list.ends(0)
+
+	at = install()
+	at.types("yes\r")
+	at.sees("is installed; it passed its tests")
+	at.sees("Name of a channel")
+	at.types("\x03")
+	at.sees("given up; mychat is installed, without a channel: `gatehouse channels add mychat`")
+	at.ends(1)
+
+	add := show(t, env, "channels", "add", "mychat")
+	add.sees("base_url")
+	add.types("\x03")
+	add.sees("given up; nothing was changed")
+	add.ends(1)
+	list = show(t, env, "adapter", "list")
+	list.sees("mychat +1.0.0")
+	list.ends(0)
+	channels := show(t, env, "channels", "list")
+	channels.ends(0)
+	if strings.Contains(channels.String(), "mychat") {
+		t.Errorf("a channel was made:\n%s", channels)
+	}
+}
+
+// TestFullDisk: a database's own words for a full disk are explained; /proc has no
+// room for anybody.
+func TestFullDisk(t *testing.T) {
+	err := errors.New("sqlite: disk I/O error (4874)") //nolint:err113 // as the database says it
+	if got := ofFullDisk(err, flags{data: "/proc"}).Error(); !strings.Contains(got, "the disk is full: nothing can be written to /proc") {
+		t.Error(got)
+	}
+	if got := ofFullDisk(err, flags{data: t.TempDir()}); got != err { //nolint:errorlint // the same, and not wrapped
+		t.Error(got)
+	}
+	other := errors.New("no such channel")                            //nolint:err113 // any other
+	if got := ofFullDisk(other, flags{data: "/proc"}); got != other { //nolint:errorlint // the same, and not wrapped
+		t.Error(got)
+	}
 }

@@ -29,6 +29,7 @@ func looking(f *flags, do body) func(*cobra.Command, []string) error { return wi
 
 func with(f *flags, open func(context.Context, flags) (*desk, error), do body) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) (err error) {
+		defer func() { err = ofFullDisk(err, *f) }()
 		d, err := open(c.Context(), *f)
 		if err != nil {
 			return err

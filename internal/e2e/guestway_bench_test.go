@@ -71,7 +71,7 @@ func median[T cmp.Ordered](all []T) T {
 func kitPackage(b *testing.B, lang string) (path, publisher string) {
 	b.Helper()
 	dir := filepath.Join(b.TempDir(), "echo")
-	if _, err := project.New(b.Context(), dir, lang, "echo"); err != nil {
+	if _, err := project.New(b.Context(), dir, lang, "channel", "echo"); err != nil {
 		b.Fatal(err)
 	}
 	p, err := project.Open(dir, nil)

@@ -2,17 +2,24 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-chat/gatehouse/agent"
+	"github.com/gatehouse-chat/gatehouse/agent/agenttest"
 	"github.com/gatehouse-chat/gatehouse/internal/module/practice"
 )
 
@@ -95,7 +102,11 @@ func TestNewcomers(t *testing.T) {
 		t.Skip("GATEHOUSE_TEST_KITS=skip")
 	}
 	t.Parallel()
-	r := newRig(t, settings{binary: withKits(t)})
+	var tools []string
+	for _, lang := range []string{"go", "rust", "c", "as", "js", "ts"} {
+		tools = append(tools, strconv.Quote("module:words-"+lang))
+	}
+	r := newRig(t, settings{binary: withKits(t), script: counting, agent: []string{"tools: [" + strings.Join(tools, ", ") + "]"}})
 	r.up()
 	keygen := r.in(t, r.dir, "", "adapter", "keygen", "--out", filepath.Join(r.dir, "publisher.key"))
 	publisher := regexp.MustCompile(`you publish as (\S+);`).FindStringSubmatch(keygen)
@@ -107,18 +118,75 @@ func TestNewcomers(t *testing.T) {
 		t.Run(lang, func(t *testing.T) { r.newcomer(t, lang) })
 	}
 	t.Run("a change is seen", r.watchesProject)
+	t.Run("go tool", func(t *testing.T) {
+		platform, srv := r.practise(t)
+		r.in(t, r.dir, practiceToken+"\n", "channels", "add", "chat-js", "--id", "for-go", "--set", "base_url="+srv.URL, "--config", r.configPath())
+		r.letIn(t, platform)
+		r.newTool(t, platform, "go")
+	})
 	r.term()
 }
 
 const practiceToken = "practice-token-of-the-bot" //nolint:gosec // of a platform in this process
 
-func (r *rig) newcomer(t *testing.T, lang string) {
+// practise starts the platform that new projects speak to.
+func (r *rig) practise(t *testing.T) (*practice.Platform, *httptest.Server) {
 	platform := practice.New(practiceToken)
 	srv := httptest.NewServer(platform)
 	t.Cleanup(func() {
 		srv.CloseClientConnections() // the gateway polls
 		srv.Close()
 	})
+	return platform, srv
+}
+
+// letIn has ada admitted.
+func (r *rig) letIn(t *testing.T, p *practice.Platform) {
+	p.Say("ada", "may I come in")
+	r.verb("pair", "approve", heard(t, p, knockCode))
+}
+
+// counting calls the tool that a text names: "!words-go one two".
+func counting(r *agenttest.Request) agenttest.Answer {
+	all := r.Messages()
+	last := all[len(all)-1]
+	if last.Role == agent.ToolRole {
+		return agenttest.Say("it says: " + last.Text)
+	}
+	name, text, ok := strings.Cut(strings.TrimPrefix(last.Text, "!"), " ")
+	if !ok || !strings.HasPrefix(last.Text, "!words-") {
+		return agenttest.Echo(r)
+	}
+	args, err := json.Marshal(map[string]string{"text": text})
+	if err != nil {
+		return agenttest.Refuse(http.StatusInternalServerError, "")
+	}
+	return agenttest.Use(fmt.Sprintf("call_%d", r.N), strings.ReplaceAll(name, "-", "_"), string(args))
+}
+
+// newTool makes a tool in a language, which the model then calls in the gateway
+// that runs. It uses what the channel's project has fetched.
+func (r *rig) newTool(t *testing.T, p *practice.Platform, lang string) {
+	name := "words-" + lang
+	dir := filepath.Join(r.dir, name)
+	r.in(t, r.dir, "", "adapter", "new", "--lang", lang, "--kind", "tool", name)
+	if err := os.Rename(filepath.Join(r.dir, "chat-"+lang, "node_modules"), filepath.Join(dir, "node_modules")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if out := r.in(t, dir, "", "adapter", "test"); !strings.Contains(out, "all 8 passed") {
+		t.Fatalf("its tests say\n%s", out)
+	}
+	r.in(t, dir, "", "adapter", "pack")
+	r.in(t, dir, "", "adapter", "sign", ".", "--key", filepath.Join(r.dir, "publisher.key"))
+	if out := r.in(t, dir, "", "adapter", "install", ".", "--yes", "--config", r.configPath()); !strings.Contains(out, `tools: ["module:`+name+`"]`) {
+		t.Errorf("installed, it says\n%s", out)
+	}
+	p.Say("ada", "!"+name+" one two three four")
+	heard(t, p, regexp.MustCompile("(?s)it says: .*4 words"))
+}
+
+func (r *rig) newcomer(t *testing.T, lang string) {
+	platform, srv := r.practise(t)
 	name := "chat-" + lang
 	dir := filepath.Join(r.dir, name)
 	r.in(t, r.dir, "", "adapter", "new", "--lang", lang, name)
@@ -132,10 +200,10 @@ func (r *rig) newcomer(t *testing.T, lang string) {
 		t.Errorf("inspected, it is\n%s", out)
 	}
 	r.in(t, dir, practiceToken+"\n", "adapter", "install", ".", "--yes", "--channel", name, "--set", "base_url="+srv.URL, "--config", r.configPath())
-	platform.Say("ada", "may I come in")
-	r.verb("pair", "approve", heard(t, platform, knockCode))
+	r.letIn(t, platform)
 	platform.Say("ada", "hello from "+lang)
 	heard(t, platform, regexp.MustCompile("echo: hello from "+lang))
+	r.newTool(t, platform, lang)
 }
 
 // breaks puts a mistake into a project, whose tests then say where it is, and
@@ -173,10 +241,12 @@ func (r *rig) breaks(t *testing.T, dir, lang string) {
 	}
 }
 
-// watchesProject: `adapter dev --watch` compiles and tests what was changed.
+// watchesProject: `adapter dev --watch --install` compiles and tests what was
+// changed, and puts it into the gateway if it is not there.
 func (r *rig) watchesProject(t *testing.T) {
-	dir := filepath.Join(r.dir, "chat-js")
-	cmd := exec.Command(r.set.binary, "adapter", "dev", "--watch") //nolint:gosec,noctx // killed below
+	r.in(t, r.dir, "", "adapter", "new", "--lang", "js", "watched")
+	dir := filepath.Join(r.dir, "watched")
+	cmd := exec.Command(r.set.binary, "adapter", "dev", "--watch", "--install") //nolint:gosec,noctx // killed below
 	out := &tail{}
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, r.author(), out, out
 	if err := cmd.Start(); err != nil {
@@ -189,8 +259,15 @@ func (r *rig) watchesProject(t *testing.T) {
 	rounds := func(n int) func() bool {
 		return func() bool { return strings.Count(out.String(), "built in") == n }
 	}
-	if !eventually(patience, rounds(1)) {
+	if !eventually(patience, rounds(1)) || !strings.Contains(out.String(), "pass, in the gateway") {
 		t.Fatalf("it was not built\n%s", out)
+	}
+	touched := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "main.js"), touched, touched); err != nil {
+		t.Fatal(err)
+	}
+	if !eventually(patience, rounds(2)) || !strings.Contains(out.String(), "pass, unchanged in the gateway") {
+		t.Fatalf("a file that was only touched:\n%s", out)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "main.js"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -201,7 +278,7 @@ func (r *rig) watchesProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = f.Close()
-	if !eventually(patience, rounds(2)) {
+	if !eventually(patience, rounds(3)) {
 		t.Fatalf("the change was not seen\n%s", out)
 	}
 	t.Logf("a change was seen, built and tested in %s", time.Since(began).Round(time.Millisecond))

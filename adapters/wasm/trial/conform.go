@@ -43,7 +43,12 @@ func covered(m *module.Manifest) error {
 	if !has("poll") && !has("http_request") && !has("socket_message") {
 		missing = append(missing, "poll, http_request or socket_message")
 	}
-	if len(missing) > 0 && slices.Contains(m.Kind, "channel") {
+	if slices.Contains(m.Kind, "tool") {
+		if missing = nil; !has("tool_execute") {
+			missing = []string{"tool_execute"}
+		}
+	}
+	if len(missing) > 0 {
 		return fmt.Errorf("the manifest has no test of %q that succeeds", missing) //nolint:err113 // for people
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 type language struct {
 	name   string            // of --lang, and the folder of its kit
 	marker string            // the file by which a project is known
+	source string            // the file of the module's own code
 	kit    string            // the folder for the kit's files, below the project's
 	files  map[string]string // of our template: the name in the project, by the name here
 	// rename has the names in the project of the kit's files, by their own; "" is
@@ -73,7 +74,7 @@ func missingProgram(name, fix string) error {
 
 func golang() language {
 	return language{
-		name: "go", marker: "go.mod", kit: "gatehouse",
+		name: "go", marker: "go.mod", source: "main.go", kit: "gatehouse",
 		files: map[string]string{"main.go.txt": "main.go", "go.mod.txt": "go.mod"},
 		// Go's compiler turns a function into one large loop, which costs fuel.
 		limits: `{"memory_mb": 32, "fuel": 10000000000}`,
@@ -81,7 +82,8 @@ func golang() language {
 			return missingProgram("go", "https://go.dev/dl/ has it (1.24 or later), and so have most systems: apt install golang, brew install go")
 		},
 		build: func(ctx context.Context, j job) error {
-			args := []string{"build", "-trimpath", "-buildmode=c-shared", "-o", j.to}
+			// What was committed when is not part of it: the same sources give the same bytes.
+			args := []string{"build", "-trimpath", "-buildvcs=false", "-buildmode=c-shared", "-o", j.to}
 			if !j.dev {
 				args = append(args, "-ldflags=-s -w")
 			}
@@ -94,7 +96,7 @@ const rustTarget = "wasm32-unknown-unknown"
 
 func rust() language {
 	return language{
-		name: "rust", marker: "Cargo.toml",
+		name: "rust", marker: "Cargo.toml", source: "src/lib.rs",
 		missing: func(ctx context.Context) error {
 			if err := missingProgram("cargo", "https://rustup.rs installs Rust, and then `rustup target add "+rustTarget+"`"); err != nil {
 				return err

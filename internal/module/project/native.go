@@ -8,7 +8,7 @@ import (
 
 func c() language {
 	return language{
-		name: "c", marker: "main.c", rename: map[string]string{"echo.c": "main.c", "Makefile": ""},
+		name: "c", marker: "main.c", source: "main.c", rename: map[string]string{"echo.c": "main.c", "Makefile": ""},
 		missing: func(context.Context) error {
 			const fix = "it comes with LLVM: apt install clang lld, dnf install clang lld, brew install llvm lld"
 			if err := missingProgram("clang", fix); err != nil {
@@ -37,7 +37,14 @@ func c() language {
 	}
 }
 
-const nodeFix = "https://nodejs.org has it, and so have most systems: apt install npm, brew install node"
+// npm reports what is missing of node and npm, which does nothing without it.
+func npm(context.Context) error {
+	const fix = "https://nodejs.org has node and npm, and so have most systems: apt install nodejs npm, dnf install nodejs npm, brew install node"
+	if err := missingProgram("node", fix); err != nil {
+		return err
+	}
+	return missingProgram("npm", fix)
+}
 
 // modules installs a project's packages, once.
 func (j job) modules(ctx context.Context) error {
@@ -58,8 +65,8 @@ func (j job) tool(ctx context.Context, name string, args ...string) error {
 
 func assemblyScript() language {
 	return language{
-		name: "as", marker: "assembly", rename: map[string]string{"assembly/echo.ts": "assembly/index.ts"},
-		missing: func(context.Context) error { return missingProgram("npm", nodeFix) },
+		name: "as", marker: "assembly", source: "assembly/index.ts", rename: map[string]string{"assembly/echo.ts": "assembly/index.ts"},
+		missing: npm,
 		build: func(ctx context.Context, j job) error {
 			if err := j.modules(ctx); err != nil {
 				return err

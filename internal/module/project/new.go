@@ -21,9 +21,12 @@ var templates embed.FS
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
-// New makes a project that builds and passes its tests. Whatever compiler is
+// Kinds are the names for --kind.
+func Kinds() []string { return []string{"channel", "tool"} }
+
+// New makes a project of a kind that builds and passes its tests. Whatever compiler is
 // missing for that is returned beside it: the project is there all the same.
-func New(ctx context.Context, dir, lang, name string) (missing, err error) {
+func New(ctx context.Context, dir, lang, kind, name string) (missing, err error) {
 	if !nameForm.MatchString(name) {
 		return nil, fmt.Errorf("%q is no name for a module: it has small letters, digits and hyphens, and begins with a letter", name)
 	}
@@ -32,22 +35,36 @@ func New(ctx context.Context, dir, lang, name string) (missing, err error) {
 		return nil, fmt.Errorf("%q is no language that there is a kit for; there are %s", lang, strings.Join(Languages(), ", "))
 	}
 	l := languages()[at]
+	if !slices.Contains(Kinds(), kind) {
+		return nil, fmt.Errorf("%q is no kind of module; there are %s", kind, strings.Join(Kinds(), ", "))
+	}
 	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) { //nolint:gosec // nothing in it is secret
 		return nil, fmt.Errorf("%s is there already", dir)
 	} else if err != nil {
 		return nil, err
 	}
-	for from, to := range map[string]string{"manifest.json": "manifest.json", "README.md": "README.md", "gitignore": ".gitignore"} {
-		if err := write(templates, path.Join("template/common", from), filepath.Join(dir, to), name, l); err != nil {
+	if err := l.copyKit(dir, name); err != nil {
+		return nil, err
+	}
+	for to, from := range l.templates(kind) {
+		if err := write(templates, path.Join("template", from), filepath.Join(dir, filepath.FromSlash(to)), name, l); err != nil {
 			return nil, err
 		}
 	}
+	return l.missing(ctx), nil
+}
+
+// templates are our files for a project, by their names there. A kit begins with a
+// channel, whose place a tool takes.
+func (l language) templates(kind string) map[string]string {
+	all := map[string]string{"manifest.json": "common/manifest.json", "README.md": "common/README.md", ".gitignore": "common/gitignore"}
 	for from, to := range l.files {
-		if err := write(templates, path.Join("template", l.name, from), filepath.Join(dir, to), name, l); err != nil {
-			return nil, err
-		}
+		all[to] = path.Join(l.name, from)
 	}
-	return l.missing(ctx), l.copyKit(dir, name)
+	if kind == "tool" {
+		all["manifest.json"], all["README.md"], all[l.source] = "tool/manifest.json", "tool/README.md", "tool/"+l.name+".txt"
+	}
+	return all
 }
 
 // copyKit puts the kit's files into a project, which then needs nothing else of

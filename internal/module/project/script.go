@@ -23,7 +23,7 @@ func (l language) kitName() string {
 
 func javaScript() language {
 	return language{
-		name: "js", marker: "main.js", rename: map[string]string{"echo.js": "main.js"},
+		name: "js", marker: "main.js", source: "main.js", rename: map[string]string{"echo.js": "main.js"},
 		files:   map[string]string{"gw.d.ts": "gw.d.ts"},
 		missing: func(context.Context) error { return nil },
 		build:   func(_ context.Context, j job) error { return j.script(filepath.Join(j.dir, "main.js")) },
@@ -32,11 +32,11 @@ func javaScript() language {
 
 func typeScript() language {
 	return language{
-		name: "ts", marker: "main.ts", rename: map[string]string{"echo.js": ""},
+		name: "ts", marker: "main.ts", source: "main.ts", rename: map[string]string{"echo.js": ""},
 		files: map[string]string{
 			"main.ts.txt": "main.ts", "package.json": "package.json", "tsconfig.json": "tsconfig.json", "../js/gw.d.ts": "gw.d.ts",
 		},
-		missing: func(context.Context) error { return missingProgram("npm", nodeFix) },
+		missing: npm,
 		build: func(ctx context.Context, j job) error {
 			if err := j.modules(ctx); err != nil {
 				return err
