@@ -23,8 +23,7 @@ typedef struct { str header, body; } payload;                             // the
 __attribute__((weak)) char *alloc(unsigned n) {
     extern char __heap_base;
     static char *top = &__heap_base, *p;
-    p = top;
-    for (top += (n + 15) & ~15u; (unsigned long)top > __builtin_wasm_memory_size(0) << 16;)
+    for (p = top, top += (n + 15) & ~15u; (unsigned long)top > __builtin_wasm_memory_size(0) << 16;)
         if (__builtin_wasm_memory_grow(0, 16) == -1ul) __builtin_trap();
     return p;
 }
@@ -40,10 +39,7 @@ static inline str join(const str *all) {
 #define JOIN(...) join((const str[]){__VA_ARGS__, {0, 0}})
 
 static inline int same(str a, str b) { return a.n == b.n && !__builtin_memcmp(a.p, b.p, a.n); }
-__attribute__((weak)) int memcmp(const void *a, const void *b, unsigned long n) {
-    for (const char *x = a, *y = b; n--; x++, y++) if (*x != *y) return *x < *y ? -1 : 1;
-    return 0;
-}
+__attribute__((weak)) int memcmp(const void *a, const void *b, unsigned long n) { for (const char *x = a, *y = b; n--; x++, y++) if (*x != *y) return *x < *y ? -1 : 1; return 0; }
 
 static inline const char *skip(const char *p, const char *end) { while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++; return p; }
 
@@ -120,11 +116,7 @@ static inline long long ask(unsigned op, str header, str body, payload *out) {
 
 // file_link is where the platform can fetch a file that goes out, if the manifest
 // has links; handle is as it stands in the part's files, in its quotes. n == 0: it cannot.
-static inline str file_link(str handle) {
-    payload out;
-    if (ask(ATTACHMENT_LINK, JOIN(S("{\"handle\":"), handle, S("}")), S(""), &out) < 0) return (str){"", 0};
-    return decoded(bare(get(out.header, S("url"))));
-}
+static inline str file_link(str handle) { payload out = {0}; ask(ATTACHMENT_LINK, JOIN(S("{\"handle\":"), handle, S("}")), S(""), &out); return decoded(bare(get(out.header, S("url")))); }
 
 static inline int answer(str header, str body) { str s = frame(header, body); gw_output(s.p, s.n); return 0; }
 // fail says what happens next: "transient", "rate_limited", "ambiguous", "rejected", "format", "unauthorized", "gone" or "other".

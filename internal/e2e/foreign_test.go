@@ -129,6 +129,7 @@ func TestExamplesHoldTheKit(t *testing.T) {
 	for example, kit := range map[string]string{
 		"matrix/gw1.h":             "channels/guest/kits/c/gw1.h",
 		"line/gw.d.ts":             "internal/module/project/template/js/gw.d.ts",
+		"mattermost/src/heap.rs":   "channels/guest/kits/rust/src/heap.rs",
 		"mattermost/src/gw1.rs":    "channels/guest/kits/rust/src/gw1.rs",
 		"teams/gatehouse/abi.go":   "channels/guest/kits/go/abi.go",
 		"teams/gatehouse/bot.go":   "channels/guest/kits/go/bot.go",

@@ -37,7 +37,7 @@ func TestShort(t *testing.T) {
 				t.Fatal(err)
 			}
 			for line := range bytes.Lines(text) {
-				if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
+				if line = bytes.TrimSpace(line); len(line) > 0 && !isComment(line) {
 					lines++
 				}
 			}
@@ -46,4 +46,13 @@ func TestShort(t *testing.T) {
 			t.Errorf("%s's kit has %d lines, at most %d: %q", kit, lines, most, files)
 		}
 	}
+}
+
+func isComment(line []byte) bool {
+	for _, mark := range []string{"//", "/*", "* ", "*/"} {
+		if bytes.HasPrefix(line, []byte(mark)) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,8 +1,9 @@
 //! What a guest of Gatehouse says to its host: the interface gw1.
 #![allow(dead_code)]
 use serde_json::{json, Value};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+#[path = "heap.rs"]
+mod heap;
 
 #[link(wasm_import_module = "gw")]
 extern "C" {
@@ -13,26 +14,11 @@ extern "C" {
 }
 
 /// The operations that the host asks for, as `op` of [`handle`].
-pub const START: u32 = 1;
-pub const HTTP_REQUEST: u32 = 2;
-pub const POLL: u32 = 3;
-pub const SEND: u32 = 4;
-pub const EDIT: u32 = 5;
-pub const REACT: u32 = 6;
-pub const TYPING: u32 = 7;
-pub const SHUTDOWN: u32 = 8;
-pub const DELETE: u32 = 9;
-pub const FETCH: u32 = 10;
-pub const RECONCILE: u32 = 11;
-pub const PROBE: u32 = 12;
-pub const COMMANDS: u32 = 13;
-pub const ANSWER: u32 = 14;
-pub const START_LINK: u32 = 15;
-pub const TOOL_EXECUTE: u32 = 32;
-pub const SOCKET_OPEN: u32 = 48;
-pub const SOCKET_MESSAGE: u32 = 49;
-pub const SOCKET_CLOSED: u32 = 50;
-pub const TIMER: u32 = 51;
+pub const START: u32 = 1; pub const HTTP_REQUEST: u32 = 2; pub const POLL: u32 = 3; pub const SEND: u32 = 4;
+pub const EDIT: u32 = 5; pub const REACT: u32 = 6; pub const TYPING: u32 = 7; pub const SHUTDOWN: u32 = 8;
+pub const DELETE: u32 = 9; pub const FETCH: u32 = 10; pub const RECONCILE: u32 = 11; pub const PROBE: u32 = 12;
+pub const COMMANDS: u32 = 13; pub const ANSWER: u32 = 14; pub const START_LINK: u32 = 15; pub const TOOL_EXECUTE: u32 = 32;
+pub const SOCKET_OPEN: u32 = 48; pub const SOCKET_MESSAGE: u32 = 49; pub const SOCKET_CLOSED: u32 = 50; pub const TIMER: u32 = 51;
 
 /// A header in JSON with a body.
 #[derive(Default)]
@@ -138,63 +124,4 @@ pub fn handle(n: u32, f: impl FnOnce(Payload) -> Result<Payload, Error>) -> i32 
     };
     unsafe { output(answer.as_ptr(), answer.len()) };
     code
-}
-
-/// Small blocks are cut off a chunk and never given back: an instance lives for one call, after
-/// which the host puts all of its memory back. Large ones can be used again within the call.
-struct Heap;
-
-#[global_allocator]
-static HEAP: Heap = Heap;
-
-const CHUNK: usize = 128 << 10;
-static FREE: AtomicUsize = AtomicUsize::new(0); // where the free part of the chunk begins
-static END: AtomicUsize = AtomicUsize::new(0);
-
-fn is_small(l: Layout) -> bool {
-    l.size() <= 4 << 10 && l.align() <= 16
-}
-
-unsafe impl GlobalAlloc for Heap {
-    unsafe fn alloc(&self, l: Layout) -> *mut u8 {
-        if !is_small(l) {
-            return System.alloc(l);
-        }
-        let mut at = FREE.load(Relaxed).next_multiple_of(l.align());
-        if at + l.size() > END.load(Relaxed) {
-            at = System.alloc(Layout::from_size_align_unchecked(CHUNK, 16)) as usize;
-            if at == 0 {
-                return std::ptr::null_mut();
-            }
-            END.store(at + CHUNK, Relaxed);
-        }
-        FREE.store(at + l.size(), Relaxed);
-        at as *mut u8
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, l: Layout) {
-        if !is_small(l) {
-            System.dealloc(p, l);
-        }
-    }
-
-    unsafe fn realloc(&self, p: *mut u8, l: Layout, size: usize) -> *mut u8 {
-        let to = Layout::from_size_align_unchecked(size, l.align());
-        let (old, new) = (p as usize + l.size(), p as usize + size);
-        match (is_small(l), is_small(to)) {
-            (false, false) => return System.realloc(p, l, size),
-            (true, true) if size <= l.size() => return p,
-            (true, true) if old == FREE.load(Relaxed) && new <= END.load(Relaxed) => {
-                FREE.store(new, Relaxed); // it was the last one and grows where it is
-                return p;
-            }
-            _ => {}
-        }
-        let moved = self.alloc(to);
-        if !moved.is_null() {
-            std::ptr::copy_nonoverlapping(p, moved, size.min(l.size()));
-            self.dealloc(p, l);
-        }
-        moved
-    }
 }
