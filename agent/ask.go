@@ -251,10 +251,18 @@ func (r *run) account(m Model, u *Usage, input, output int) float64 {
 	return booked.USD
 }
 
+// logFailure says why a call failed; as a detail when it was tried again and
+// failed as before.
 func (r *run) logFailure(e *Error, try int) {
+	again := try > 0 && e.Kind == r.lastly
+	r.lastly = e.Kind
 	l := r.log.With("turn", r.turn.ID, "provider", e.Provider, "model", e.Model, "kind", string(e.Kind), "attempt", try+1, "err", e)
 	if slices.Contains([]ErrorKind{Unauthorized, UnknownModel, Quota, BadRequest}, e.Kind) {
 		l.Error("model call failed")
+		return
+	}
+	if again {
+		l.Debug("model call failed again")
 		return
 	}
 	l.Warn("model call failed")

@@ -145,6 +145,7 @@ type run struct {
 	attached   []channels.File  // what goes out with the answer
 	memories   []remembered     // what is told of memory
 	unsearched bool             // memory could not be searched
+	lastly     ErrorKind        // of the last call that failed
 }
 
 // errStop ends a turn that a person has stopped.
