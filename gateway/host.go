@@ -27,6 +27,7 @@ type host struct {
 	health    channels.Health
 	heard     time.Time
 	received  time.Time     // when the last event came in
+	trouble   string        // the last reason that was logged; "" since it works
 	lost      time.Time     // since when it has not been connected
 	connected chan struct{} // closed at the first connection
 }
@@ -105,8 +106,7 @@ func (h *host) Report(n channels.Health) {
 	if changed {
 		n.Since = h.g.now()
 	}
-	// A new reason for the same trouble is news, too.
-	if changed || n.Err != nil && (h.health.Err == nil || n.Err.Error() != h.health.Err.Error()) {
+	if h.news(n, changed) {
 		attrs := []any{"channel", h.cfg.ID, "kind", n.Phase}
 		if n.Err != nil {
 			attrs = append(attrs, "err", n.Err)
@@ -117,6 +117,22 @@ func (h *host) Report(n channels.Health) {
 	if n.Phase == channels.Connected {
 		h.firstLocked()
 	}
+}
+
+// news says whether a report is worth a line of the log. A channel that is tried
+// again and again for one reason has one line at the beginning and one at the
+// end; a new reason for the same trouble is news.
+func (h *host) news(n channels.Health, changed bool) bool {
+	before := h.trouble
+	switch {
+	case n.Err != nil:
+		h.trouble = string(n.Phase) + " " + n.Err.Error()
+		return h.trouble != before
+	case n.Phase == channels.Connecting:
+		return changed && before == ""
+	}
+	h.trouble = ""
+	return changed
 }
 
 func (h *host) firstLocked() {

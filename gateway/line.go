@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"runtime/debug"
 	"sync"
@@ -25,13 +26,15 @@ type line struct {
 	cancel context.CancelFunc // set, as done, when it is started
 	done   chan struct{}      // closed when everything of the line has ended; nil before start
 
+	mended chan struct{} // holds one: somebody has done something about why it ended
+
 	mu  sync.Mutex
 	cfg ChannelConfig
 }
 
 // newLine opens a channel, without I/O.
 func (g *Gateway) newLine(ctx context.Context, c ChannelConfig) (*line, error) {
-	l := &line{g: g, id: c.ID, cfg: c, sink: &intake{g: g, id: c.ID}}
+	l := &line{g: g, id: c.ID, cfg: c, sink: &intake{g: g, id: c.ID}, mended: make(chan struct{}, 1)}
 	l.host = newHost(g, c)
 	ch, err := c.Driver.Open(ctx, l.host, c.Section)
 	if err != nil {
@@ -87,7 +90,7 @@ const (
 // receive keeps the channel's Run going. One channel's failures never touch
 // another's.
 func (l *line) receive(ctx context.Context) {
-	pause := reopenFirst
+	pause, said := reopenFirst, ""
 	for {
 		began := l.g.now()
 		err := l.run(ctx)
@@ -99,20 +102,26 @@ func (l *line) receive(ctx context.Context) {
 			continue
 		}
 		if l.g.now().Sub(began) > reopenMost {
-			pause = reopenFirst
+			pause, said = reopenFirst, ""
 		}
 		if h := l.host.Health(); h.Phase != channels.Broken {
 			l.host.Report(channels.Health{Phase: channels.Retrying, Err: err, Fix: h.Fix, As: h.As})
 		}
-		l.g.log.Error("channel ended; it will be started again", "channel", l.id, "err", err, "duration", pause)
+		if reason := fmt.Sprint(err); reason != said {
+			l.g.log.Error("channel ended; it is started again until it stays", "channel", l.id, "err", err)
+			said = reason
+		}
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
+			pause = min(2*pause, reopenMost)
+		case <-l.mended:
+			t.Stop()
+			pause = reopenFirst
 		case <-ctx.Done():
 			t.Stop()
 			return
 		}
-		pause = min(2*pause, reopenMost)
 	}
 }
 

@@ -66,6 +66,9 @@ func (p *Operator) SetSecret(ctx context.Context, by scope.Scope, name string, v
 		}
 	}
 	stored, err := p.o.Vault.Put(ctx, by.Workspace(), name, value, vault.Setting{Hosts: to.Hosts, Format: to.Format})
+	if err == nil {
+		p.o.Gateway.Mended()
+	}
 	return stored.Warning(), err
 }
 
@@ -77,6 +80,9 @@ func (p *Operator) RotateSecret(ctx context.Context, by scope.Scope, name string
 		return "", err
 	}
 	stored, err := p.o.Vault.Rotate(ctx, by.Workspace(), name, func([]byte) ([]byte, error) { return slices.Clone(value), nil })
+	if err == nil {
+		p.o.Gateway.Mended()
+	}
 	return stored.Warning(), aboutSecret(name, err)
 }
 
