@@ -62,6 +62,7 @@ type app struct {
 	audit        *audit.Log
 	gateway      *gateway.Gateway
 	settings     *settings
+	read         stamps       // of the files as they were read at the start
 	shelf        *shelf.Shelf // installed modules
 	guests       *wasm.Driver
 	registry     *prometheus.Registry
@@ -84,9 +85,11 @@ func openApp(ctx context.Context, f flags, as manner) (_ *app, err error) {
 	a.settings = &settings{flags: f, getenv: getenv, drivers: allDrivers()}
 	a.settings.path, a.settings.explicit = f.path(getenv)
 	var faults config.Faults
+	a.read.config = stampOf(a.settings.path) // before it is read, so that no later change is missed
 	if a.cfg, faults, err = a.settings.read(); err != nil {
 		return nil, err
 	}
+	a.read.policy = stampOf(a.cfg.Policy)
 	a.warnings = faults.Warnings()
 	a.log = as.log(a.cfg.Log, a.leaks.Writer(os.Stderr))
 	a.patience = as.keyring(a.log)

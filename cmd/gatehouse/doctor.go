@@ -250,7 +250,10 @@ func examineModel(ctx context.Context, d *desk, m operator.Model) finding {
 	known, err := d.CheckModel(ctx, m, "")
 	switch {
 	case err != nil:
-		x.bad, x.fix = failure(err), "`gatehouse models set "+m.Provider+"` asks for a key and tries it"
+		x.bad = failure(err)
+		if !strings.Contains(x.bad, "cannot be reached") {
+			x.fix = "`gatehouse models set " + m.Provider + "` asks for a key and tries it"
+		}
 	case len(known) > 0 && m.Model != "" && !slices.Contains(known, m.Model):
 		x.bad, x.fix, x.mild = fmt.Sprintf("%s does not list %q", m.Provider, m.Model), "`gatehouse models set "+m.Provider+"` lists what there is", true
 	}
@@ -286,7 +289,7 @@ func examineChannels(ctx context.Context, d *desk, s operator.Status) []finding 
 		switch {
 		case err != nil:
 			x.bad = failure(err)
-			if e := (*api.Error)(nil); x.fix == "" && errors.As(err, &e) && e.Kind == "channel_"+string(channels.Unauthorized) {
+			if e := (*api.Error)(nil); errors.As(err, &e) && e.Kind == "channel_"+string(channels.Unauthorized) {
 				x.fix = fmt.Sprintf("`gatehouse secrets set %s-token` takes another token", strings.ToLower(string(c.ID)))
 			}
 		case x.bad == "":

@@ -238,15 +238,15 @@ func (a *app) reloads(ctx context.Context) error {
 	defer signal.Stop(hup)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	last := a.settings.modified()
+	last := a.read
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
 		case <-tick.C:
-			now := a.settings.modified()
-			if now == last {
+			now := a.settings.stamps()
+			if now.same(last) {
 				continue
 			}
 			last = now
@@ -265,12 +265,4 @@ func (a *app) reload(ctx context.Context) {
 		a.log.Warn("configuration", "err", w)
 	}
 	a.log.Info("configuration applied")
-}
-
-func modified(path string) time.Time {
-	i, err := os.Stat(path)
-	if err != nil {
-		return time.Time{}
-	}
-	return i.ModTime()
 }

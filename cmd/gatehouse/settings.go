@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gatehouse-chat/gatehouse/agent/provider"
 	"github.com/gatehouse-chat/gatehouse/channels"
@@ -92,16 +91,12 @@ func (s *settings) apply(ctx context.Context, c config.Config) error {
 	return nil
 }
 
-// modified says when the files that make the running parts were changed.
-func (s *settings) modified() [2]time.Time {
+// stamps are those of the files that make the running parts, as they are now.
+func (s *settings) stamps() stamps {
 	s.mu.Lock()
 	policy := s.cfg.Policy
 	s.mu.Unlock()
-	out := [2]time.Time{modified(s.path)}
-	if policy != "" {
-		out[1] = modified(policy)
-	}
-	return out
+	return stamps{stampOf(s.path), stampOf(policy)}
 }
 
 // start applies the configuration for the first time.
