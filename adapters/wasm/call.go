@@ -56,16 +56,15 @@ func (h *call) Do(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (s
 func (h *call) perform(ctx context.Context, op sandbox.HostOp, in sandbox.Payload) (sandbox.Payload, error) {
 	switch op { //nolint:exhaustive // what a channel has no use for is not granted
 	case sandbox.HostHTTP:
-		var r wire.Request
-		if json.Unmarshal(in.Header, &r) != nil {
+		r, err := readRequest(in.Header)
+		if err != nil {
 			return sandbox.Payload{}, sandbox.Invalid
 		}
 		resp, body, err := h.exchange(ctx, r, in.Body)
 		if err != nil {
 			return sandbox.Payload{}, err
 		}
-		header, err := json.Marshal(resp)
-		return sandbox.Payload{Header: header, Body: body}, err
+		return sandbox.Payload{Header: writeResponse(resp), Body: body}, nil
 	case sandbox.HostKVGet:
 		return h.get(ctx, in)
 	case sandbox.HostKVPut:
@@ -258,11 +257,7 @@ func (c *channel) invoke(ctx context.Context, op sandbox.Op, in wire.In, body []
 	if err != nil {
 		return out, sandbox.Result{}, c.fail(op, channels.Other, err)
 	}
-	in.Channel, in.Public, in.Config = c.h.ID(), c.h.Public(), c.s.forGuest
-	if s := c.session.Load(); s != nil {
-		in.Session = *s
-	}
-	header, err := json.Marshal(in)
+	header, err := c.header(in)
 	if err != nil {
 		return out, sandbox.Result{}, c.fail(op, channels.Rejected, err)
 	}
@@ -274,8 +269,10 @@ func (c *channel) invoke(ctx context.Context, op sandbox.Op, in wire.In, body []
 	defer func() { <-c.room }()
 	h.c, h.outer = c, ctx
 	r, err := m.Call(ctx, op, sandbox.Payload{Header: header, Body: body}, h)
-	if err == nil && r.Out.Header != nil && json.Unmarshal(r.Out.Header, &out) != nil {
-		err = &sandbox.Fault{Module: c.g.pkg.Manifest.ID, Op: op, Kind: sandbox.KindABI, Detail: "its answer has an unknown form"}
+	if err == nil && r.Out.Header != nil {
+		if out, err = readOut(r.Out.Header); err != nil {
+			err = &sandbox.Fault{Module: c.g.pkg.Manifest.ID, Op: op, Kind: sandbox.KindABI, Detail: "its answer has an unknown form"}
+		}
 	}
 	if err != nil {
 		return out, r, c.explain(ctx, op, err, h)

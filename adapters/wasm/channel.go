@@ -38,6 +38,8 @@ type channel struct {
 
 	oversteps oversteps
 	room      chan struct{}
+	begins    atomic.Pointer[beginning] // of its headers; nil: not written yet
+	lines     requestLines
 
 	session atomic.Pointer[json.RawMessage] // what start returned
 	name    atomic.Pointer[string]          // the account, for people

@@ -1,9 +1,11 @@
 package wasm
 
 import (
+	"hash/crc32"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gatehouse-chat/gatehouse/internal/module"
 )
@@ -74,4 +76,35 @@ func granted(all []grant, method string, u *url.URL) []grant {
 		}
 	}
 	return fit
+}
+
+// requestLines remember the last requests that were granted: a channel makes a
+// few, again and again. The zero requestLines remember none. Its methods may be
+// called concurrently.
+type requestLines [4]atomic.Pointer[requestLine]
+
+type requestLine struct {
+	method, text string
+	url          *url.URL // not to be changed, nor is fit
+	fit          []grant
+}
+
+// longestLine is how long a URL may be that is remembered.
+const longestLine = 512
+
+// resolve parses a URL and returns the entries of a channel's grants that cover it.
+func (l *requestLines) resolve(all []grant, method, text string) (*url.URL, []grant, error) {
+	at := &l[crc32.ChecksumIEEE([]byte(text))%uint32(len(l))]
+	if r := at.Load(); r != nil && r.method == method && r.text == text {
+		return r.url, r.fit, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	fit := granted(all, method, u)
+	if len(fit) > 0 && len(text) <= longestLine {
+		at.Store(&requestLine{method, text, u, fit})
+	}
+	return u, fit, nil
 }

@@ -32,11 +32,10 @@ const (
 // stays with the call, for people.
 func (h *call) exchange(ctx context.Context, r wire.Request, body []byte) (wire.Response, []byte, error) {
 	method := cmp.Or(r.Method, http.MethodGet)
-	u, err := url.Parse(r.URL)
+	u, fit, err := h.c.lines.resolve(h.c.s.grants, method, r.URL)
 	if err != nil {
 		return wire.Response{}, nil, sandbox.Invalid
 	}
-	fit := granted(h.c.s.grants, method, u)
 	if len(fit) == 0 {
 		h.denied(ctx, method, u)
 		return wire.Response{}, nil, sandbox.Denied

@@ -169,9 +169,14 @@ func (c *call) ask(op HostOp, in Payload) (Payload, error) {
 	}
 }
 
-// outside calls the host without a slot, and returns with one.
+// outside calls the host without a slot, and returns with one. It lets other
+// goroutines go first: those that waited for the slot, and the scheduler, which
+// has seen nothing of this one while it was in the guest. Without that, a request
+// that follows is handed from processor to processor, each of them woken up for it:
+// of a short call's message that was more than the sandbox took.
 func (c *call) outside(ctx context.Context, op HostOp, in Payload) (out Payload, err error) {
 	c.free()
+	runtime.Gosched()
 	defer func() {
 		if p := recover(); p != nil {
 			err, _ = p.(runtime.Error)
