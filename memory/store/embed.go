@@ -83,7 +83,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) every(ctx context.Context, what string, bell <-chan struct{}, do func() error) {
 	for ctx.Err() == nil {
 		if err := do(); err != nil && ctx.Err() == nil {
-			s.o.Log.WarnContext(ctx, "memory: "+what+"; it is tried again", "err", err)
+			s.o.Log.WarnContext(ctx, "memory: upkeep failed; it is tried again", "what", what, "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -91,7 +91,7 @@ func TestRunIndexesVectors(t *testing.T) {
 		if diff := cmp.Diff([]time.Duration{0, time.Minute, 12 * time.Minute}, e.began); diff != "" {
 			t.Error(diff)
 		}
-		for _, want := range []string{"index vectors; it is tried again", "indexes=2 took=10m0s"} {
+		for _, want := range []string{`it is tried again" what="index vectors"`, "indexes=2 took=10m0s"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("the log does not say %q:\n%s", want, log.String())
 			}
