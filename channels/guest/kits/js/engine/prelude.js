@@ -52,8 +52,9 @@
     return n / 2 ** 53;
   };
 
-  const code = (e) => e instanceof Failure ? { code: e.code, message: e.message, retry_after_ms: e.waitMS }
-    : { code: "other", message: `${e}\n${e?.stack ?? ""}`.trim() };
+  // What is no Error has no stack: then the operation's own line has to do.
+  const code = (e, f) => e instanceof Failure ? { code: e.code, message: e.message, retry_after_ms: e.waitMS }
+    : { code: "other", message: `${e}\n${e?.stack ?? `    at ${f.name} (${f.fileName}:${f.lineNumber}) or below: throw new Error(...) says where`}`.trim() };
   globals.handle = (bot, op, header, bytes) => {
     used = pool.length;
     const call = payload([header, bytes]), f = bot[names[op]];
@@ -63,7 +64,7 @@
       const { body = "", ...rest } = out;
       return [0, JSON.stringify(rest), typeof body === "object" && !ArrayBuffer.isView(body) ? JSON.stringify(body) : body];
     } catch (e) {
-      return [1, JSON.stringify(code(e)), ""];
+      return [1, JSON.stringify(code(e, f)), ""];
     }
   };
 })
