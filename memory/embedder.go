@@ -28,14 +28,15 @@ const (
 	ForPassage EmbedKind = "passage"
 )
 
-// UsualSay is how much the best hit of an embedder weighs beside the best by
+// UsualWeight is how much the best hit of an embedder weighs beside the best by
 // words, where those leave all open. docs/memory-quality.md says on which sets it
 // was chosen.
-const UsualSay = 8
+const UsualWeight = 8
 
-// Modest is an embedder that does not know everything it may be asked.
-type Modest interface {
-	// Say stands for UsualSay with this question: the more of it the embedder knows
+// Weighed is an embedder that knows how much its best hit is worth for a question,
+// such as one that does not know everything it may be asked.
+type Weighed interface {
+	// Weight stands for UsualWeight with this question: the more of it the embedder knows
 	// the meaning of, the more. It is above 0.
-	Say(question string) float64
+	Weight(question string) float64
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/gateway/ingress/api"
 	"github.com/gatehouse-chat/gatehouse/gateway/operator"
 	"github.com/gatehouse-chat/gatehouse/internal/module"
@@ -51,17 +52,23 @@ func printModules(out io.Writer, all []operator.Module) error {
 	w := table(out)
 	fmt.Fprintln(w, "MODULE\tVERSION\tKEPT\tPUBLISHER\tCHANNELS\tNOTE")
 	for _, m := range all {
-		var kept, used []string
+		var kept []string
 		for _, e := range m.Before {
 			kept = append(kept, e.Version)
 		}
-		for _, id := range m.Channels {
-			used = append(used, string(id))
-		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.Current.Version, orDash(strings.Join(kept, ", ")), orDash(m.Current.Publisher),
-			orDash(strings.Join(used, ", ")), orDash(moduleNote(m)))
+			orDash(listed(m.Channels)), orDash(moduleNote(m)))
 	}
 	return w.Flush()
+}
+
+// listed are channels in words.
+func listed(all []channels.ID) string {
+	names := make([]string, len(all))
+	for i, id := range all {
+		names[i] = string(id)
+	}
+	return strings.Join(names, ", ")
 }
 
 // moduleNote is what somebody in charge should not forget of a module.

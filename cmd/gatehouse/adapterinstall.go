@@ -105,9 +105,9 @@ func install(ctx context.Context, c *cobra.Command, d *desk, from string, i inst
 	fmt.Fprintf(out, "%s %s is installed; it passed its tests on both engines\n", m.ID, m.Current.Version)
 	switch {
 	case len(m.Channels) > 0 && d.running:
-		fmt.Fprintf(out, "it is in use already: %s\n", m.Channels)
+		fmt.Fprintf(out, "it is in use already: %s\n", listed(m.Channels))
 	case len(m.Channels) > 0:
-		fmt.Fprintf(out, "it will be used by %s when the gateway runs\n", m.Channels)
+		fmt.Fprintf(out, "it will be used by %s when the gateway runs\n", listed(m.Channels))
 	case !upgrade && tool:
 		fmt.Fprint(out, offered(m.ID))
 	case !upgrade:

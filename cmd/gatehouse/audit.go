@@ -215,7 +215,7 @@ func auditCheckCommand(f *flags) *cobra.Command {
 			}
 			if !asJSON {
 				fmt.Fprintf(c.OutOrStdout(), "%d entries hold together, from %d to %d; %d of them buried\n", r.Entries, min(r.First, r.Last), r.Last, r.Buried)
-				fmt.Fprintf(c.OutOrStdout(), "%d checkpoints agree; the last covers entry %d (%s)\n", r.Checkpoints, r.Covered, orDash(r.File))
+				fmt.Fprintf(c.OutOrStdout(), "%d %s; the last covers entry %d (%s)\n", r.Checkpoints, plural(r.Checkpoints, "checkpoint agrees", "checkpoints agree"), r.Covered, orDash(r.File))
 				fmt.Fprintf(c.OutOrStdout(), "public key of the checkpoints: %s\n", orDash(r.Public))
 			}
 			return nil
@@ -269,7 +269,7 @@ func examineAudit(ctx context.Context, d *desk) finding {
 		x.bad = r.Fault
 		x.fix = "somebody has changed the database from outside: keep a copy of it, replace the secrets, and see docs/security.md"
 	default:
-		x.note = fmt.Sprintf("%d entries hold together, %d checkpoints agree", r.Entries, r.Checkpoints)
+		x.note = fmt.Sprintf("%d entries hold together, %d %s", r.Entries, r.Checkpoints, plural(r.Checkpoints, "checkpoint agrees", "checkpoints agree"))
 	}
 	return x
 }

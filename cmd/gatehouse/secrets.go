@@ -108,7 +108,7 @@ func setSecretCommand(f *flags) *cobra.Command {
 				return err
 			}
 		}
-		fmt.Fprintf(c.OutOrStdout(), "stored; write secret://%s where it belongs\n", a[0])
+		fmt.Fprintf(c.OutOrStdout(), "stored; the configuration names it secret://%s\n", a[0])
 		return nil
 	})
 	return c

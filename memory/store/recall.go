@@ -120,11 +120,11 @@ func (r *search) fuse(likely []int64, near []Near) []rank.Fused {
 	if r.s.o.ByRank {
 		return rank.Fuse(r.byWords(likely, len(near) > 0), r.byVector(near))
 	}
-	say := float64(memory.UsualSay)
-	if modest, ok := r.s.o.Embedder.(memory.Modest); ok {
-		say = modest.Say(r.q.Text)
+	weight := float64(memory.UsualWeight)
+	if weighed, ok := r.s.o.Embedder.(memory.Weighed); ok {
+		weight = weighed.Weight(r.q.Text)
 	}
-	return rank.Blend(r.byWords(likely, false), r.byVector(near), say)
+	return rank.Blend(r.byWords(likely, false), r.byVector(near), weight)
 }
 
 // question makes the vector of what is asked; nil where there is none.

@@ -117,17 +117,30 @@ func rust() language {
 			if j.dev {
 				profile, folder = "dev", "debug"
 			}
+			made := filepath.Join(j.dir, "build", "target", rustTarget, folder, "*.wasm")
+			if err := removeAll(made); err != nil { // one of another name would stay beside it
+				return err
+			}
 			env := []string{"CARGO_TARGET_DIR=" + filepath.Join("build", "target")}
 			if err := j.run(ctx, env, "cargo", "build", "--quiet", "--profile", profile, "--target", rustTarget); err != nil {
 				return err
 			}
-			found, err := filepath.Glob(filepath.Join(j.dir, "build", "target", rustTarget, folder, "*.wasm"))
+			found, err := filepath.Glob(made)
 			if err != nil || len(found) != 1 {
 				return errors.Join(err, fmt.Errorf("cargo made %d modules, want one", len(found)))
 			}
 			return copyFile(found[0], j.to)
 		},
 	}
+}
+
+// removeAll removes the files that a pattern finds.
+func removeAll(pattern string) error {
+	found, err := filepath.Glob(pattern)
+	for _, f := range found {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
 }
 
 func copyFile(from, to string) error {

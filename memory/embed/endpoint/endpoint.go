@@ -34,7 +34,7 @@ type Embedder struct{ o Options }
 
 var (
 	_ memory.Embedder = (*Embedder)(nil)
-	_ memory.Modest   = (*Embedder)(nil)
+	_ memory.Weighed  = (*Embedder)(nil)
 )
 
 // New checks the options. It does no I/O.
@@ -60,14 +60,14 @@ func (e *Embedder) Model() string {
 // Dimensions implements memory.Embedder.
 func (e *Embedder) Dimensions() int { return e.o.Dimensions }
 
-// sayOfStrange is what the best hit weighs for a question in a script that the
+// weightOfStrange is what the best hit weighs for a question in a script that the
 // model does not know, where its vectors say next to nothing.
-const sayOfStrange = 0.4
+const weightOfStrange = 0.4
 
-// Say implements memory.Modest.
-func (e *Embedder) Say(question string) float64 {
+// Weight implements memory.Weighed.
+func (e *Embedder) Weight(question string) float64 {
 	if !e.o.Latin {
-		return memory.UsualSay
+		return memory.UsualWeight
 	}
 	latin, all := 0, 0
 	for _, r := range question {
@@ -79,9 +79,9 @@ func (e *Embedder) Say(question string) float64 {
 		}
 	}
 	if all == 0 {
-		return memory.UsualSay
+		return memory.UsualWeight
 	}
-	return sayOfStrange + (memory.UsualSay-sayOfStrange)*float64(latin)/float64(all)
+	return weightOfStrange + (memory.UsualWeight-weightOfStrange)*float64(latin)/float64(all)
 }
 
 // What one request holds at most. Gemini takes 100 texts, OpenAI 300,000 tokens.

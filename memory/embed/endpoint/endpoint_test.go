@@ -99,23 +99,23 @@ func TestEmbed(t *testing.T) {
 	}
 }
 
-func TestSay(t *testing.T) {
+func TestWeight(t *testing.T) {
 	for _, c := range []struct {
 		question string
 		latin    bool
 		least    float64
 		most     float64
 	}{
-		{"where is the boiler?", true, memory.UsualSay, memory.UsualSay},
-		{"¿dónde está?", true, memory.UsualSay, memory.UsualSay},
-		{"42?", true, memory.UsualSay, memory.UsualSay},
+		{"where is the boiler?", true, memory.UsualWeight, memory.UsualWeight},
+		{"¿dónde está?", true, memory.UsualWeight, memory.UsualWeight},
+		{"42?", true, memory.UsualWeight, memory.UsualWeight},
 		{"锅炉在哪里?", true, 0.01, 0.5},
 		{"где котёл?", true, 0.01, 0.5},
 		{"boiler 锅炉", true, 4, 7},
-		{"锅炉在哪里?", false, memory.UsualSay, memory.UsualSay},
+		{"锅炉在哪里?", false, memory.UsualWeight, memory.UsualWeight},
 	} {
 		e := open(t, endpoint.Options{Name: "x", BaseURL: "http://x", Model: "m", Dimensions: 3, Latin: c.latin})
-		if got := e.Say(c.question); got < c.least-0.01 || got > c.most+0.01 {
+		if got := e.Weight(c.question); got < c.least-0.01 || got > c.most+0.01 {
 			t.Errorf("%q, latin %t: %v", c.question, c.latin, got)
 		}
 	}

@@ -46,7 +46,7 @@ type Embedder struct {
 
 var (
 	_ memory.Embedder = (*Embedder)(nil)
-	_ memory.Modest   = (*Embedder)(nil)
+	_ memory.Weighed  = (*Embedder)(nil)
 )
 
 // New reads the words, in some ten milliseconds.
@@ -90,16 +90,16 @@ func (*Embedder) Dimensions() int { return length }
 // by a question's spelling alone, which tells little that its words do not, and
 // by its meaning. docs/memory-quality.md says on which sets they were chosen.
 const (
-	sayOfSpelling = 0.4
-	sayOfMeaning  = 5
+	weightOfSpelling = 0.4
+	weightOfMeaning  = 5
 )
 
-// Say implements memory.Modest. It lies between the two as far as the words of
+// Weight implements memory.Weighed. It lies between the two as far as the words of
 // the question have a meaning here, so that it is small outside of English.
-func (e *Embedder) Say(question string) float64 {
+func (e *Embedder) Weight(question string) float64 {
 	s := sum{e: e, meaning: make([]float32, meaning)}
 	each(question, s.add)
-	return sayOfSpelling + (sayOfMeaning-sayOfSpelling)*s.known()
+	return weightOfSpelling + (weightOfMeaning-weightOfSpelling)*s.known()
 }
 
 // Embed implements memory.Embedder. Questions and passages are treated alike.

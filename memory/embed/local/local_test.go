@@ -176,13 +176,13 @@ func BenchmarkNew(b *testing.B) {
 }
 
 // What the embedder says weighs by how much of the question it knows the meaning of.
-func TestSay(t *testing.T) {
+func TestWeight(t *testing.T) {
 	e := open(t)
-	english := e.Say("where did I leave my car")
-	mixed := e.Say("Frühstücksgewohnheiten der Nachbarin: tea")
+	english := e.Weight("where did I leave my car")
+	mixed := e.Weight("Frühstücksgewohnheiten der Nachbarin: tea")
 	for _, question := range []string{"図書館は何時に開くか", "图书馆几点开门", "", "?!"} {
-		if say := e.Say(question); say <= 0 || say >= mixed {
-			t.Errorf("%q: says %v, and %v where one word is known", question, say, mixed)
+		if weight := e.Weight(question); weight <= 0 || weight >= mixed {
+			t.Errorf("%q: weighs %v, and %v where one word is known", question, weight, mixed)
 		}
 	}
 	if english <= mixed {

@@ -85,14 +85,14 @@ func TestBlendKeepsOrder(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		words, vectors := list(t, "words"), list(t, "vectors")
-		say := rapid.Float64Range(0.01, 10).Draw(t, "say")
-		if diff := cmp.Diff(ids(words), order(rank.Blend(words, nil, say))); diff != "" {
+		weight := rapid.Float64Range(0.01, 10).Draw(t, "weight")
+		if diff := cmp.Diff(ids(words), order(rank.Blend(words, nil, weight))); diff != "" {
 			t.Errorf("words alone: %s", diff)
 		}
-		if diff := cmp.Diff(ids(vectors), order(rank.Blend(nil, vectors, say))); diff != "" {
+		if diff := cmp.Diff(ids(vectors), order(rank.Blend(nil, vectors, weight))); diff != "" {
 			t.Errorf("vectors alone: %s", diff)
 		}
-		got := order(rank.Blend(words, vectors, say))
+		got := order(rank.Blend(words, vectors, weight))
 		all := slices.Concat(ids(words), ids(vectors))
 		slices.Sort(all)
 		sorted := slices.Sorted(slices.Values(got))
@@ -105,7 +105,7 @@ func TestBlendKeepsOrder(t *testing.T) {
 		}
 		if len(words) > 0 {
 			words[0].Covered = 1
-			best := rank.Blend(words, vectors, say)[0]
+			best := rank.Blend(words, vectors, weight)[0]
 			if best.Words.Score != words[0].Score {
 				t.Errorf("the words cover all, and %d leads with %v of %v", best.Chunk, best.Words.Score, words[0].Score)
 			}

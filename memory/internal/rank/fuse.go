@@ -46,15 +46,15 @@ const leading = 10
 
 // Blend joins two lists, each with its best first, by their scores: those by
 // words relative to the best of them, those by vectors between the last and the
-// best, times what they weigh. say is that weight where the words leave all open.
+// best, times what they weigh. weight is that where the words leave all open.
 // Ranks would throw away how far the best is ahead, which is all that words have
 // against an embedder that knows less than they do.
-func Blend(words, vectors []Scored, say float64) []Fused {
+func Blend(words, vectors []Scored, weight float64) []Fused {
 	covered, most := 0.0, 0.0
 	for _, s := range words[:min(leading, len(words))] {
 		covered, most = max(covered, s.Covered), max(most, s.Score)
 	}
-	say *= open(words, covered)
+	weight *= open(words, covered)
 	low, high := 0.0, 0.0
 	if n := len(vectors); n > 0 {
 		low, high = vectors[n-1].Score, vectors[0].Score
@@ -63,9 +63,9 @@ func Blend(words, vectors []Scored, say float64) []Fused {
 		func(_ int, score float64) float64 { return score / max(most, math.SmallestNonzeroFloat64) },
 		func(_ int, score float64) float64 {
 			if high <= low {
-				return say
+				return weight
 			}
-			return say * (score - low) / (high - low)
+			return weight * (score - low) / (high - low)
 		})
 }
 
