@@ -3,7 +3,19 @@
 //
 // This package is the composition root: it reads flags, wires the parts and
 // runs them. What the parts do is in gateway, channels, adapters, agent and
-// vault.
+// vault. Its files are of four kinds:
+//
+//   - The process: app.go makes the parts, settings.go what a
+//     configuration means to them, serve.go and run.go let them run; outside*.go is
+//     their way to the network, key*.go the key that opens the vault, content.go,
+//     memory.go, models.go, modules.go and tools.go what each is made of.
+//   - The verbs, a file for each of them or for a group: they call an
+//     [operator.Operator], by the socket of a running gateway or in this process
+//     (socket.go), and print. help.go has the examples and the order.
+//   - Modules for their authors and operators: adapter*.go.
+//   - The terminal: ask.go for questions, printable.go and wrap.go for what is
+//     printed, bar.go for progress; chat.go, converse.go, face.go, typing.go, keys.go
+//     and talk.go are `gatehouse chat`.
 package main
 
 import (
