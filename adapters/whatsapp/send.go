@@ -14,6 +14,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatehouse-chat/gatehouse/adapters/whatsapp/keystore"
 	"github.com/gatehouse-chat/gatehouse/channels"
 	"github.com/gatehouse-chat/gatehouse/channels/markup"
 )
@@ -188,12 +189,18 @@ const (
 	turns = 2 * time.Second
 	// answering is how long an answer is waited for after that.
 	answering = 60 * time.Second
+	// moves is how often a send is made again at once, because messages came in
+	// while it was encrypted.
+	moves = 5
 )
 
 // deliver sends a message and waits for the server's answer.
 func (c *Channel) deliver(ctx context.Context, s *session, to types.JID, id types.MessageID, m *waE2E.Message) (channels.Receipt, error) {
 	c.recent.put(id, message{body: m})
 	resp, err := s.client.SendMessage(ctx, to, m, whatsmeow.SendRequestExtra{ID: id, Timeout: turns})
+	for n := 0; errors.Is(err, keystore.ErrMoved) && n < moves; n++ {
+		resp, err = s.client.SendMessage(ctx, to, m, whatsmeow.SendRequestExtra{ID: id, Timeout: turns})
+	}
 	at := resp.Timestamp
 	if errors.Is(err, whatsmeow.ErrMessageTimedOut) {
 		at, err = s.await(ctx, id)

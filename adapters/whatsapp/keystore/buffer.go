@@ -45,9 +45,10 @@ func (s *Store) PutBufferedEvent(ctx context.Context, hash [32]byte, plain []byt
 }
 
 // DoDecryptionTxn implements store.EventBuffer: the keys that a decryption used
-// up and what came out of it become durable in one commit.
+// up and what came out of it become durable in one commit. Nobody else moves a
+// session on meanwhile.
 func (s *Store) DoDecryptionTxn(ctx context.Context, f func(context.Context) error) error {
-	return s.together(ctx, f)
+	return s.alone(ctx, func() error { return s.together(ctx, f) })
 }
 
 // ClearBufferedEventPlaintext implements store.EventBuffer. It is called when

@@ -43,7 +43,9 @@ type Store struct {
 	seal  cipher.AEAD
 	names []byte // key of the hashes that stand for names
 
-	prekeys sync.Mutex // held while prekeys are numbered
+	prekeys  sync.Mutex // held while prekeys are numbered
+	sessions sync.Mutex // held while one is read and moved on, and while those of a send are written
+	changes  changes    // under sessions
 
 	mu      sync.Mutex
 	pending bool            // the device is not confirmed
@@ -61,7 +63,10 @@ func New(state channels.State, secret channels.Secret) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("whatsapp store: %w", err)
 	}
-	return &Store{state: state, seal: aead, names: derive(secret, "names"), moved: map[string]bool{}}, nil
+	return &Store{
+		state: state, seal: aead, names: derive(secret, "names"), moved: map[string]bool{},
+		changes: changes{of: map[string]int{}, seen: map[string]int{}},
+	}, nil
 }
 
 func derive(secret channels.Secret, what string) []byte {

@@ -223,6 +223,70 @@ func TestDecryptionIsOneCommit(t *testing.T) {
 	}
 }
 
+// TestSendBesideMessages: a send that read a session before a message moved it on
+// does not put it back, and one that read it afterwards is made.
+func TestSendBesideMessages(t *testing.T) {
+	ctx := t.Context()
+	for what, between := range map[string]func(s *keystore.Store) error{
+		"a message": func(s *keystore.Store) error {
+			return s.DoDecryptionTxn(ctx, func(ctx context.Context) error { return s.PutSession(ctx, "1:0", []byte("received")) })
+		},
+		"a session anew":  func(s *keystore.Store) error { return s.PutSession(ctx, "1:0", []byte("received")) },
+		"a removal":       func(s *keystore.Store) error { return s.DeleteSession(ctx, "1:0") },
+		"all are removed": func(s *keystore.Store) error { return s.DeleteAllSessions(ctx, "1") },
+		"a move":          func(s *keystore.Store) error { return s.MigratePNToLID(ctx, alice, aliceLID) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := open(t, newDisk())
+			must(t, s.PutSession(ctx, "1:0", []byte("before")))
+			send := func(during func(*keystore.Store) error) error {
+				if _, err := s.GetManySessions(ctx, []string{"1:0", "2:0"}); err != nil {
+					t.Fatal(err)
+				}
+				must(t, during(s))
+				return s.PutManySessions(ctx, map[string][]byte{"1:0": []byte("sent"), "2:0": []byte("sent")})
+			}
+			if err := send(between); !errors.Is(err, keystore.ErrMoved) {
+				t.Errorf("the send ends with %v", err)
+			}
+			for _, address := range []string{"1:0", "2:0"} {
+				if b, _ := s.GetSession(ctx, address); string(b) == "sent" {
+					t.Errorf("%s is written by a send that was too late", address)
+				}
+			}
+			must(t, send(func(s *keystore.Store) error { return s.PutSession(ctx, "3:0", []byte("of somebody else")) }))
+			if b, _ := s.GetSession(ctx, "1:0"); string(b) != "sent" {
+				t.Errorf("afterwards the session is %q", b)
+			}
+		})
+	}
+}
+
+// TestSendWaitsForADecryption: what a decryption has read is not written by a send
+// before the decryption has written it.
+func TestSendWaitsForADecryption(t *testing.T) {
+	ctx := t.Context()
+	s := open(t, newDisk())
+	must(t, s.PutSession(ctx, "1:0", []byte("before")))
+	if _, err := s.GetManySessions(ctx, []string{"1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan error, 1)
+	must(t, s.DoDecryptionTxn(ctx, func(inside context.Context) error {
+		if _, err := s.GetSession(inside, "1:0"); err != nil {
+			return err
+		}
+		go func() { sent <- s.PutManySessions(ctx, map[string][]byte{"1:0": []byte("sent")}) }()
+		return s.PutSession(inside, "1:0", []byte("received"))
+	}))
+	if err := <-sent; !errors.Is(err, keystore.ErrMoved) {
+		t.Errorf("the send ends with %v", err)
+	}
+	if b, _ := s.GetSession(ctx, "1:0"); string(b) != "received" {
+		t.Errorf("the session is %q", b)
+	}
+}
+
 // TestFailureLooksLikeCancellation: whatsmeow neither acknowledges nor asks
 // again for a message that our disk could not keep, and the channel hears of it.
 func TestFailureLooksLikeCancellation(t *testing.T) {

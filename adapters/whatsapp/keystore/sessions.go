@@ -4,6 +4,7 @@ package keystore
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"go.mau.fi/whatsmeow/store"
@@ -56,8 +57,41 @@ func (s *Store) HasSession(ctx context.Context, address string) (bool, error) {
 	return b != nil, err
 }
 
-// GetManySessions implements store.SessionStore; without a session, a value is nil.
+// changes tells whether a session was moved on since a send read it. What a
+// message is encrypted with follows from the one before in either direction.
+// whatsmeow reads the sessions of a send, may ask the server for keys, and writes
+// them back; one message that came in between would be undone, and nobody could
+// read what follows.
+type changes struct {
+	of   map[string]int // how often each session has changed
+	seen map[string]int // when a send read it: whatsmeow makes one send at a time
+	many bool           // since then, sessions were moved or removed that nobody named
+}
+
+// ErrMoved is the error of a send whose sessions were moved on while it was made.
+// Nothing of it has left: make it again.
+var ErrMoved = errors.New("a message came in between")
+
+// alone runs f while no session changes by anybody else.
+func (s *Store) alone(ctx context.Context, f func() error) error {
+	if open(ctx) != nil { // whoever began the batch is alone
+		return f()
+	}
+	s.sessions.Lock()
+	defer s.sessions.Unlock()
+	return f()
+}
+
+// GetManySessions implements store.SessionStore; without a session, a value is
+// nil. They are those of a send, which [Store.PutManySessions] ends.
 func (s *Store) GetManySessions(ctx context.Context, addresses []string) (map[string][]byte, error) {
+	s.sessions.Lock()
+	clear(s.changes.seen)
+	s.changes.many = false
+	for _, a := range addresses {
+		s.changes.seen[a] = s.changes.of[a]
+	}
+	s.sessions.Unlock()
 	all := make(map[string][]byte, len(addresses))
 	for _, a := range addresses {
 		b, err := s.GetSession(ctx, a)
@@ -71,29 +105,43 @@ func (s *Store) GetManySessions(ctx context.Context, addresses []string) (map[st
 
 // PutSession implements store.SessionStore.
 func (s *Store) PutSession(ctx context.Context, address string, value []byte) error {
-	return s.write(ctx, s.address(session, address), value)
+	return s.alone(ctx, func() error {
+		s.changes.of[address]++
+		return s.write(ctx, s.address(session, address), value)
+	})
 }
 
-// PutManySessions implements store.SessionStore, in one commit.
+// PutManySessions implements store.SessionStore, in one commit. It fails with
+// [ErrMoved] when one of them has changed since it was read.
 func (s *Store) PutManySessions(ctx context.Context, sessions map[string][]byte) error {
-	return s.together(ctx, func(ctx context.Context) error {
-		for a, b := range sessions {
-			if err := s.PutSession(ctx, a, b); err != nil {
-				return err
+	return s.alone(ctx, func() error {
+		for a := range sessions {
+			if s.changes.many || s.changes.of[a] != s.changes.seen[a] {
+				return ErrMoved
 			}
 		}
-		return nil
+		return s.together(ctx, func(ctx context.Context) error {
+			for a, b := range sessions {
+				if err := s.write(ctx, s.address(session, a), b); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 }
 
 // DeleteAllSessions implements store.SessionStore.
 func (s *Store) DeleteAllSessions(ctx context.Context, phone string) error {
-	return s.removeAll(ctx, s.person(session, phone))
+	return s.alone(ctx, func() error {
+		s.changes.many = true
+		return s.removeAll(ctx, s.person(session, phone))
+	})
 }
 
 // DeleteSession implements store.SessionStore.
 func (s *Store) DeleteSession(ctx context.Context, address string) error {
-	return s.write(ctx, s.address(session, address), nil)
+	return s.PutSession(ctx, address, nil)
 }
 
 // MigratePNToLID implements store.SessionStore: what is kept under a phone
@@ -106,13 +154,16 @@ func (s *Store) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	if done {
 		return nil
 	}
-	err := s.together(ctx, func(ctx context.Context) error {
-		for _, kind := range []string{identity, session, sender} {
-			if err := s.move(ctx, s.person(kind, from), s.person(kind, to)); err != nil {
-				return err
+	err := s.alone(ctx, func() error {
+		s.changes.many = true
+		return s.together(ctx, func(ctx context.Context) error {
+			for _, kind := range []string{identity, session, sender} {
+				if err := s.move(ctx, s.person(kind, from), s.person(kind, to)); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err == nil && open(ctx) == nil { // within a batch it may yet come to nothing
 		s.mu.Lock()
