@@ -22,14 +22,19 @@ const (
 	usedPart = 1 << 20
 )
 
+// mostMade is how many bytes the files that a guest puts in one call may hold, and
+// those that are lent of them.
+func (h *call) mostMade() int64 {
+	return min(max(h.c.s.features.MaxFile, h.c.s.features.MaxFetch, maxBody), maxMade)
+}
+
 // put answers attachment_put.
 func (h *call) put(in sandbox.Payload) (sandbox.Payload, error) {
 	var w wire.AttachmentPut
 	if in.Header != nil && json.Unmarshal(in.Header, &w) != nil {
 		return sandbox.Payload{}, sandbox.Invalid
 	}
-	most := min(max(h.c.s.features.MaxFile, h.c.s.features.MaxFetch, maxBody), maxMade)
-	if h.made += int64(len(in.Body)); h.made > most {
+	if h.made += int64(len(in.Body)); h.made > h.mostMade() {
 		return sandbox.Payload{}, sandbox.TooLarge
 	}
 	if w.Handle == "" {

@@ -33,6 +33,7 @@ type call struct {
 
 	own     map[string]*bytes.Buffer // files that the guest put
 	made    int64                    // bytes of them
+	lent    int64                    // bytes of those that were kept to be lent
 	reading map[string]io.ReadCloser
 
 	timers  []wire.TimerSet // to be set when the call has succeeded

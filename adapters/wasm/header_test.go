@@ -28,7 +28,7 @@ func FuzzHeaders(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header []byte) {
 		if !utf8.Valid(header) || !json.Valid(header) {
-			t.Skip("the sandbox lets no such header through")
+			return // the sandbox lets no such header through
 		}
 		request, err := wasm.ReadRequest(header)
 		same(t, header, request, err)

@@ -32,6 +32,10 @@ func (h *call) lend(ctx context.Context, in sandbox.Payload) (sandbox.Payload, e
 	f, ok := h.files[w.Handle]
 	if made := h.own[w.Handle]; made != nil {
 		f, ok = channels.File{Name: w.Name, MIME: w.MIME}, true
+		// A file that grows between two links would be kept once for each.
+		if h.lent += int64(made.Len()); h.lent > h.mostMade() {
+			return sandbox.Payload{}, sandbox.TooLarge
+		}
 	}
 	if !ok {
 		return sandbox.Payload{}, sandbox.NotFound

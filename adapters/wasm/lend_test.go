@@ -131,3 +131,47 @@ func TestNoLinksWithoutASend(t *testing.T) {
 		t.Errorf("%v, lent is %q", err, h.lent)
 	}
 }
+
+// growing is a guest that in each send puts 100 KiB more into one file, again and
+// again, asks for a link after each, and fails with the number of the refusal.
+func growing() []byte {
+	m := New(4)
+	output := m.Import("gw", "output", Types{I32, I32}, nil)
+	call := m.Import("gw", "call", Types{I32, I32, I32}, Types{I64})
+	first := sandbox.Payload{Body: make([]byte, 100<<10)}.Encode()
+	more := sandbox.Payload{Header: json.RawMessage(`{"handle":"made0"}`), Body: make([]byte, 100<<10)}.Encode()
+	link := sandbox.Payload{Header: json.RawMessage(`{"handle":"made0","name":"a.png","mime":"image/png"}`)}.Encode()
+	const atFirst, atMore, atLink, atSaid = 0, 104 << 10, 208 << 10, 209 << 10
+	m.Data(atFirst, first)
+	m.Data(atMore, more)
+	m.Data(atLink, link)
+	const slot = 128
+	for n := range int32(9) {
+		m.Data(atSaid+slot*n, sandbox.Payload{Header: fmt.Appendf(nil, `{"code":"rejected","message":"refusal -%d"}`, n)}.Encode())
+	}
+	size := int32(len(sandbox.Payload{Header: []byte(`{"code":"rejected","message":"refusal -0"}`)}.Encode()))
+	const i32Mul, i32Sub, i32Wrap, i64Lt, drop = 0x6c, 0x6b, 0xa7, 0x53, 0x1a
+	body := [][]byte{I32Const(int32(sandbox.HostAttachmentPut)), I32Const(atFirst), I32Const(int32(len(first))), Call(call), Op(drop)}
+	for range 10 {
+		body = append(body,
+			I32Const(int32(sandbox.HostAttachmentLink)), I32Const(atLink), I32Const(int32(len(link))), Call(call), LocalTee(2),
+			I64Const(0), Op(i64Lt), If(),
+			I32Const(atSaid), LocalGet(2), Op(i32Wrap), I32Const(slot), Op(i32Mul), Op(i32Sub), I32Const(size), Call(output), I32Const(1), Op(0x0f), End(),
+			I32Const(int32(sandbox.HostAttachmentPut)), I32Const(atMore), I32Const(int32(len(more))), Call(call), Op(drop))
+	}
+	m.Handle(Types{I64}, append(body, I32Const(1))...)
+	return m.Bytes()
+}
+
+// TestLinksToAGrowingFile: what is kept to be lent in one call is no more than what
+// a call may put.
+func TestLinksToAGrowingFile(t *testing.T) {
+	d := wasm.NewDriver(wasm.Options{CacheDir: cacheDir(t)})
+	t.Cleanup(func() { _ = d.Close() })
+	h := &lender{recorder: &recorder{Host: channeltest.NewHost(t, channeltest.WithPublic("https://gate.example.org/hooks/test"))}}
+	ch := openGuest(t, d, h, growing(), `"links":{"hours":24}`)
+	_, err := ch.Send(t.Context(), channels.Part{Key: "k"})
+	if want := fmt.Sprintf("refusal %d", sandbox.TooLarge); err == nil || !strings.Contains(err.Error(), want) || len(h.lent) != 8 { // 3.6 MB; the ninth would make it 4.6
+		t.Errorf("%v, want %s; lent is %q", err, want, h.lent)
+	}
+}
